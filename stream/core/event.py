@@ -1,0 +1,175 @@
+"""Events: validated facts about one customer.
+
+Times are event times in integer milliseconds since the Unix epoch, money is in integer minor
+units of the event's currency, and every text has been normalised (NFC, no control or
+bidirectional characters, bounded length) by the decoder.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, TypeAlias
+
+
+class Source(IntEnum):
+    """The event topics, in the order in which their stamps stand in a customer's record."""
+
+    CLICKS = 0
+    PURCHASES = 1
+    FEEDBACK = 2
+    CUSTOMERS = 3
+
+
+class Action(StrEnum):
+    """What a customer did with an item, short of buying it."""
+
+    VIEW = "view"
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    REMOVE_FROM_CART = "remove_from_cart"
+
+
+class Trade(StrEnum):
+    """Whether money came in or went back."""
+
+    PURCHASE = "purchase"
+    REFUND = "refund"
+
+
+class Response(StrEnum):
+    """What became of an offer."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    DISMISS = "dismiss"
+
+
+class Consent(NamedTuple):
+    """What a customer allows; ``None`` leaves what was known unchanged."""
+
+    profiling: bool | None = None
+    offers: bool | None = None
+
+
+class Line(NamedTuple):
+    """One line of a basket; ``price`` is per unit, in minor units, None if unknown."""
+
+    item_id: str
+    price: int | None = None
+    quantity: int = 1
+    category: str | None = None
+    brand: str | None = None
+
+
+class Click(NamedTuple):
+    """A customer looked at an item, or put it into the cart."""
+
+    event_id: str
+    customer_id: str
+    time: int
+    action: Action
+    item_id: str
+    price: int | None = None
+    currency: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    quantity: int = 1
+    session_id: str | None = None
+    consent: Consent | None = None
+
+
+class Purchase(NamedTuple):
+    """A customer bought, or brought back, the lines of one order."""
+
+    event_id: str
+    customer_id: str
+    time: int
+    trade: Trade
+    order_id: str
+    currency: str
+    lines: tuple[Line, ...]
+    session_id: str | None = None
+    consent: Consent | None = None
+
+
+class Feedback(NamedTuple):
+    """An offer was shown, clicked or dismissed."""
+
+    event_id: str
+    customer_id: str
+    time: int
+    response: Response
+    offer_id: str
+    item_id: str | None = None
+    consent: Consent | None = None
+
+
+class CustomerUpdate(NamedTuple):
+    """What the shop itself knows about a customer: consent, traits, or a wish to be forgotten."""
+
+    event_id: str
+    customer_id: str
+    time: int
+    traits: tuple[tuple[str, str | int | float | bool], ...] = ()
+    erase: bool = False
+    consent: Consent | None = None
+
+
+Event: TypeAlias = Click | Purchase | Feedback | CustomerUpdate
+
+
+class CatalogItem(NamedTuple):
+    """An item that can be offered; ``stock`` None means that it is not tracked."""
+
+    item_id: str
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    price: int | None = None
+    currency: str | None = None
+    margin: int | None = None
+    stock: int | None = None
+    added: int | None = None
+    text: str | None = None
+
+
+class Campaign(NamedTuple):
+    """What a marketer wants offered, to whom, and with which incentive.
+
+    ``segments`` and ``categories`` empty mean all; ``discount`` is in percent of the price;
+    ``daily_cap`` bounds the offers of this campaign for one customer in 24 h of stream time.
+    """
+
+    campaign_id: str
+    name: str
+    strategy: str = "recommend"
+    priority: int = 0
+    starts: int | None = None
+    ends: int | None = None
+    segments: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+    discount: int = 0
+    daily_cap: int | None = None
+    active: bool = True
+
+
+class RejectionCode(StrEnum):
+    """Why a record is not an event: the sender's fault, and a bounded metric label."""
+
+    DECODE = "decode"
+    SCHEMA = "schema"
+    OVERSIZE = "oversize"
+    SCHEMA_VERSION = "schema_version"
+    VALUE_RANGE = "value_range"
+    FUTURE_TIME = "future_time"
+    KEY_MISMATCH = "key_mismatch"
+    NULL_KEY = "null_key"
+    TOMBSTONE = "tombstone"
+    INTERNAL = "internal"
+
+
+class Rejection(NamedTuple):
+    """A record that becomes a dead letter; ``detail`` names the field and holds no personal data."""
+
+    code: RejectionCode
+    detail: str

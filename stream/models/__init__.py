@@ -1,0 +1,1 @@
+"""Online estimators: pure, bounded in memory, following river's interface."""
