@@ -1,0 +1,69 @@
+"""Offers: what a customer may be shown, and why."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from stream.core.event import Source
+
+
+class Origin(StrEnum):
+    """Where a candidate came from: the reason that an offer gives for it."""
+
+    BASKET = "bought_together"
+    SESSION = "viewed_together"
+    NEIGHBOUR = "similar_sessions"
+    OWN = "viewed_not_bought"
+    SEGMENT = "segment_trending"
+    TRENDING = "trending"
+    NEW = "new"
+
+
+class Cause(NamedTuple):
+    """The record that an event came in, and the stream time of its partition before it.
+
+    ``stream_time`` is the highest event time seen, in ms; 0 before the first event.
+    """
+
+    source: Source
+    partition: int
+    offset: int
+    stream_time: int = 0
+
+
+class OfferItem(NamedTuple):
+    """One item of a slate; ``propensity`` is P(purchase) in [0, 1]."""
+
+    item_id: str
+    propensity: float
+    origin: Origin
+    because: str | None = None
+    price: int | None = None
+
+
+class Offer(NamedTuple):
+    """A slate for one customer, until ``expires``.
+
+    ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
+    ``learned_through`` is the number of examples that the models in use had learned.
+    """
+
+    offer_id: str
+    customer_id: str
+    campaign_id: str
+    strategy: str
+    ladder: str
+    items: tuple[OfferItem, ...]
+    discount: int
+    currency: str
+    arm: str
+    assignment_probability: float
+    explored: bool
+    segment: int | None
+    segment_name: str | None
+    models: tuple[tuple[str, int], ...]
+    learned_through: int
+    issued: int
+    expires: int
+    cause: Cause
