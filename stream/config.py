@@ -1,12 +1,95 @@
-"""Settings: frozen values, each default with its reason; a leaf that imports nothing of ours."""
+"""Settings: frozen values, each default with its reason; a leaf that imports nothing of ours.
+
+Rules:
+
+- Durations are in seconds, sizes in bytes, shares in [0, 1].
+- What a value may be stands in its type (``Share``, ``Seconds``, ``Count``, …), so the loader, the
+  documentation and the checks read the same thing.
+- What concerns several fields at once is checked on construction, whoever constructs.
+- A secret never shows: not in a repr, a log line or ``offerstream config show``.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
 
 
 class ConfigError(Exception):
     """The operator's mistake: one line that names the setting and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The closed interval that a number must lie in; None leaves a side open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __contains__(self, value: object) -> bool:
+        """Whether ``value`` is a number inside; NaN is not."""
+        if not isinstance(value, int | float) or math.isnan(value):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        """Say it in words, for an error message.
+
+        >>> str(Range(0, 1)), str(Range(1)), 0.5 in Range(0, 1), float("nan") in Range()
+        ('from 0 to 1', 'at least 1', True, False)
+        """
+        if self.low is None:
+            return "any number" if self.high is None else f"at most {self.high:,}"
+        if self.high is None:
+            return f"at least {self.low:,}"
+        return f"from {self.low:,} to {self.high:,}"
+
+
+Share: TypeAlias = Annotated[float, Range(0, 1)]
+Seconds: TypeAlias = Annotated[float, Range(0, 10 * 365 * 86_400)]
+Duration: TypeAlias = Annotated[float, Range(0.001, 10 * 365 * 86_400)]
+Amount: TypeAlias = Annotated[float, Range(0)]
+Count: TypeAlias = Annotated[int, Range(1, 100_000_000)]
+Natural: TypeAlias = Annotated[int, Range(0, 100_000_000)]
+Hour: TypeAlias = Annotated[int, Range(0, 23)]
+Port: TypeAlias = Annotated[int, Range(0, 65_535)]
+
+
+class Secret:
+    """A text that is used but never shown.
+
+    >>> Secret("hunter2")
+    Secret('***')
+    >>> Secret("hunter2").reveal()
+    'hunter2'
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text itself: for the client that logs in, and nobody else."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return 0  # equal secrets must agree, and a secret's own hash would tell about it
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self else "Secret()"
+
+    def __str__(self) -> str:
+        return "***" if self else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +100,18 @@ class PolicySettings:
     """
 
     consent_default: bool = False  # fail closed: no word of consent means no
-    holdout: float = 0.05  # share of customers who get no offer, to measure the effect against
-    offers_per_day: int = 3  # more is felt as spam
-    offer_gap: float = 1800.0  # one offer a visit, roughly
-    quiet_from: int = 22  # hour of the day, in the shop's time zone, from which offers rest
-    quiet_until: int = 7  # … until this hour; equal hours mean no quiet time
-    utc_offset: int = 0  # minutes; a fixed offset keeps a replay's decisions the same
-    offer_ttl: float = 3600.0  # an offer older than an hour belongs to another visit
-    slate: int = 4  # items in one offer
-    exploration: float = 0.05  # share of slates with one explored item, its probability logged
-    min_propensity: float = 0.0  # below this P(purchase) nothing is offered
-    events_per_second: float = 5.0  # a person's sustained pace; more is a bot
-    events_burst: int = 100  # a page that loads many tiles is still a person
+    holdout: Share = 0.05  # share of customers who get no offer, to measure the effect against
+    offers_per_day: Natural = 3  # more is felt as spam
+    offer_gap: Seconds = 1800.0  # one offer a visit, roughly
+    quiet_from: Hour = 22  # hour of the day, in the shop's time zone, from which offers rest
+    quiet_until: Hour = 7  # … until this hour; equal hours mean no quiet time
+    utc_offset: Annotated[int, Range(-840, 840)] = 0  # minutes; fixed, so a replay decides the same
+    offer_ttl: Seconds = 3600.0  # an offer older than an hour belongs to another visit
+    slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
+    exploration: Share = 0.05  # share of slates with one explored item, its probability logged
+    min_propensity: Share = 0.0  # below this P(purchase) nothing is offered
+    events_per_second: Amount = 5.0  # a person's sustained pace; more is a bot
+    events_burst: Count = 100  # a page that loads many tiles is still a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +121,258 @@ class CoreSettings:
     Durations are in seconds of stream time.
     """
 
-    seed: int = 20_240_601  # of every hash that decides: change it to draw anew
+    seed: Natural = 20_240_601  # of every hash that decides: change it to draw anew
     currency: str = "EUR"  # of the shop: prices without one, and the value kept of a customer
-    grace: float = 86_400.0  # an event older than stream time by more than this is late
-    future: float = 300.0  # clocks drift by less than five minutes
-    session_gap: float = 1_800.0  # 30 min of inactivity end a session, as in web analytics
-    attribution: float = 86_400.0  # a purchase within a day is credited to an exposure
-    half_life: float = 30 * 86_400.0  # of what a customer liked: a month
-    recent_items: int = 20  # what neighbours and the profile are made from
-    pending_exposures: int = 8  # waiting for their label; the oldest matures early, as negative
-    seen_ids: int = 32  # duplicates come soon after their original
+    grace: Seconds = 86_400.0  # an event older than stream time by more than this is late
+    future: Seconds = 300.0  # clocks drift by less than five minutes
+    session_gap: Duration = 1_800.0  # 30 min of inactivity end a session, as in web analytics
+    attribution: Duration = 86_400.0  # a purchase within a day is credited to an exposure
+    half_life: Duration = 30 * 86_400.0  # of what a customer liked: a month
+    recent_items: Count = 20  # what neighbours and the profile are made from
+    pending_exposures: Count = 8  # waiting for their label; the oldest matures early, as negative
+    seen_ids: Count = 32  # duplicates come soon after their original
     policy: PolicySettings = field(default_factory=PolicySettings)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Z]{3}", self.currency):
+            raise ConfigError(
+                f"core.currency is {self.currency!r}; it must be an ISO 4217 code such as EUR"
+            )
+
+
+_TOPIC_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._-]{0,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of the topics, all behind one prefix."""
+
+    prefix: str = ""  # none: the names of the documentation; set it where shops share a cluster
+
+    def __post_init__(self) -> None:
+        if not _TOPIC_CHARACTERS.fullmatch(self.prefix):
+            raise ConfigError(
+                f"topics.prefix is {self.prefix!r}; a topic's name takes at most 100 of "
+                "letters, digits, '.', '_' and '-'"
+            )
+
+    @property
+    def clicks(self) -> str:
+        """Views, clicks and carts; P partitions, by customer."""
+        return f"{self.prefix}clicks"
+
+    @property
+    def purchases(self) -> str:
+        """Orders and refunds; P partitions, by customer."""
+        return f"{self.prefix}purchases"
+
+    @property
+    def feedback(self) -> str:
+        """What became of offers; P partitions, by customer."""
+        return f"{self.prefix}feedback"
+
+    @property
+    def customers(self) -> str:
+        """Consent, traits, erasure; P partitions, by customer."""
+        return f"{self.prefix}customers"
+
+    @property
+    def catalog(self) -> str:
+        """Items by id; one partition, compacted."""
+        return f"{self.prefix}catalog"
+
+    @property
+    def campaigns(self) -> str:
+        """Campaigns by id; one partition, compacted."""
+        return f"{self.prefix}campaigns"
+
+    @property
+    def offers(self) -> str:
+        """The decisions; P partitions, those of the events that caused them."""
+        return f"{self.prefix}offers"
+
+    @property
+    def dead_letters(self) -> str:
+        """Rejected records, byte for byte; P partitions."""
+        return f"{self.prefix}dead-letters"
+
+    @property
+    def late(self) -> str:
+        """Events beyond the grace; P partitions."""
+        return f"{self.prefix}late"
+
+    @property
+    def examples(self) -> str:
+        """What to learn, in order; one partition."""
+        return f"{self.prefix}examples"
+
+    @property
+    def models(self) -> str:
+        """Model snapshots and deltas; one partition, compacted."""
+        return f"{self.prefix}models"
+
+    @property
+    def events(self) -> tuple[str, str, str, str]:
+        """The event topics in the order of ``stream.core.event.Source``."""
+        return (self.clicks, self.purchases, self.feedback, self.customers)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker takes events in and lets effects out."""
+
+    max_record: Count = 262_144  # bytes; no honest event is larger than 256 KiB
+    batches_ahead: Count = 3  # undecided batches a partition may hold: enough to hide a fetch
+    cached_customers: Count = 50_000  # decoded records kept, some 100 MB: the hot customers
+    commit_interval: Duration = 1.0  # what a crash replays at most, beside the batch in flight
+    order_wait: Seconds = 0.1  # for a partition's topic that lags, so that topics merge by time
+    drain_timeout: Duration = 20.0  # on SIGTERM; Kubernetes kills after 30
+    standbys: Natural = 1  # warm copies of each partition's table, on other workers
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """The size and pace of the models."""
+
+    segments: Annotated[int, Range(1, 64)] = 8  # few enough for people to name each
+    step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
+    publish_interval: Duration = 1.0  # what is learned is in use within two seconds
+    snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes
+    propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 weights: collisions cost no AUC
+    propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.1  # FTRL's alpha
+    items: Count = 50_000  # items with neighbours; the least supported give way
+    neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """How to reach and use a Kafka cluster."""
+
+    session_timeout: Duration = 10.0  # a killed worker's partitions rest this long; Faust's is 60
+    heartbeat_interval: Duration = 3.0  # a third of the session timeout, as Kafka advises
+    max_poll_interval: Duration = 300.0  # a worker that is stuck loses its partitions
+    request_timeout: Duration = 30.0  # a broker that is away longer is reported
+    poll_records: Count = 1_000  # a batch: large enough to spread asyncio's cost, small in latency
+    batch_bytes: Count = 900_000  # of a record batch written, below the broker's 1 MiB
+    replication_factor: Annotated[int, Range(0, 9)] = 0  # 0: three, or as many as there are brokers
+    group_instance_id: str = ""  # set per pod: a restart then moves no partitions
+    tls: bool = False  # plain text is for loopback and private networks
+    ca_file: str = ""  # none: the system's authorities
+    cert_file: str = ""  # the client's certificate, where the cluster asks for one
+    key_file: str = ""  # … and its key
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""  # none: no login
+    sasl_username: str = ""  # with sasl_mechanism
+    sasl_password: Secret = field(default_factory=Secret)  # with sasl_mechanism
+    sasl_without_tls: bool = False  # a password in plain text is a mistake until you say so
+
+    def __post_init__(self) -> None:
+        if self.sasl_mechanism and not self.tls and not self.sasl_without_tls:
+            raise ConfigError(
+                "kafka.sasl_mechanism without kafka.tls would send the password in plain text; "
+                "set kafka.tls = true, or allow it with kafka.sasl_without_tls = true"
+            )
+        if self.sasl_mechanism and not (self.sasl_username and self.sasl_password):
+            raise ConfigError(
+                "kafka.sasl_mechanism is set: kafka.sasl_username and kafka.sasl_password "
+                "must be set too"
+            )
+        if (self.sasl_username or self.sasl_password) and not self.sasl_mechanism:
+            raise ConfigError(
+                "kafka.sasl_username or kafka.sasl_password is set and kafka.sasl_mechanism is "
+                "not; set it to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+            )
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ConfigError("kafka.cert_file and kafka.key_file go together: set both or none")
+        if self.heartbeat_interval > self.session_timeout / 2:
+            raise ConfigError(
+                "kafka.heartbeat_interval must be at most half of kafka.session_timeout; "
+                "a third is usual"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """The local log that stands in for a broker."""
+
+    fsync: bool = False  # kill -9 loses nothing without it; only a power cut can
+    segment_bytes: Count = 67_108_864  # a file of the log: compaction works on closed ones
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where metrics and health are served, and when the worker counts as stuck."""
+
+    host: str = "127.0.0.1"  # loopback: opening it to a network is a decision
+    port: Port = 6067  # Faust's own web server, which is off, would take 6066; 0: any free one
+    loop_timeout: Duration = 10.0  # an event loop silent for longer is not alive
+    stall_timeout: Duration = 120.0  # lag without progress for longer is not alive either
+
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that an operator may choose; ``build_app`` takes it and nothing else."""
+
+    broker: str = "local://./offerstream-data/log"  # try it first without a broker
+    app_id: str = "offerstream"  # the consumer group, and the prefix of the changelogs
+    partitions: Annotated[int, Range(1, 1_024)] = 4  # the most workers that can share the job
+    data_dir: Path = Path("offerstream-data/state")  # the tables' store; a cache of the changelogs
+    store: Literal["auto", "memory", "rocksdb"] = "auto"  # rocksdb on Kafka, memory embedded
+    log_level: LogLevel = "info"  # what an operator acts on
+    topics: Topics = field(default_factory=Topics)
+    core: CoreSettings = field(default_factory=CoreSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+    def __post_init__(self) -> None:
+        scheme, separator, rest = self.broker.partition("://")
+        if not separator or not rest or scheme not in {"kafka", "local"}:
+            raise ConfigError(
+                f"broker is {self.broker!r}; it must be kafka://host:port[,host:port] "
+                "or local:///directory"
+            )
+        if scheme == "kafka":
+            for address in rest.split(","):
+                _check_address(address)
+        if not self.app_id or not _TOPIC_CHARACTERS.fullmatch(self.app_id):
+            raise ConfigError(
+                f"app_id is {self.app_id!r}; it is part of topic names and takes 1 to 100 of "
+                "letters, digits, '.', '_' and '-'"
+            )
+
+    @property
+    def embedded_log(self) -> Path | None:
+        """The directory of the local log, or None where the broker is Kafka."""
+        scheme, _, rest = self.broker.partition("://")
+        return Path(rest) if scheme == "local" else None
+
+    @property
+    def bootstrap_servers(self) -> tuple[str, ...]:
+        """The ``host:port`` addresses of the Kafka cluster; empty where embedded."""
+        scheme, _, rest = self.broker.partition("://")
+        return tuple(rest.split(",")) if scheme == "kafka" else ()
+
+    @property
+    def table_store(self) -> Literal["memory", "rocksdb"]:
+        """The store in use: what ``store`` says, or what fits the broker."""
+        if self.store != "auto":
+            return self.store
+        return "rocksdb" if self.bootstrap_servers else "memory"
+
+    @property
+    def customers_changelog(self) -> str:
+        """The topic that the customers table is recovered from; P partitions, compacted."""
+        return f"{self.app_id}-customers-changelog"
+
+
+def _check_address(address: str) -> None:
+    host, separator, port = address.rpartition(":")
+    if not (host and separator and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ConfigError(
+            f"broker names {address!r}; each address must be host:port, such as 127.0.0.1:9092"
+        )
