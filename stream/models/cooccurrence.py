@@ -1,0 +1,220 @@
+"""Which items go together: decayed pair counts of sessions or of baskets, in bounded memory.
+
+Rules: a session counts a pair once, when its later item arrives; a basket counts each of its
+pairs once. Counts halve every half-life of event time. What follows what is counted beside it,
+weighted by 1/distance. Reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from stream.models.decay import Decay
+from stream.models.pairs import PairTable
+from stream.models.vocabulary import State, Vocabulary, prefixed, under
+
+SessionStep = tuple[Sequence[str], str, int]
+"""Previous items of the session (newest last), the new item, its time in ms."""
+
+
+class CoOccurrence:
+    """Decayed support of items and pairs, with top neighbours, confidence and lift.
+
+    Parameters
+    ----------
+    items
+        Items held at once; the least supported eighth is evicted when they are all taken.
+    neighbours
+        Pairs kept per item when its row is full (it holds half as many more in between).
+    half_life
+        Seconds of event time after which a count weighs half; ``math.inf`` never forgets.
+    window
+        Steps back in a session that still pair with its new item.
+    basket
+        Lines of a basket that are paired; the ones after them are left out and counted.
+    floor
+        Decayed number of common sessions below which no lift is stated.
+
+    Examples
+    --------
+    >>> pairs = CoOccurrence(items=100, neighbours=8)
+    >>> pairs.learn([], "tea", 0)
+    >>> pairs.learn(["tea"], "milk", 1_000)
+    >>> pairs.learn_basket(["tea", "milk", "soap"], 2_000)
+    >>> pairs.neighbours("tea", 2)
+    [('milk', 1.0), ('soap', 0.5)]
+    >>> pairs.support("tea"), pairs.pair("tea", "soap"), pairs.confidence("soap", "milk")
+    (2.0, 1.0, 1.0)
+    """
+
+    def __init__(
+        self,
+        items: int = 32_768,
+        neighbours: int = 64,
+        half_life: float = math.inf,
+        window: int = 10,
+        basket: int = 100,
+        floor: float = 5.0,
+    ) -> None:
+        self.vocabulary = Vocabulary(items)
+        self.pairs = PairTable(self.vocabulary, neighbours)
+        self.decay = Decay(half_life)
+        self.window = window
+        self.basket = basket
+        self.floor = floor
+        self.total = 0.0
+        self.lines_left_out = 0
+
+    # -- learning -------------------------------------------------------------------------
+
+    def learn(self, previous: Sequence[str], item: str, time: int) -> None:
+        """Learn one session step; :meth:`learn_many` is several times faster per step."""
+        self.learn_many([(previous, item, time)])
+
+    def learn_many(self, steps: Iterable[SessionStep]) -> None:
+        """Learn session steps, in order; a session's first item comes with no previous ones."""
+        rows: list[int] = []
+        others: list[int] = []
+        together: list[float] = []
+        after: list[float] = []
+        admit = self.vocabulary.admit
+        for previous, item, time in steps:
+            weight = self._weight(time)
+            first = item not in previous
+            number = admit(item, weight if first else 0.0)
+            count = weight if first else 0.0
+            if not previous:
+                self.total += weight
+            seen = {item}
+            for distance, name in enumerate(reversed(previous[-self.window :]), 1):
+                if name in seen:
+                    continue
+                seen.add(name)
+                known = self.vocabulary.find(name)
+                rows.append(known or admit(name, weight))
+                others.append(number)
+                together.append(count)
+                after.append(weight / distance)
+        self._write(rows, others, together, after)
+
+    def learn_basket(self, items: Sequence[str], time: int) -> None:
+        """Learn what was bought together at ``time`` (ms)."""
+        weight = self._weight(time)
+        lines = list(dict.fromkeys(items))
+        self.lines_left_out += max(0, len(lines) - self.basket)
+        numbers = [self.vocabulary.admit(item, weight) for item in lines[: self.basket]]
+        self.total += weight
+        rows = [a for i, a in enumerate(numbers) for _ in numbers[i + 1 :]]
+        others = [b for i, _ in enumerate(numbers) for b in numbers[i + 1 :]]
+        self._write(rows, others, [weight] * len(rows), [0.0] * len(rows))
+
+    def _weight(self, time: int) -> float:
+        factor = self.decay.shift(time)
+        if factor != 1.0:
+            self.vocabulary.scale(factor)
+            self.pairs.scale(factor)
+            self.total *= factor
+        return self.decay.weight(time)
+
+    def _write(
+        self, rows: list[int], others: list[int], together: list[float], after: list[float]
+    ) -> None:
+        """Write pairs both ways; what followed stands in the row of what went before."""
+        if not rows:
+            return
+        a, b = np.array(rows, np.int32), np.array(others, np.int32)
+        count, follow = np.array(together), np.array(after)
+        self.pairs.add(
+            np.concatenate((a, b)),
+            np.concatenate((b, a)),
+            np.concatenate((count, count)),
+            np.concatenate((follow, np.zeros(len(follow)))),
+        )
+
+    # -- reading --------------------------------------------------------------------------
+
+    def neighbours(self, item: str, k: int) -> list[tuple[str, float]]:
+        """The ``k`` items most often together with ``item``, with confidence(item → other)."""
+        support = self._use(item)
+        numbers, together, _ = self.pairs.row(self.vocabulary.find(item))
+        return self._best(numbers, np.minimum(together / max(support, 1e-300), 1.0), k)
+
+    def successors(self, item: str, k: int) -> list[tuple[str, float]]:
+        """The ``k`` items that follow ``item`` most, with their 1/distance weight per support."""
+        support = self._use(item)
+        numbers, _, after = self.pairs.row(self.vocabulary.find(item))
+        return self._best(numbers, after / max(support, 1e-300), k)
+
+    def _best(self, numbers: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[str, float]]:
+        positive = scores > 0
+        names = [self.vocabulary.name(number) for number in numbers[positive].tolist()]
+        ranked = sorted(
+            zip(names, scores[positive].tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
+        )
+        return ranked[:k]
+
+    def support(self, item: str) -> float:
+        """Decayed number of sessions (or baskets) with the item, as of the latest event."""
+        return self._use(item) / self.decay.now
+
+    def pair(self, a: str, b: str) -> float:
+        """Decayed number of sessions (or baskets) with both."""
+        together, _ = self.pairs.cell(self.vocabulary.find(a), self.vocabulary.find(b))
+        return together / self.decay.now
+
+    def confidence(self, a: str, b: str) -> float:
+        """Share of the sessions with ``a`` that have ``b`` too, 0 to 1."""
+        support = self.support(a)
+        return min(1.0, self.pair(a, b) / support) if support > 0 else 0.0
+
+    def lift(self, a: str, b: str) -> float | None:
+        """How many times more often together than by chance; None below the support floor."""
+        pair = self.pair(a, b)
+        if pair < self.floor:
+            return None
+        sessions = self.total / self.decay.now
+        return pair * sessions / (self.support(a) * self.support(b))
+
+    def _use(self, item: str) -> float:
+        number = self.vocabulary.find(item)
+        return float(self.vocabulary.use[number & self.vocabulary.mask]) if number else 0.0
+
+    @property
+    def evicted(self) -> int:
+        """Items evicted so far to stay within ``items``."""
+        return self.vocabulary.evicted
+
+    # -- state ----------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Flat, plain state: numbers, text lists and arrays."""
+        return {
+            "window": self.window,
+            "basket": self.basket,
+            "floor": self.floor,
+            "total": self.total,
+            "lines_left_out": self.lines_left_out,
+            **prefixed("vocabulary", self.vocabulary.state()),
+            **prefixed("pairs", self.pairs.state()),
+            **prefixed("decay", self.decay.state()),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> CoOccurrence:
+        """The estimator that gave ``state``, to the bit."""
+        vocabulary = Vocabulary.from_state(under("vocabulary", state))
+        self = cls(
+            items=1,
+            window=int(state["window"]),
+            basket=int(state["basket"]),
+            floor=float(state["floor"]),
+        )
+        self.vocabulary = vocabulary
+        self.pairs = PairTable.from_state(vocabulary, under("pairs", state))
+        self.decay = Decay.from_state(under("decay", state))
+        self.total = float(state["total"])
+        self.lines_left_out = int(state["lines_left_out"])
+        return self

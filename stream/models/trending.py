@@ -1,0 +1,113 @@
+"""What is bought and looked at just now, overall and by segment, in bounded memory.
+
+Rules: weights halve every half-life of event time. Items share one bounded vocabulary, ranked by
+their overall weight; segments beyond the bound count overall only. Reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.models.decay import Decay
+from stream.models.vocabulary import Numbers, State, Vocabulary, prefixed, under
+
+
+class Trending:
+    """Decayed item weights, overall and for each segment.
+
+    Parameters
+    ----------
+    half_life
+        Seconds of event time after which a weight counts half.
+    items
+        Items held at once; the least trending eighth is evicted when they are all taken.
+    segments
+        Segments 0 … ``segments - 1`` are kept apart.
+
+    Examples
+    --------
+    >>> trending = Trending(half_life=3600.0, items=100, segments=2)
+    >>> trending.learn("tea", 0, 0, 1.0)
+    >>> trending.learn("milk", 1, 0, 1.0)
+    >>> trending.learn("milk", None, 3_600_000, 1.0)
+    >>> trending.top(None, 2), trending.top(0, 2)
+    ([('milk', 1.5), ('tea', 0.5)], [('tea', 0.5)])
+    """
+
+    def __init__(
+        self, half_life: float = 86_400.0, items: int = 32_768, segments: int = 16
+    ) -> None:
+        self.vocabulary = Vocabulary(items)
+        self.decay = Decay(half_life)
+        self.segments = segments
+        self.owner: Numbers = np.zeros(items, np.int32)
+        self.weights: NDArray[np.float32] = np.zeros((segments, items), np.float32)
+
+    def learn(self, item: str, segment: int | None, time: int, weight: float = 1.0) -> None:
+        """Count the item at ``time`` (ms) with ``weight`` ≥ 0, for its segment and overall."""
+        factor = self.decay.shift(time)
+        if factor != 1.0:
+            self.vocabulary.scale(factor)
+            self.weights *= np.float32(factor)
+        weight *= self.decay.weight(time)
+        number = self.vocabulary.admit(item, weight)
+        slot = number & self.vocabulary.mask
+        if self.owner[slot] != number:
+            self.owner[slot] = number
+            self.weights[:, slot] = 0.0
+        if segment is not None and 0 <= segment < self.segments:
+            self.weights[segment, slot] += weight
+
+    def top(self, segment: int | None, k: int) -> list[tuple[str, float]]:
+        """The ``k`` items that trend most in a segment (None: overall), best first."""
+        if segment is None:
+            weights = self.vocabulary.use[: self.vocabulary.used]
+        elif 0 <= segment < self.segments:
+            live = self.vocabulary.live(self.owner)
+            weights = np.where(live, self.weights[segment], 0.0)[: self.vocabulary.used]
+        else:
+            return []
+        now = self.decay.now
+        slots = best_slots(weights, k).tolist()
+        names = [self.vocabulary.name(slot) for slot in slots]
+        ranked = sorted(
+            zip(names, (weights[slots] / now).tolist(), strict=True),
+            key=lambda pair: (-pair[1], pair[0]),
+        )
+        return ranked[:k]
+
+    @property
+    def evicted(self) -> int:
+        """Items evicted so far to stay within ``items``."""
+        return self.vocabulary.evicted
+
+    def state(self) -> State:
+        """Flat, plain state: numbers, text lists and arrays."""
+        used = self.vocabulary.used
+        return {
+            "segments": self.segments,
+            "owner": self.owner[:used].copy(),
+            "weights": self.weights[:, :used].copy(),
+            **prefixed("vocabulary", self.vocabulary.state()),
+            **prefixed("decay", self.decay.state()),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> Trending:
+        """The estimator that gave ``state``, to the bit."""
+        vocabulary = Vocabulary.from_state(under("vocabulary", state))
+        decay = Decay.from_state(under("decay", state))
+        self = cls(decay.half_life, vocabulary.capacity, int(state["segments"]))
+        self.vocabulary, self.decay = vocabulary, decay
+        self.owner[: vocabulary.used] = state["owner"]
+        self.weights[:, : vocabulary.used] = state["weights"]
+        return self
+
+
+def best_slots(weights: NDArray[np.floating], k: int) -> NDArray[np.intp]:
+    """Indices of all positive weights that reach the ``k``-th largest, ties included."""
+    if not len(weights) or k < 1:
+        return np.zeros(0, np.intp)
+    least = np.partition(weights, -k)[-k] if k < len(weights) else weights.min()
+    return np.flatnonzero((weights >= least) & (weights > 0))

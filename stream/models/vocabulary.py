@@ -1,0 +1,162 @@
+"""Item names as numbers, in a fixed number of slots.
+
+Rules: a number names one item for good, a slot is used again. ``number & mask`` is the slot;
+the higher bits count how often the slot was given away, so a number that is still stored in some
+table after its item was evicted is recognised, with one comparison, as no longer live. Numbers
+are positive; 0 means none. Full, the vocabulary evicts its least used eighth at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int32]
+State = dict[str, Any]  # int, float, str, list of str, or ndarray
+
+
+class Vocabulary:
+    """At most ``capacity`` items, the least used making room for new ones.
+
+    Parameters
+    ----------
+    capacity
+        Slots, 1 to 2**24.
+
+    Attributes
+    ----------
+    use
+        float64 ``[capacity]``: how much each slot's item is used; its owner adds to it.
+    evicted
+        Items that had to go so far.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary(2)
+    >>> tea, milk = vocabulary.admit("tea", 2.0), vocabulary.admit("milk", 1.0)
+    >>> soap = vocabulary.admit("soap", 1.0)
+    >>> vocabulary.find("milk"), vocabulary.name(soap), vocabulary.evicted
+    (0, 'soap', 1)
+    >>> vocabulary.live(np.array([tea, milk, soap], np.int32)).tolist()
+    [True, False, True]
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if not 1 <= capacity <= 1 << 24:
+            raise ValueError(f"capacity must be 1 to {1 << 24}, not {capacity}")
+        self.capacity = capacity
+        self.bits = max(1, (capacity - 1).bit_length())
+        self.mask = (1 << self.bits) - 1
+        self.use: NDArray[np.float64] = np.zeros(capacity)
+        self.numbers: Numbers = np.zeros(capacity, np.int32)
+        self.evicted = 0
+        self.used = 0  # slots ever given out; the first ``used`` ones
+        self._names: list[str] = []
+        self._index: dict[str, int] = {}
+        self._free: list[int] = []
+        self._cells = self.use.data.cast("B").cast("d")  # scalar access at a third of the cost
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def find(self, name: str) -> int:
+        """The item's number, or 0."""
+        return self._index.get(name, 0)
+
+    def name(self, number: int) -> str:
+        """The name of a live number."""
+        return self._names[number & self.mask]
+
+    def live(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """Which of ``numbers`` still name an item; 0 does not."""
+        alive: NDArray[np.bool_] = (self.numbers[numbers & self.mask] == numbers) & (numbers > 0)
+        return alive
+
+    def admit(self, name: str, use: float) -> int:
+        """The item's number, given out if it is new, with ``use`` added to its use."""
+        number = self._index.get(name, 0)
+        if not number:
+            number = self._give(name)
+        self._cells[number & self.mask] += use
+        return number
+
+    def _give(self, name: str) -> int:
+        if self.used < self.capacity:
+            slot = self.used
+            self.used += 1
+            self._names.append(name)
+        else:
+            if not self._free:
+                self._evict()
+            slot = self._free.pop()
+            self._names[slot] = name
+        number = self._next(int(self.numbers[slot]), slot)
+        self.numbers[slot] = number
+        self._index[name] = number
+        return number
+
+    def _next(self, previous: int, slot: int) -> int:
+        turn = abs(previous) >> self.bits
+        turn = turn % ((1 << 31 - self.bits) - 1) + 1  # never 0, so that no number is 0
+        return turn << self.bits | slot
+
+    def _evict(self) -> None:
+        """Give up the least used eighth; a freed slot keeps its number, negated."""
+        room = max(1, self.capacity // 8)
+        least = np.argsort(self.use, kind="stable")[:room]
+        for slot in least.tolist():
+            del self._index[self._names[slot]]
+            self._names[slot] = ""
+        self.numbers[least] *= -1
+        self.use[least] = 0.0
+        self._free = least[::-1].tolist()
+        self.evicted += room
+
+    def scale(self, factor: float) -> None:
+        """Multiply all uses, as decay asks for."""
+        self.use *= factor
+
+    def state(self) -> State:
+        """Everything that :meth:`from_state` needs."""
+        return {
+            "capacity": self.capacity,
+            "evicted": self.evicted,
+            "names": list(self._names),
+            "numbers": self.numbers[: self.used].copy(),
+            "use": self.use[: self.used].copy(),
+            "free": np.array(self._free, np.int32),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> Vocabulary:
+        """The vocabulary that gave ``state``, to the bit."""
+        self = cls(int(state["capacity"]))
+        self.evicted = int(state["evicted"])
+        self._names = list(state["names"])
+        self.used = len(self._names)
+        self.numbers[: self.used] = state["numbers"]
+        self.use[: self.used] = state["use"]
+        self._free = [int(slot) for slot in state["free"]]
+        numbered = zip(self._names, self.numbers.tolist(), strict=False)
+        self._index = {name: number for name, number in numbered if number > 0}
+        return self
+
+
+def prefixed(prefix: str, state: State) -> State:
+    """``state`` with each key under ``prefix``, to put several into one flat dict."""
+    return {f"{prefix}.{key}": value for key, value in state.items()}
+
+
+def under(prefix: str, state: State) -> State:
+    """The entries of ``state`` that :func:`prefixed` put under ``prefix``."""
+    start = prefix + "."
+    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+
+
+def numbers_of(vocabulary: Vocabulary, names: Iterable[str]) -> Numbers:
+    """Numbers of those names that are known, in their order."""
+    found = [vocabulary.find(name) for name in names]
+    return np.array([number for number in found if number], np.int32)
