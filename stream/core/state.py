@@ -46,15 +46,22 @@ class Effect(NamedTuple):
     payload: bytes
 
 
-class CustomerState(NamedTuple):
-    """All that is kept of one customer.
+class Admission(NamedTuple):
+    """What tells a duplicate or a flood: ids seen lately, and a token bucket."""
 
-    ``stamps`` holds the last offset applied of each :class:`Source`; ``spent`` the net minor
-    units per currency; ``frequency`` and ``monetary`` (in the shop's currency) decay from
-    ``decayed``; ``consent`` is (profiling, offers), each None until the customer said so.
+    seen: tuple[int, ...] = ()
+    tokens: float = 0.0
+    filled: int = 0
+
+
+class Profile(NamedTuple):
+    """Who the customer is by what was done: counts, money, decayed tastes.
+
+    ``spent`` holds net minor units per currency; ``frequency`` (orders) and ``monetary`` (minor
+    units of the shop's currency) decay from ``decayed``; ``tastes`` are category weights, the
+    strongest first, on the same clock; ``log_price`` is the running mean of ln(1 + price seen).
     """
 
-    stamps: tuple[int, ...] = (NEVER,) * len(Source)
     first_seen: int = 0
     last_seen: int = 0
     views: int = 0
@@ -69,19 +76,57 @@ class CustomerState(NamedTuple):
     monetary: float = 0.0
     tastes: tuple[tuple[str, float], ...] = ()
     log_price: float = 0.0
+    segment: int | None = None
+
+
+class History(NamedTuple):
+    """The last items touched and bought, oldest first, and the session that is open."""
+
     recent: tuple[Touch, ...] = ()
     bought: tuple[tuple[str, int], ...] = ()
+    session: int = 0
     session_start: int = 0
+    session_last: int = 0
     session_clicks: int = 0
+
+
+class Waiting(NamedTuple):
+    """What waits for a label: exposures, and offers that may still be shown."""
+
     exposures: tuple[Exposure, ...] = ()
-    pending: tuple[PendingOffer, ...] = ()
-    emitted: int = 0
+    offers: tuple[PendingOffer, ...] = ()
+
+
+class Delivery(NamedTuple):
+    """What was offered and shown: the ground of caps; ``made`` is (campaign, time), a day long."""
+
     offers: int = 0
+    last_offer: int = 0
+    made: tuple[tuple[str, int], ...] = ()
     impressions: tuple[int, ...] = ()
-    consent: tuple[bool | None, bool | None] = (None, None)
-    segment: int | None = None
-    seen: tuple[int, ...] = ()
-    tokens: float = NEVER
+    dismissed: int = 0
+
+
+class Permission(NamedTuple):
+    """Consent as the customer gave it; None until the customer said so."""
+
+    profiling: bool | None = None
+    offers: bool | None = None
+
+
+class CustomerState(NamedTuple):
+    """All that is kept of one customer; each part belongs to one stage.
+
+    ``stamps`` holds the last offset applied of each :class:`Source`, -1 for none.
+    """
+
+    stamps: tuple[int, ...] = (NEVER,) * len(Source)
+    admission: Admission = Admission()
+    permission: Permission = Permission()
+    profile: Profile = Profile()
+    history: History = History()
+    waiting: Waiting = Waiting()
+    delivery: Delivery = Delivery()
     effects: tuple[Effect, ...] = ()
 
 

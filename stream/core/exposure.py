@@ -1,0 +1,36 @@
+"""Exposures: what a customer saw, kept with the features of that moment until it has a label."""
+
+from __future__ import annotations
+
+from stream.core.event import Action, CatalogItem, Click
+from stream.core.example import Labelled
+from stream.core.features import context_row, item_row
+from stream.core.labels import expose, remember
+from stream.core.offer import Offer
+from stream.core.ranking import Slate
+from stream.core.state import CustomerState, Exposure, PendingOffer, Waiting
+from stream.core.world import World
+
+
+def expose_click(
+    waiting: Waiting,
+    before: CustomerState,
+    event: Click,
+    world: World,
+    examples: list[Labelled],
+) -> Waiting:
+    """Let a click wait, described by what was known of the customer before it."""
+    if event.action is Action.REMOVE_FROM_CART:
+        return waiting
+    item = world.item(event.item_id) or CatalogItem(
+        event.item_id, category=event.category, brand=event.brand, price=event.price
+    )
+    features = item_row(before, event.item_id, item) + context_row(before, event.time)
+    exposure = Exposure(event.item_id, event.time, features)
+    return expose(waiting, exposure, before.profile.segment, world.settings, examples)
+
+
+def await_impression(waiting: Waiting, offer: Offer, slate: Slate) -> Waiting:
+    """Keep the features of an offer's items until the offer is reported as shown."""
+    items = tuple((ranked.candidate.item_id, ranked.features) for ranked in slate.items)
+    return remember(waiting, PendingOffer(offer.offer_id, offer.issued, items))

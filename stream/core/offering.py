@@ -1,0 +1,121 @@
+"""Offering: from a customer's state to one offer, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from stream.core.candidates import LADDER, Candidate, gather
+from stream.core.event import Campaign, Event
+from stream.core.hashing import digest
+from stream.core.offer import Cause, Offer, OfferItem
+from stream.core.policy import (
+    DAY,
+    TREATED,
+    Denial,
+    campaign_for,
+    customer_denial,
+    item_denial,
+)
+from stream.core.ranking import Ranked, Slate, draw, rank
+from stream.core.state import CustomerState, Delivery
+from stream.core.world import World
+
+SHOWN_KEPT = 8
+
+
+def choose(
+    state: CustomerState, event: Event, cause: Cause, world: World
+) -> tuple[Offer, Slate] | Denial:
+    """The offer for this customer now, with the slate that it was made from."""
+    now = max(event.time, cause.stream_time)
+    denial = customer_denial(state, event.customer_id, now, world)
+    if denial is not None:
+        return denial
+    campaign = campaign_for(state, now, world)
+    if isinstance(campaign, Denial):
+        return campaign
+    candidates = _allowed(gather(state, world), campaign, state, world)
+    if isinstance(candidates, Denial):
+        return candidates
+    policy = world.settings.policy
+    ranked = rank(candidates, state, campaign, now, world)
+    likely = [r for r in ranked if r.propensity >= policy.min_propensity]
+    if not likely:
+        return Denial.LOW_PROPENSITY
+    key = (world.settings.seed, event.customer_id, event.event_id)
+    slate = draw(likely, policy.slate, policy.exploration, *key)
+    return _offer(state, event, cause, campaign, slate, now, world), slate
+
+
+def delivered(delivery: Delivery, offer: Offer) -> Delivery:
+    """Count an offer that was made."""
+    recent = tuple(made for made in delivery.made if made[1] > offer.issued - DAY)
+    return delivery._replace(
+        offers=delivery.offers + 1,
+        last_offer=offer.issued,
+        made=(*recent[-SHOWN_KEPT + 1 :], (offer.campaign_id, offer.issued)),
+    )
+
+
+def shown(delivery: Delivery, time: int) -> Delivery:
+    """Count an impression: caps go by what was seen, not by what was sent."""
+    recent = tuple(t for t in delivery.impressions if t > time - DAY)
+    return delivery._replace(impressions=(*recent[-SHOWN_KEPT + 1 :], time))
+
+
+def _allowed(
+    candidates: list[Candidate], campaign: Campaign, state: CustomerState, world: World
+) -> list[Candidate] | Denial:
+    if not candidates:
+        return Denial.NO_CANDIDATE
+    denials: Counter[Denial] = Counter()
+    allowed = []
+    for candidate in candidates:
+        denial = item_denial(candidate, world.item(candidate.item_id), campaign, state)
+        if denial is None:
+            allowed.append(candidate)
+        else:
+            denials[denial] += 1
+    if allowed:
+        return allowed
+    return min(denials, key=lambda denial: (-denials[denial], denial))
+
+
+def _offer(
+    state: CustomerState,
+    event: Event,
+    cause: Cause,
+    campaign: Campaign,
+    slate: Slate,
+    now: int,
+    world: World,
+) -> Offer:
+    models, segment = world.models, state.profile.segment
+    named = segment is not None and segment < len(models.segment_names)
+    return Offer(
+        offer_id=digest(event.customer_id, event.event_id, "offer", size=16).hex(),
+        customer_id=event.customer_id,
+        campaign_id=campaign.campaign_id,
+        strategy=campaign.strategy,
+        ladder=LADDER[slate.items[0].candidate.origin],
+        items=tuple(_item(ranked, world) for ranked in slate.items),
+        discount=campaign.discount,
+        currency=world.settings.currency,
+        arm=TREATED,
+        assignment_probability=slate.probability,
+        explored=slate.explored,
+        segment=segment,
+        segment_name=models.segment_names[segment] if named and segment is not None else None,
+        models=models.versions,
+        learned_through=models.learned_through,
+        issued=now,
+        expires=now + round(world.settings.policy.offer_ttl * 1000),
+        cause=cause,
+    )
+
+
+def _item(ranked: Ranked, world: World) -> OfferItem:
+    item_id, origin, _, because = ranked.candidate
+    item = world.item(item_id)
+    price = item.price if item else None
+    return OfferItem(item_id, round(ranked.propensity, 6), origin, because, price)

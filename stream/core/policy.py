@@ -1,0 +1,125 @@
+"""Policy: ordered rules, each of which allows or names its reason.
+
+The rules for the customer come first and cheapest first, so that most decisions end before any
+model is asked; the rules for an item come when candidates are known.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from stream.config import PolicySettings
+from stream.core.candidates import Candidate
+from stream.core.event import Campaign, CatalogItem
+from stream.core.hashing import unit
+from stream.core.state import CustomerState, Permission
+from stream.core.world import World
+
+DAY = 86_400_000
+HOUR = 3_600_000
+CONTROL, TREATED = "holdout", "offer"
+DEFAULT_CAMPAIGN = Campaign("default", "Recommendations")
+
+
+class Denial(StrEnum):
+    """Why no offer was made: a business "no", and a bounded metric label."""
+
+    CONSENT = "consent"
+    HOLDOUT = "holdout"
+    FREQUENCY_CAP = "frequency_cap"
+    OFFER_GAP = "offer_gap"
+    QUIET_HOURS = "quiet_hours"
+    NO_CAMPAIGN = "no_campaign"
+    NO_CANDIDATE = "no_candidate"
+    BOUGHT_ALREADY = "bought_already"
+    OUT_OF_STOCK = "out_of_stock"
+    NOT_IN_CAMPAIGN = "not_in_campaign"
+    LOW_PROPENSITY = "low_propensity"
+
+
+def may_profile(permission: Permission, policy: PolicySettings) -> bool:
+    """Whether the customer may be profiled; silence is the default's to decide."""
+    if permission.profiling is None:
+        return policy.consent_default
+    return permission.profiling
+
+
+def arm_of(customer_id: str, seed: int, policy: PolicySettings) -> str:
+    """The arm of the standing holdout: a hash of the customer, so it never moves."""
+    held_out = unit(seed, "holdout", customer_id) < policy.holdout
+    return CONTROL if held_out else TREATED
+
+
+def customer_denial(
+    state: CustomerState, customer_id: str, now: int, world: World
+) -> Denial | None:
+    """The first rule that forbids any offer to this customer now, if there is one."""
+    policy = world.settings.policy
+    if not _may_offer(state.permission, policy):
+        return Denial.CONSENT
+    delivery = state.delivery
+    if delivery.last_offer and now - delivery.last_offer < policy.offer_gap * 1000:
+        return Denial.OFFER_GAP
+    if sum(shown > now - DAY for shown in delivery.impressions) >= policy.offers_per_day:
+        return Denial.FREQUENCY_CAP
+    if _is_quiet(now, policy):
+        return Denial.QUIET_HOURS
+    if arm_of(customer_id, world.settings.seed, policy) == CONTROL:
+        return Denial.HOLDOUT
+    return None
+
+
+def campaign_for(state: CustomerState, now: int, world: World) -> Campaign | Denial:
+    """The campaign of highest priority that this customer is eligible for."""
+    if not world.campaigns:
+        return DEFAULT_CAMPAIGN
+    for campaign in world.campaigns:
+        if _is_eligible(campaign, state, now):
+            return campaign
+    return Denial.NO_CAMPAIGN
+
+
+def item_denial(
+    candidate: Candidate, item: CatalogItem | None, campaign: Campaign, state: CustomerState
+) -> Denial | None:
+    """The first rule that forbids offering this item, if there is one."""
+    if any(candidate.item_id == item_id for item_id, _ in state.history.bought):
+        return Denial.BOUGHT_ALREADY
+    if item is not None and item.stock is not None and item.stock <= 0:
+        return Denial.OUT_OF_STOCK
+    if campaign.categories and (item is None or item.category not in campaign.categories):
+        return Denial.NOT_IN_CAMPAIGN
+    return None
+
+
+def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
+    """Campaigns in the order in which they are tried: highest priority first, then by id."""
+    return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
+
+
+def _may_offer(permission: Permission, policy: PolicySettings) -> bool:
+    allowed = policy.consent_default if permission.offers is None else permission.offers
+    return allowed and may_profile(permission, policy)
+
+
+def _is_quiet(now: int, policy: PolicySettings) -> bool:
+    start, end = policy.quiet_from, policy.quiet_until
+    if start == end:
+        return False
+    hour = (now + policy.utc_offset * 60_000) // HOUR % 24
+    return start <= hour < end if start < end else hour >= start or hour < end
+
+
+def _is_eligible(campaign: Campaign, state: CustomerState, now: int) -> bool:
+    if not campaign.active:
+        return False
+    if campaign.starts is not None and now < campaign.starts:
+        return False
+    if campaign.ends is not None and now >= campaign.ends:
+        return False
+    if campaign.segments and state.profile.segment not in campaign.segments:
+        return False
+    if campaign.daily_cap is None:
+        return True
+    made = sum(c == campaign.campaign_id and t > now - DAY for c, t in state.delivery.made)
+    return made < campaign.daily_cap

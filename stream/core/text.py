@@ -1,0 +1,49 @@
+"""Text: one form for what people call the same, and nothing that could mislead a reader.
+
+Rules. Control characters and bidirectional controls are taken out (a line break or a tab becomes
+a space), then the text is brought into Unicode's composed form (NFC, UAX #15). Joiners stay:
+scripts and emoji need them. Doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from unicodedata import is_normalized, normalize
+
+_BREAKS: Final = "\t\n\v\f\r\u0085\u2028\u2029"
+_BIDI: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSEEN: Final = "\ufeff\ufff9\ufffa\ufffb"
+
+_STRIP: Final[dict[int, str | None]] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]),
+    **dict.fromkeys(range(0xD800, 0xE000)),  # lone surrogates: no text, and not UTF-8
+    **dict.fromkeys(map(ord, _BIDI + _UNSEEN)),
+    **dict.fromkeys(map(ord, _BREAKS), " "),
+}
+
+
+def tidy(text: str) -> str:
+    """Return ``text`` in NFC without control and bidirectional characters.
+
+    Examples
+    --------
+    >>> tidy("cafe\\u0301\\x00 \\u202etab\\there") == "caf\\u00e9 tab here"
+    True
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    stripped = text.translate(_STRIP)
+    return stripped if is_normalized("NFC", stripped) else normalize("NFC", stripped)
+
+
+def is_tidy(raw: bytes) -> bool:
+    """Tell, from JSON's bytes alone and fast, that no string in it needs :func:`tidy`.
+
+    Without an escape, a byte over 127 or a DEL, JSON strings hold printable ASCII only.
+
+    Examples
+    --------
+    >>> is_tidy(b'{"brand": "acme"}'), is_tidy(b'{"brand": "a\\\\tb"}')
+    (True, False)
+    """
+    return raw.isascii() and 92 not in raw and 127 not in raw
