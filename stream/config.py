@@ -238,7 +238,7 @@ class LearningSettings:
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
     publish_interval: Duration = 1.0  # what is learned is in use within two seconds
     snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes
-    propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 weights: collisions cost no AUC
+    propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 weights: 2 MB an array of them
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.1  # FTRL's alpha
     items: Count = 50_000  # items with neighbours; the least supported give way
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
@@ -371,6 +371,10 @@ class Settings:
 
 
 def _check_address(address: str) -> None:
+    if "@" in address:
+        raise ConfigError(
+            "broker holds a login; give it as kafka.sasl_username and kafka.sasl_password"
+        )
     host, separator, port = address.rpartition(":")
     if not (host and separator and port.isdecimal() and 0 < int(port) < 65_536):
         raise ConfigError(

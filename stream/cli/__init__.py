@@ -1,0 +1,80 @@
+"""Commands for people: one group, ``offerstream``, each command in a module of its own.
+
+Rules:
+
+- A command ``x`` is the click command in ``stream/cli/x.py`` (dashes become underscores), called
+  ``x`` there; it is imported only when it is called, so that ``--help`` stays quick. A command
+  whose module is not there is not listed.
+- A fault of the operator's is one line on stderr and exit code 2, without a traceback.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+import stream
+from stream.cli.errors import OneLineGroup
+
+COMMANDS: Final = {
+    "demo": "Watch simulated shoppers become offers, in this terminal.",
+    "worker": "Turn events into offers, on Kafka or on a local log.",
+    "topics": "Show or create the topics that a worker needs.",
+    "replay": "Turn a shop's own log (CSV, JSON lines) into events and offers.",
+    "mappings": "Show the mappings from a log's columns to events.",
+    "simulate": "Write simulated shoppers' events.",
+    "evaluate": "Measure the models on a file, in one pass.",
+    "verify-models": "Check the published models against their log.",
+    "dead-letters": "Look at rejected records, and send them again.",
+    "bench": "Measure speed and latency.",
+    "config": "Show or check the settings.",
+}
+"""What each command is for, in the order in which one meets them."""
+
+EPILOG: Final = """\b
+Try first:
+  offerstream demo               shoppers, models and offers, in one process
+  offerstream config show        every setting, its value and where that is from
+  offerstream COMMAND --help     what a command takes
+"""
+
+
+class _LazyGroup(OneLineGroup):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in COMMANDS if find_spec(_module(name))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = getattr(import_module(_module(cmd_name)), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _module(name: str) -> str:
+    return f"stream.cli.{name.replace('-', '_')}"
+
+
+@click.group(
+    cls=_LazyGroup,
+    name="offerstream",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(stream.__version__, prog_name="offerstream")
+@click.option("--debug", is_flag=True, help="Show the traceback where an error would be one line.")
+def main(debug: bool) -> None:
+    """Turn a shop's clicks and purchases into personal offers, while they happen.
+
+    Events come in on Kafka topics (or on a local log: no broker needed); models learn from each
+    of them; offers go out on a topic, each with its reasons.
+    """

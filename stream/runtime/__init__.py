@@ -1,0 +1,1 @@
+"""The runtime: everything that has a clock, a socket or a disk."""
