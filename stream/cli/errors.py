@@ -8,7 +8,6 @@ its own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -30,22 +29,13 @@ class OneLineGroup(click.Group):
             fault.exit_code = 2 if isinstance(error, ConfigError) else 1
             raise fault from error
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the group; unlike click's own, a usage error is one line, too."""
+        unhandled = {**extra, "standalone_mode": False}
         if not standalone_mode:
-            return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            return super().main(*args, **unhandled)
         try:
-            code = super().main(
-                args, "offerstream", complete_var, False, windows_expand_args, **extra
-            )
+            code = super().main(*args, **{**unhandled, "prog_name": "offerstream"})
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             sys.exit(0)
