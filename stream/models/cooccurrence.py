@@ -8,13 +8,17 @@ weighted by 1/distance. Reading changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from stream.models.decay import Decay
-from stream.models.pairs import PairTable
-from stream.models.vocabulary import State, Vocabulary, prefixed, under
+from stream.models.pairs import Floats, PairTable
+from stream.models.state import State, nested, part_of
+from stream.models.vocabulary import Numbers, Vocabulary
+
+TINY: Final = 1e-300  # divides where there is no support
 
 SessionStep = tuple[Sequence[str], str, int]
 """Previous items of the session (newest last), the new item, its time in ms."""
@@ -35,6 +39,9 @@ class CoOccurrence:
         Steps back in a session that still pair with its new item.
     basket
         Lines of a basket that are paired; the ones after them are left out and counted.
+    repeats
+        Count each pair of visits instead of each pair of items once a session: an item seen
+        twice then counts twice, and goes with itself.
     floor
         Decayed number of common sessions below which no lift is stated.
 
@@ -58,6 +65,7 @@ class CoOccurrence:
         window: int = 10,
         basket: int = 100,
         floor: float = 5.0,
+        repeats: bool = False,
     ) -> None:
         self.vocabulary = Vocabulary(items)
         self.pairs = PairTable(self.vocabulary, neighbours)
@@ -65,6 +73,7 @@ class CoOccurrence:
         self.window = window
         self.basket = basket
         self.floor = floor
+        self.repeats = repeats
         self.total = 0.0
         self.lines_left_out = 0
 
@@ -83,16 +92,16 @@ class CoOccurrence:
         admit = self.vocabulary.admit
         for previous, item, time in steps:
             weight = self._weight(time)
-            first = item not in previous
-            number = admit(item, weight if first else 0.0)
-            count = weight if first else 0.0
+            count = weight if self.repeats or item not in previous else 0.0
+            number = admit(item, count)
             if not previous:
                 self.total += weight
-            seen = {item}
+            seen: set[str] = set() if self.repeats else {item}
             for distance, name in enumerate(reversed(previous[-self.window :]), 1):
                 if name in seen:
                     continue
-                seen.add(name)
+                if not self.repeats:
+                    seen.add(name)
                 known = self.vocabulary.find(name)
                 rows.append(known or admit(name, weight))
                 others.append(number)
@@ -140,21 +149,24 @@ class CoOccurrence:
         """The ``k`` items most often together with ``item``, with confidence(item → other)."""
         support = self._use(item)
         numbers, together, _ = self.pairs.row(self.vocabulary.find(item))
-        return self._best(numbers, np.minimum(together / max(support, 1e-300), 1.0), k)
+        return self._best(numbers, self._share(together / max(support, TINY)), k)
 
     def successors(self, item: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` items that follow ``item`` most, with their 1/distance weight per support."""
         support = self._use(item)
         numbers, _, after = self.pairs.row(self.vocabulary.find(item))
-        return self._best(numbers, after / max(support, 1e-300), k)
+        return self._best(numbers, after / max(support, TINY), k)
 
-    def _best(self, numbers: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[str, float]]:
+    def _best(self, numbers: Numbers, scores: Floats, k: int) -> list[tuple[str, float]]:
         positive = scores > 0
         names = [self.vocabulary.name(number) for number in numbers[positive].tolist()]
         ranked = sorted(
             zip(names, scores[positive].tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
         )
         return ranked[:k]
+
+    def _share(self, ratio: Floats) -> Floats:
+        return ratio if self.repeats else np.minimum(ratio, np.float32(1.0))
 
     def support(self, item: str) -> float:
         """Decayed number of sessions (or baskets) with the item, as of the latest event."""
@@ -195,26 +207,28 @@ class CoOccurrence:
             "window": self.window,
             "basket": self.basket,
             "floor": self.floor,
+            "repeats": int(self.repeats),
             "total": self.total,
             "lines_left_out": self.lines_left_out,
-            **prefixed("vocabulary", self.vocabulary.state()),
-            **prefixed("pairs", self.pairs.state()),
-            **prefixed("decay", self.decay.state()),
+            **nested("vocabulary", self.vocabulary.state()),
+            **nested("pairs", self.pairs.state()),
+            **nested("decay", self.decay.state()),
         }
 
     @classmethod
-    def from_state(cls, state: State) -> CoOccurrence:
+    def from_state(cls, state: Mapping[str, Any]) -> CoOccurrence:
         """The estimator that gave ``state``, to the bit."""
-        vocabulary = Vocabulary.from_state(under("vocabulary", state))
+        vocabulary = Vocabulary.from_state(part_of(state, "vocabulary"))
         self = cls(
             items=1,
             window=int(state["window"]),
             basket=int(state["basket"]),
             floor=float(state["floor"]),
+            repeats=bool(state["repeats"]),
         )
         self.vocabulary = vocabulary
-        self.pairs = PairTable.from_state(vocabulary, under("pairs", state))
-        self.decay = Decay.from_state(under("decay", state))
+        self.pairs = PairTable.from_state(vocabulary, part_of(state, "pairs"))
+        self.decay = Decay.from_state(part_of(state, "decay"))
         self.total = float(state["total"])
         self.lines_left_out = int(state["lines_left_out"])
         return self

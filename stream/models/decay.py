@@ -8,7 +8,10 @@ float32 holds, the owner multiplies what it stores by a power of two, which roun
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stream.models.state import State
 
 LIMIT: Final = 48  # weights stay below 2**48: float32 sums of 2**79 of them are still finite
 
@@ -70,13 +73,13 @@ class Decay:
             return 1.0
         return float(2.0 ** ((time - self.origin) / (self.half_life * 1000.0)))
 
-    def state(self) -> dict[str, int | float]:
+    def state(self) -> State:
         """Everything that :meth:`from_state` needs; an unset origin is left out."""
-        state: dict[str, int | float] = {"half_life": self.half_life, "latest": self.latest}
+        state: State = {"half_life": self.half_life, "latest": self.latest}
         return state if self.origin is None else {**state, "origin": self.origin}
 
     @classmethod
-    def from_state(cls, state: dict[str, int | float]) -> Decay:
+    def from_state(cls, state: Mapping[str, Any]) -> Decay:
         """The decay that gave ``state``, to the bit."""
         decay = cls(float(state["half_life"]))
         decay.latest = int(state["latest"])

@@ -8,10 +8,14 @@ so memory grows with use up to the bound, not before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.models.vocabulary import Numbers, State, Vocabulary
+from stream.models.state import State
+from stream.models.vocabulary import Numbers, Vocabulary
 
 Floats = NDArray[np.float32]
 
@@ -170,7 +174,7 @@ class PairTable:
         }
 
     @classmethod
-    def from_state(cls, vocabulary: Vocabulary, state: State) -> PairTable:
+    def from_state(cls, vocabulary: Vocabulary, state: Mapping[str, Any]) -> PairTable:
         """The table that gave ``state``, to the bit."""
         self = cls(vocabulary, int(state["keep"]))
         self.pruned = int(state["pruned"])

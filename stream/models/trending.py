@@ -6,11 +6,15 @@ their overall weight; segments beyond the bound count overall only. Reading chan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.decay import Decay
-from stream.models.vocabulary import Numbers, State, Vocabulary, prefixed, under
+from stream.models.state import State, nested, part_of
+from stream.models.vocabulary import Numbers, Vocabulary
 
 
 class Trending:
@@ -89,15 +93,15 @@ class Trending:
             "segments": self.segments,
             "owner": self.owner[:used].copy(),
             "weights": self.weights[:, :used].copy(),
-            **prefixed("vocabulary", self.vocabulary.state()),
-            **prefixed("decay", self.decay.state()),
+            **nested("vocabulary", self.vocabulary.state()),
+            **nested("decay", self.decay.state()),
         }
 
     @classmethod
-    def from_state(cls, state: State) -> Trending:
+    def from_state(cls, state: Mapping[str, Any]) -> Trending:
         """The estimator that gave ``state``, to the bit."""
-        vocabulary = Vocabulary.from_state(under("vocabulary", state))
-        decay = Decay.from_state(under("decay", state))
+        vocabulary = Vocabulary.from_state(part_of(state, "vocabulary"))
+        decay = Decay.from_state(part_of(state, "decay"))
         self = cls(decay.half_life, vocabulary.capacity, int(state["segments"]))
         self.vocabulary, self.decay = vocabulary, decay
         self.owner[: vocabulary.used] = state["owner"]

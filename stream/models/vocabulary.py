@@ -8,14 +8,15 @@ are positive; 0 means none. Full, the vocabulary evicts its least used eighth at
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.state import State
+
 Numbers = NDArray[np.int32]
-State = dict[str, Any]  # int, float, str, list of str, or ndarray
 
 
 class Vocabulary:
@@ -131,7 +132,7 @@ class Vocabulary:
         }
 
     @classmethod
-    def from_state(cls, state: State) -> Vocabulary:
+    def from_state(cls, state: Mapping[str, Any]) -> Vocabulary:
         """The vocabulary that gave ``state``, to the bit."""
         self = cls(int(state["capacity"]))
         self.evicted = int(state["evicted"])
@@ -143,17 +144,6 @@ class Vocabulary:
         numbered = zip(self._names, self.numbers.tolist(), strict=False)
         self._index = {name: number for name, number in numbered if number > 0}
         return self
-
-
-def prefixed(prefix: str, state: State) -> State:
-    """``state`` with each key under ``prefix``, to put several into one flat dict."""
-    return {f"{prefix}.{key}": value for key, value in state.items()}
-
-
-def under(prefix: str, state: State) -> State:
-    """The entries of ``state`` that :func:`prefixed` put under ``prefix``."""
-    start = prefix + "."
-    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
 
 
 def numbers_of(vocabulary: Vocabulary, names: Iterable[str]) -> Numbers:
