@@ -1,0 +1,89 @@
+# offerstream. `make` alone says what there is.
+#
+# Needs Python 3.11 to 3.14, git and make; no compiler. Another Python: make PYTHON=python3.12 setup.
+# Everything is installed into .venv, from wheels whose hashes are in requirements/.
+
+PYTHON ?= $(or $(wildcard .venv/bin/python),python3)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+RUN := .venv/bin/python
+RUNTIME := .venv/.runtime-$(VERSION)
+DEV := .venv/.dev-$(VERSION)
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
+JOBS ?= auto
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Say what there is
+	@echo 'make TARGET:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------------------------------------- set-up
+
+.PHONY: setup
+setup: $(DEV) ## Set everything up in .venv; leaves the command at .venv/bin/offerstream
+	@echo 'Ready: .venv/bin/offerstream (next: make demo, make test)'
+
+$(RUNTIME): pyproject.toml requirements/runtime.txt requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+	  echo "offerstream needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) -V 2>&1 | tail -n 1)." \
+	       'Name another: make PYTHON=python3.12 setup' >&2; exit 1; }
+	@echo 'Setting up .venv with Python $(VERSION): the first time this fetches about 110 MB.'
+	@test -x .venv/bin/python$(VERSION) || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { \
+	  rm -rf .venv; echo 'python3 -m venv failed: on Debian and Ubuntu, apt-get install python3-venv.' >&2; exit 1; }
+	@$(INSTALL) --only-binary :all: --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	@echo 'Adding the tools for tests and checks to .venv.'
+	@$(INSTALL) --only-binary :all: --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: lock
+lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock them by hash
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) --group build --constraints requirements/runtime.txt --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.txt \
+	  --constraints requirements/build.txt --output-file requirements/dev.txt
+	$(LOCK) --group java --output-file requirements/java.txt
+	$(RUN) -m tests.kafka.install --lock
+
+LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --only-binary :all: --no-emit-index-url --no-header --no-annotate
+
+# -------------------------------------------------------------------------------------------------- run
+
+.PHONY: demo
+demo: $(RUNTIME) ## Simulated shoppers against the whole pipeline, in one process
+	@.venv/bin/offerstream demo $(ARGS)
+
+.PHONY: kafka
+kafka: $(DEV) ## Start a Kafka broker for development on 127.0.0.1:9092, until Ctrl-C
+	@$(RUN) -m tests.kafka.serve build/kafka-data --port 9092
+
+# ------------------------------------------------------------------------------------------------ check
+
+.PHONY: test
+test: $(DEV) ## Run all tests, on a real Kafka too (ARGS='-k word' for some of them, JOBS=1 in line)
+	@$(RUN) -m tests.kafka.install || true
+	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## Check style, types and the direction of imports
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+.PHONY: format
+format: $(DEV) ## Let ruff mend what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+.PHONY: clean
+clean: ## Remove what was built, .venv included
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
