@@ -1,0 +1,311 @@
+"""Metrics: what an operator alerts on, by the names of Prometheus' conventions.
+
+Rules:
+
+- One prefix, ``offerstream_``; base units; every label bounded, and none holds a customer or an
+  item. Consumer lag is also there by the name that people already alert on.
+- The hot path reports once a batch, with counts: nothing here is called for each event.
+- A registry for each app, so that two apps in one process don't meet.
+- What grows by itself (ages, lag in time) is reckoned when scraped: a worker that is stuck shows.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple, TypeVar
+
+from numpy.typing import ArrayLike
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+import stream
+from stream.core.admission import Outcome
+from stream.core.event import RejectionCode
+from stream.core.policy import Denial
+from stream.runtime.instruments import AgeGauge, BatchHistogram, BoundedLabel
+
+Label = TypeVar("Label", bound=str)
+
+PREFIX: Final = "offerstream_"
+CAMPAIGNS: Final = 100  # campaigns with series of their own; more are counted as "other"
+PROCESSING_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+"""In seconds; 0.25 is the objective that an alert watches."""
+STAGE_BUCKETS: Final = (0.0001, 0.00025, *PROCESSING_BUCKETS[:13])
+
+_OUTCOMES: Final = {
+    Outcome.APPLIED: ("events_applied", "Events that changed a customer's record."),
+    Outcome.DUPLICATE: ("duplicates", "Events whose id was seen before: dropped."),
+    Outcome.LATE: ("late_events", "Events beyond the grace: sent to the topic for late ones."),
+    Outcome.SUPPRESSED: ("events_suppressed", "Events beyond a person's pace: counted only."),
+    Outcome.REPLAYED: ("events_replayed", "Events at or below their stamp: their effect stands."),
+}
+
+
+class BatchCounts(NamedTuple):
+    """What became of one batch.
+
+    ``consumed`` by topic, ``outcomes`` by :class:`Outcome`, ``rejected`` by
+    :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`.
+    """
+
+    consumed: Mapping[str, int] = {}
+    outcomes: Mapping[Outcome, int] = {}
+    rejected: Mapping[RejectionCode, int] = {}
+    offers: Mapping[tuple[str, str], int] = {}
+    denied: Mapping[Denial, int] = {}
+    examples: int = 0
+
+
+class Metrics:
+    """The metrics of one app.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered; by default a registry of their own, with the process's memory,
+        descriptors and garbage collection beside them.
+    group
+        The consumer group, for the lag by Kafka's name.
+    clock
+        The wall clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        group: str = "offerstream",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
+        self.registry: Final = registry or _process_registry()
+        self._group, self._clock = group, clock
+        self._campaign = BoundedLabel(CAMPAIGNS)
+        self._declare_events()
+        self._declare_progress()
+        self._declare_models()
+        self._info()
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format, for a scrape."""
+        return generate_latest(self.registry)
+
+    # Events and offers, once a batch.
+
+    def batch_decided(self, counts: BatchCounts) -> None:
+        """Count what became of a batch."""
+        _add(self._consumed, counts.consumed)
+        _add(self._rejected, counts.rejected)
+        _add(self._denied, counts.denied)
+        for outcome, number in counts.outcomes.items():
+            if outcome in self._by_outcome:  # rejections are counted with their reason
+                self._by_outcome[outcome].inc(number)
+        for (campaign, arm), number in counts.offers.items():
+            self._offers.labels(self._campaign(campaign), arm).inc(number)
+        self._examples.inc(counts.examples)
+
+    def batch_done(self, events: int, seconds: float, stages: Mapping[str, float] = {}) -> None:
+        """Note that a batch was acked, ``seconds`` after it was fetched.
+
+        ``stages`` are the seconds that the batch spent in each stage.
+        """
+        self._processing.observe_same(seconds, events)
+        for stage, spent in stages.items():
+            self._stage.observe_same(spent, 1, stage)
+
+    def offers_sent(self, seconds: ArrayLike) -> None:
+        """Note each offer's time from its event's producer timestamp to its being durable."""
+        self._end_to_end.observe(seconds)
+
+    # Progress, as often as it changes.
+
+    def lag(self, topic: str, partition: int, records: int, last: float | None = None) -> None:
+        """Note how many records wait, and the timestamp (s) of the last one that was taken."""
+        labels = (topic, str(partition))
+        self._lag.labels(*labels).set(records)
+        self._group_lag.labels(self._group, *labels).set(records)
+        if last is None or not records:
+            last = self._clock()
+        waited = max(self._clock() - last, 0.0)
+        self._group_lag_seconds.labels(self._group, *labels).set(waited)
+
+    def watermark(self, partition: int, stream_time: int) -> None:
+        """Note a partition's stream time, in ms since the epoch."""
+        self._watermark.since(stream_time / 1000, str(partition))
+
+    def unacked_since(self, partition: int, fetched: float | None) -> None:
+        """Note when the oldest batch not yet acked was fetched (s); None where all are acked."""
+        if fetched is None:
+            self._unacked.forget(str(partition))
+        else:
+            self._unacked.since(fetched, str(partition))
+
+    def committed(self) -> None:
+        """Note that offsets were committed now."""
+        self._commit.since(self._clock())
+
+    def rebalanced(self, seconds: float) -> None:
+        """Count a rebalance, from the first revocation to the last recovered table."""
+        self._rebalances.inc()
+        self._rebalance.observe_same(seconds, 1)
+
+    def revoked(self, topics: Iterable[str], partition: int) -> None:
+        """Show nothing more of a partition that moved away."""
+        for topic in topics:
+            labels = (topic, str(partition))
+            for gauge, values in (
+                (self._lag, labels),
+                (self._group_lag, (self._group, *labels)),
+                (self._group_lag_seconds, (self._group, *labels)),
+            ):
+                with suppress(KeyError):  # older clients raise where nothing was shown
+                    gauge.remove(*values)
+        self._watermark.forget(str(partition))
+        self._unacked.forget(str(partition))
+
+    def recovering(self, remaining: int) -> None:
+        """Note how many changelog records are still to be read."""
+        self._recovery.set(remaining)
+
+    def ready(self, is_ready: bool) -> None:
+        """Note whether the worker takes events."""
+        self._ready.set(is_ready)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Note how late the event loop ran what was due."""
+        self._loop.set(seconds)
+
+    def state_keys(self, table: str, keys: int) -> None:
+        """Note how many keys a table holds on this worker."""
+        self._keys.labels(table).set(keys)
+
+    # Models, about once a second.
+
+    def model_quality(
+        self, model: str, *, auc: float, log_loss: float, calibration_ratio: float
+    ) -> None:
+        """Note a model's prequential quality; the ratio is predicted over observed."""
+        self._auc.labels(model).set(auc)
+        self._log_loss.labels(model).set(log_loss)
+        self._calibration.labels(model).set(calibration_ratio)
+
+    def model_drifted(self, model: str) -> None:
+        """Count a change that the model's drift detector saw."""
+        self._drift.labels(model).inc()
+
+    def model_snapshot(self, model: str, published: float) -> None:
+        """Note when the snapshot in use was published, in seconds since the epoch."""
+        self._snapshot.since(published, model)
+
+    def evicted(self, table: str, keys: int) -> None:
+        """Count what gave way in memory that is bounded."""
+        self._evicted.labels(table).inc(keys)
+
+    def learned(self, examples: int) -> None:
+        """Count the examples that the learner took."""
+        self._learned.inc(examples)
+
+    def _declare_events(self) -> None:
+        counter = self._counter
+        self._consumed = counter("events_consumed", "Records taken from the topics.", "topic")
+        self._by_outcome = {
+            outcome: counter(name, text) for outcome, (name, text) in _OUTCOMES.items()
+        }
+        text = "Records that were no event: dead letters."
+        self._rejected = counter("events_rejected", text, "reason")
+        self._offers = counter("offers_emitted", "Offers sent out.", "campaign", "arm")
+        self._denied = counter("offers_suppressed", "Offers that the policy withheld.", "reason")
+        self._examples = counter("examples_emitted", "Examples sent to the learner.")
+        for code in RejectionCode:
+            self._rejected.labels(code)
+        for denial in Denial:
+            self._denied.labels(denial)
+        text = "From fetch to ack, of each event."
+        self._processing = self._histogram("event_processing_seconds", text, PROCESSING_BUCKETS)
+        text = "From the event's producer timestamp to its offer's being durable."
+        self._end_to_end = self._histogram("offer_end_to_end_seconds", text, PROCESSING_BUCKETS)
+        text = "Time of a batch in one stage."
+        self._stage = self._histogram("stage_seconds", text, STAGE_BUCKETS, "stage")
+
+    def _declare_progress(self) -> None:
+        gauge, where = self._gauge, ("topic", "partition")
+        self._lag = gauge("consumer_lag_records", "Records that wait to be taken.", *where)
+        name, labels = "kafka_consumergroup_group_lag", ("group", *where)
+        text = "Records that wait to be taken, by the usual name."
+        self._group_lag = Gauge(name, text, labels, registry=self.registry)
+        text = "Age of the last record taken, while others wait; else 0."
+        self._group_lag_seconds = Gauge(name + "_seconds", text, labels, registry=self.registry)
+        text = "Wall time less stream time: how old the newest event is."
+        self._watermark = self._age("watermark_lag_seconds", text, "partition")
+        text = "Age of the oldest batch fetched and not yet acked."
+        self._unacked = self._age("oldest_unacked_seconds", text, "partition")
+        self._commit = self._age("commit_age_seconds", "Since the last commit of offsets.")
+        self._rebalances = self._counter("rebalances", "Times that partitions moved.")
+        text = "From the first revocation until the tables were whole again."
+        self._rebalance = self._histogram("rebalance_duration_seconds", text, PROCESSING_BUCKETS)
+        text = "Changelog records still to be read before the tables are whole."
+        self._recovery = gauge("recovery_remaining_records", text)
+        self._ready = gauge("ready", "1 while the worker takes events.")
+        self._loop = gauge("event_loop_lag_seconds", "How late the event loop ran what was due.")
+        self._keys = gauge("state_keys", "Keys of a table on this worker.", "table")
+        self._evicted = self._counter("evictions", "Keys that gave way to others.", "table")
+
+    def _declare_models(self) -> None:
+        gauge = self._gauge
+        self._auc = gauge("model_auc", "Area under the ROC curve, test then learn.", "model")
+        self._log_loss = gauge("model_log_loss", "Log loss, test then learn.", "model")
+        text = "Conversions predicted over conversions observed; 1 is right."
+        self._calibration = gauge("model_calibration_ratio", text, "model")
+        self._drift = self._counter("model_drift", "Changes that drift detectors saw.", "model")
+        text = "Since the snapshot in use was published."
+        self._snapshot = self._age("model_snapshot_age_seconds", text, "model")
+        self._learned = self._counter("examples_learned", "Examples that the learner took.")
+
+    def _info(self) -> None:
+        info = self._gauge("build_info", "1, with the versions as labels.", "version", "python")
+        info.labels(stream.__version__, platform.python_version()).set(1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, bounds: tuple[float, ...], *labels: str
+    ) -> BatchHistogram:
+        histogram = BatchHistogram(PREFIX + name, text, bounds, labels)
+        self.registry.register(histogram)
+        return histogram
+
+    def _age(self, name: str, text: str, *labels: str) -> AgeGauge:
+        gauge = AgeGauge(PREFIX + name, text, self._clock, labels)
+        self.registry.register(gauge)
+        return gauge
+
+
+def _process_registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _add(counter: Counter, counts: Mapping[Label, int]) -> None:
+    for label, number in counts.items():
+        counter.labels(label).inc(number)
