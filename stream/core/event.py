@@ -169,7 +169,7 @@ class RejectionCode(StrEnum):
 
 
 class Rejection(NamedTuple):
-    """A record that becomes a dead letter; ``detail`` names the field and holds no personal data."""
+    """A record that becomes a dead letter; ``detail`` names the field, never a person's data."""
 
     code: RejectionCode
     detail: str

@@ -6,12 +6,15 @@ from typing import NamedTuple, TypeAlias
 
 
 class Labelled(NamedTuple):
-    """An exposure and what became of it: ``label`` 1 if the item was bought in time, else 0."""
+    """An exposure and what became of it: ``label`` 1 if the item was bought in time, else 0.
+
+    ``features`` are packed; see :func:`stream.core.features.unpack`.
+    """
 
     time: int
     label: int
     segment: int | None
-    features: tuple[int, ...]
+    features: bytes
 
 
 class Step(NamedTuple):

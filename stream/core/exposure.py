@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream.core.event import Action, CatalogItem, Click
 from stream.core.example import Labelled
-from stream.core.features import context_row, item_row
+from stream.core.features import context_row, item_row, pack
 from stream.core.labels import expose, remember
 from stream.core.offer import Offer
 from stream.core.ranking import Slate
@@ -26,11 +26,11 @@ def expose_click(
         event.item_id, category=event.category, brand=event.brand, price=event.price
     )
     features = item_row(before, event.item_id, item) + context_row(before, event.time)
-    exposure = Exposure(event.item_id, event.time, features)
+    exposure = Exposure(event.item_id, event.time, pack(features))
     return expose(waiting, exposure, before.profile.segment, world.settings, examples)
 
 
 def await_impression(waiting: Waiting, offer: Offer, slate: Slate) -> Waiting:
     """Keep the features of an offer's items until the offer is reported as shown."""
-    items = tuple((ranked.candidate.item_id, ranked.features) for ranked in slate.items)
+    items = tuple((ranked.candidate.item_id, pack(ranked.features)) for ranked in slate.items)
     return remember(waiting, PendingOffer(offer.offer_id, offer.issued, items))

@@ -22,11 +22,11 @@ class Touch(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """An item that was seen, waiting for its label with the features that it had then."""
+    """An item that was seen, waiting for its label with the (packed) features that it had then."""
 
     item_id: str
     time: int
-    features: tuple[int, ...]
+    features: bytes
 
 
 class PendingOffer(NamedTuple):
@@ -34,7 +34,7 @@ class PendingOffer(NamedTuple):
 
     offer_id: str
     time: int
-    items: tuple[tuple[str, tuple[int, ...]], ...]
+    items: tuple[tuple[str, bytes], ...]
 
 
 class Effect(NamedTuple):

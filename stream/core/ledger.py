@@ -1,0 +1,186 @@
+"""A partition's account, and the decision of one batch of its records.
+
+Rules: every record is counted once, whatever crashes; a record at or below the ledger's stamp
+was accounted for before, changes nothing, and sends again what its customer's record still
+holds. Records of a batch are decided in the order given; nothing here waits or fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from stream.core.admission import Outcome
+from stream.core.decide import Step, decide
+from stream.core.event import Event, Rejection, Source
+from stream.core.example import Example
+from stream.core.offer import Cause, Offer
+from stream.core.state import NEVER, NEW_CUSTOMER, CustomerState, Effect
+from stream.core.world import World
+
+OFFER, EXAMPLES = 0, 1
+UNSTAMPED = (NEVER,) * len(Source)
+
+
+class Ledger(NamedTuple):
+    """What is kept of a partition beside its customers.
+
+    ``stamps`` holds the last offset accounted for of each :class:`Source`; ``counts`` the records
+    by outcome, offers and denials since the beginning; ``late`` the (source, offset) pairs that
+    go to the late topic and are not yet known to be there.
+    """
+
+    stamps: tuple[int, ...] = UNSTAMPED
+    stream_time: int = 0
+    counts: Mapping[str, int] = {}
+    late: tuple[tuple[int, int], ...] = ()
+
+
+class Entry(NamedTuple):
+    """One record of a batch: where it stood, and what its bytes said."""
+
+    source: Source
+    offset: int
+    content: Event | Rejection
+
+
+class Writer(Protocol):
+    """How effects become bytes: the codec's part, handed in."""
+
+    def offer(self, offer: Offer, /) -> bytes:
+        """The offer as it is sent."""
+
+    def examples(self, examples: Sequence[Example], /) -> bytes:
+        """The examples of one event as they are sent."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a batch comes to: states to write, effects to send in order, records to set aside.
+
+    ``rejected`` and ``late`` hold indices of entries; ``tally`` counts what is new.
+    """
+
+    ledger: Ledger
+    changed: dict[str, CustomerState | None] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
+    tally: Counter[str] = field(default_factory=Counter)
+
+
+def decide_batch(
+    entries: Sequence[Entry],
+    partition: int,
+    ledger: Ledger,
+    durable: tuple[int, ...],
+    lookup: Callable[[str], CustomerState | None],
+    world: World,
+    writer: Writer,
+) -> Decided:
+    """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe."""
+    batch = _Batch(partition, ledger, durable, lookup, world, writer)
+    for index, entry in enumerate(entries):
+        batch.take(index, entry)
+    return batch.close()
+
+
+class _Batch:
+    """The working set of one batch."""
+
+    def __init__(
+        self,
+        partition: int,
+        ledger: Ledger,
+        durable: tuple[int, ...],
+        lookup: Callable[[str], CustomerState | None],
+        world: World,
+        writer: Writer,
+    ) -> None:
+        self.partition = partition
+        self.before = ledger
+        self.durable = durable
+        self.lookup = lookup
+        self.world = world
+        self.writer = writer
+        self.stamps = list(ledger.stamps)
+        self.stream_time = ledger.stream_time
+        self.late = [mark for mark in ledger.late if mark[1] > durable[mark[0]]]
+        self.decided = Decided(ledger)
+
+    def take(self, index: int, entry: Entry) -> None:
+        source, offset, content = entry
+        is_new = offset > self.before.stamps[source]
+        self.stamps[source] = max(self.stamps[source], offset)
+        if isinstance(content, Rejection):
+            self.decided.rejected.append(index)
+            if is_new:
+                self._count(Outcome.REJECTED, f"rejected:{content.code}")
+        elif is_new:
+            self._decide(index, content, Cause(source, self.partition, offset, self.stream_time))
+        elif (source, offset) in self.before.late:
+            self.decided.late.append(index)
+        else:
+            self._resend(content, source, offset)
+
+    def close(self) -> Decided:
+        decided = self.decided
+        counts = Counter(self.before.counts)
+        counts.update(decided.tally)
+        decided.ledger = Ledger(
+            tuple(self.stamps), self.stream_time, dict(counts), tuple(self.late)
+        )
+        return decided
+
+    def _state(self, customer_id: str) -> CustomerState:
+        changed = self.decided.changed
+        if customer_id in changed:
+            return changed[customer_id] or NEW_CUSTOMER
+        return self.lookup(customer_id) or NEW_CUSTOMER
+
+    def _decide(self, index: int, event: Event, cause: Cause) -> None:
+        step = decide(self._state(event.customer_id), event, cause, self.world)
+        if step.outcome is Outcome.REPLAYED:
+            self._count(Outcome.APPLIED)
+            self.decided.effects.extend(step.resend)
+            return
+        self._count(step.outcome)
+        if step.outcome is Outcome.LATE:
+            self.decided.late.append(index)
+            self.late.append((cause.source, cause.offset))
+        if step.outcome in (Outcome.LATE, Outcome.DUPLICATE):
+            return
+        if step.outcome is Outcome.APPLIED:
+            self.stream_time = max(self.stream_time, event.time)
+        if step.denial is not None:
+            self._count(f"denied:{step.denial}")
+        self.decided.changed[event.customer_id] = self._sealed(step, cause)
+
+    def _sealed(self, step: Step, cause: Cause) -> CustomerState | None:
+        """The new state with its effects in it, until they are known to be durable."""
+        effects = [
+            Effect(cause.source, cause.offset, OFFER, self.writer.offer(offer))
+            for offer in step.offers
+        ]
+        if step.examples:
+            payload = self.writer.examples(step.examples)
+            effects.append(Effect(cause.source, cause.offset, EXAMPLES, payload))
+        self.decided.effects.extend(effects)
+        self.decided.offers.extend(step.offers)
+        self.decided.tally["offers"] += len(step.offers)
+        if step.state is None:
+            return None
+        pending = [e for e in step.state.effects if e.offset > self.durable[e.source]]
+        return step.state._replace(effects=(*pending, *effects))
+
+    def _resend(self, event: Event, source: Source, offset: int) -> None:
+        effects = self._state(event.customer_id).effects
+        again = (e for e in effects if e.source == source and e.offset == offset)
+        self.decided.effects.extend(again)
+
+    def _count(self, *names: str) -> None:
+        for name in names:
+            self.decided.tally[name] += 1
