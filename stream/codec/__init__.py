@@ -1,0 +1,1 @@
+"""Bytes to values and back: events, offers, records and snapshots."""
