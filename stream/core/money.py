@@ -39,7 +39,7 @@ EXPONENTS: Final[dict[str, int]] = {
 }
 """Digits after the decimal point of each currency (ISO 4217, list one, and part of list three)."""
 
-_FACTORS: Final = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
+_FACTORS: Final[dict[str, int]] = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
 _EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN)
 _MAX_DIGITS: Final = 30  # of an amount's whole part: beyond any money, and cheap to compute with
 _NEAR: Final = 1e-6
@@ -81,7 +81,7 @@ def to_minor(amount: int | float | str | Decimal, currency: str) -> int:
     factor = _FACTORS.get(currency)
     if factor is None:
         raise ValueError("the currency is not an ISO 4217 code")
-    if type(amount) is float:
+    if isinstance(amount, float):
         scaled = amount * factor
         if -_FLOAT_SAFE < scaled < _FLOAT_SAFE:
             # Below 1e9 the product is off by less than 3e-7: this near to an integer, the
@@ -89,7 +89,7 @@ def to_minor(amount: int | float | str | Decimal, currency: str) -> int:
             nearest = round(scaled)
             if -_NEAR < scaled - nearest < _NEAR:
                 return nearest
-    elif type(amount) is int:
+    elif isinstance(amount, int) and not isinstance(amount, bool):
         return amount * factor
     return _exactly(amount, factor)
 

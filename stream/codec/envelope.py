@@ -1,0 +1,139 @@
+"""Envelopes: whatever a record's value is wrapped in is taken off, down to one JSON object.
+
+Rules. Schema Registry framing (a zero byte and a four-byte id) is stripped; the newer header
+``__value_schema_id`` leaves the value bare already. CloudEvents (Kafka binding 1.0) come in binary
+mode (``ce_`` headers) or structured mode (``application/cloudevents+json``, or an object that has
+``specversion``); what they know of the id, the time and the type fills in where the payload does
+not say. Texts are tidied before anything is validated. No bytes make this raise but `Refused`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from orjson import JSONDecodeError, loads
+
+from stream.codec.refused import Refused
+from stream.core.event import RejectionCode
+from stream.core.text import is_tidy, tidy
+
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+"""A record's headers, in their order; a name may come more than once."""
+
+FRAME: Final = b"\x00"
+_FRAME_LENGTH: Final = 5
+_STRUCTURED: Final = "application/cloudevents"
+_DEEP: Final = 8  # levels to tidy: beyond any field that an envelope around a payload can hold
+_ATTRIBUTES: Final = {"id": "event_id", "time": "timestamp", "type": "event"}
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Read one JSON object, its texts tidied.
+
+    Raises
+    ------
+    Refused
+        ``decode`` if it is no JSON (RFC 8259, UTF-8), ``schema`` if it is no object.
+    """
+    try:
+        data = loads(raw)
+    except JSONDecodeError as error:
+        # The message tells what was met and where, and holds nothing of the value.
+        raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}") from None
+    if type(data) is not dict:
+        raise Refused(RejectionCode.SCHEMA, "the value is not of type object")
+    return data if is_tidy(raw) else _tidied(data, _DEEP)
+
+
+def unframed(value: bytes) -> bytes:
+    """Return a value without Schema Registry's framing.
+
+    >>> unframed(b"\\x00\\x00\\x00\\x00\\x07{}"), unframed(b"{}")
+    (b'{}', b'{}')
+    """
+    return value[_FRAME_LENGTH:] if value[:1] == FRAME else value
+
+
+def unwrapped(data: dict[str, Any], headers: Headers) -> tuple[dict[str, Any], dict[str, str]]:
+    """Take an object out of CloudEvents, in either mode, if it is in one.
+
+    Returns
+    -------
+    tuple
+        The payload, and what its envelope says under the payload's own names: some of
+        ``event_id``, ``timestamp`` and ``event``.
+
+    Raises
+    ------
+    Refused
+        ``decode`` or ``schema``.
+    """
+    content_type, attributes = _read_headers(headers)
+    structured = content_type.startswith(_STRUCTURED)
+    if (structured or attributes) and not _is_json(content_type):
+        raise Refused(RejectionCode.DECODE, "the header content-type is not JSON")
+    if structured or "specversion" in data:
+        return _payload(data), _named(data)
+    return data, _named(attributes)
+
+
+def _read_headers(headers: Headers) -> tuple[str, dict[str, str]]:
+    content_type, attributes = "", {}
+    for name, raw in headers:
+        if raw is None:
+            continue
+        lowered = name.lower()
+        if lowered == "content-type":
+            content_type = raw.decode("latin-1").strip().lower()
+        elif lowered.startswith("ce_"):
+            attributes[lowered[3:]] = _text(lowered, raw)
+    return content_type, attributes if "specversion" in attributes else {}
+
+
+def _text(name: str, raw: bytes) -> str:
+    try:
+        return tidy(raw.decode())
+    except UnicodeDecodeError:
+        known = name if name[3:] in _ATTRIBUTES else "ce_*"
+        raise Refused(RejectionCode.DECODE, f"the header {known} is not UTF-8") from None
+
+
+def _is_json(content_type: str) -> bool:
+    media = content_type.partition(";")[0].rstrip()
+    return media in ("", "application/json", "text/json") or media.endswith("+json")
+
+
+def _payload(data: dict[str, Any]) -> dict[str, Any]:
+    if "data_base64" in data:
+        try:
+            return parse(b64decode(data["data_base64"], validate=True))
+        except (ValueError, TypeError):
+            raise Refused(RejectionCode.DECODE, "/data_base64 is not Base64") from None
+    payload = data.get("data")
+    if type(payload) is not dict:
+        raise Refused(RejectionCode.SCHEMA, "/data is not of type object")
+    return payload
+
+
+def _named(attributes: dict[str, Any]) -> dict[str, str]:
+    """Rename attributes; a type such as ``com.example.shop.view`` ends in the event's own."""
+    named = {
+        ours: attributes[theirs]
+        for theirs, ours in _ATTRIBUTES.items()
+        if isinstance(attributes.get(theirs), str)
+    }
+    if "event" in named:
+        named["event"] = named["event"].rpartition(".")[2]
+    return named
+
+
+def _tidied(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return tidy(value)
+    if depth and isinstance(value, dict):
+        return {tidy(name): _tidied(item, depth - 1) for name, item in value.items()}
+    if depth and isinstance(value, list):
+        return [_tidied(item, depth - 1) for item in value]
+    return value

@@ -1,0 +1,143 @@
+"""Events: a record of an event topic becomes an event, or a reason why not.
+
+Rules, in the order in which they are asked; the first that fails names the rejection:
+
+1.  no value: ``tombstone``; no key: ``null_key``; over 256 KiB: ``oversize``
+2.  framing and envelopes off (`stream.codec.envelope`, `stream.codec.segment`); not JSON, or too
+    deep: ``decode``
+3.  a major version that is not known: ``schema_version``
+4.  the topic's JSON Schema: ``oversize`` for over 500 lines, ``value_range`` for money, quantities
+    and times out of their bounds, ``schema`` for all else
+5.  what a schema can't say, of currencies, sums and calendars: ``value_range``
+6.  the key is not the customer's id: ``key_mismatch``
+7.  the event is ahead of its own record by more than `CoreSettings.future`: ``future_time``
+
+No bytes make a decoder raise, there is no clock in it, and a detail never holds a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+import orjson
+
+from stream.codec.envelope import Headers
+from stream.codec.native import READERS, write
+from stream.codec.opening import Ignored, opened
+from stream.codec.refused import Refused
+from stream.codec.schema import Schemas
+from stream.config import CoreSettings
+from stream.core.event import Event, Rejection, RejectionCode, Source
+
+__all__ = ["Decode", "Decoded", "EventDecoder", "Headers", "Ignored", "Outcome", "encode"]
+
+TOMBSTONE: Final = Rejection(RejectionCode.TOMBSTONE, "the record has no value")
+NULL_KEY: Final = Rejection(RejectionCode.NULL_KEY, "the record has no key")
+_KEY: Final = Rejection(RejectionCode.KEY_MISMATCH, "the key is not /customer_id in UTF-8 and NFC")
+
+
+class Decoded(NamedTuple):
+    """An event, and how many of the record's fields nobody knew."""
+
+    event: Event
+    extra_fields: int
+
+
+Outcome: TypeAlias = Decoded | Ignored | Rejection
+Decode: TypeAlias = Callable[[bytes | None, bytes | None, Headers, int], Outcome]
+"""From key, value, headers and the record's own timestamp (ms since the epoch)."""
+
+
+class EventDecoder:
+    """Decoders of the four event topics, under one set of schemas and settings.
+
+    Attributes
+    ----------
+    clicks, purchases, feedback, customers : Decode
+        One for each topic: ``decoder.clicks(key, value, headers, record_time_ms)``.
+    """
+
+    def __init__(self, schemas: Schemas, settings: CoreSettings) -> None:
+        self.clicks = _decode(schemas, "clicks", settings)
+        self.purchases = _decode(schemas, "purchases", settings)
+        self.feedback = _decode(schemas, "feedback", settings)
+        self.customers = _decode(schemas, "customers", settings)
+        self._by_source = (self.clicks, self.purchases, self.feedback, self.customers)
+
+    def of(self, source: Source) -> Decode:
+        """Return the decoder of one topic."""
+        return self._by_source[source]
+
+    def decode(
+        self,
+        source: Source,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        record_time_ms: int,
+    ) -> Outcome:
+        """Decode one record of the topic ``source``.
+
+        Parameters
+        ----------
+        source
+            Which topic it came from.
+        key, value, headers
+            As in Kafka.
+        record_time_ms
+            The record's own timestamp, in ms since the epoch; -1, Kafka's word for none, makes
+            every event one from the future.
+
+        Returns
+        -------
+        Decoded, Ignored or Rejection
+            An event; a record that is valid and of no use; or the sender's fault.
+        """
+        return self._by_source[source](key, value, headers, record_time_ms)
+
+
+def encode(event: Event) -> bytes:
+    """Return the canonical native JSON of an event: the same bytes for the same event.
+
+    Examples
+    --------
+    >>> from stream.core.event import Feedback, Response
+    >>> encode(Feedback("e1", "c1", 1569888001000, Response.DISMISS, "o1"))[:46]
+    b'{"schema_version":1,"event_id":"e1","customer_'
+    """
+    return orjson.dumps(write(event))
+
+
+def _decode(schemas: Schemas, topic: str, settings: CoreSettings) -> Decode:
+    schema = schemas.of(topic)
+    read = READERS[topic]
+    currency = settings.currency
+    future = round(settings.future * 1000)
+
+    def decode(
+        key: bytes | None, value: bytes | None, headers: Headers, record_time_ms: int
+    ) -> Outcome:
+        if value is None:
+            return TOMBSTONE
+        if key is None:
+            return NULL_KEY
+        try:
+            data = opened(schema, "customer_id", value, headers)
+            if isinstance(data, Ignored):
+                return data
+            event, extra_fields = read(data, currency)
+        except Refused as refused:
+            return refused.rejection
+        if event.customer_id.encode() != key:
+            return _KEY
+        if event.time - record_time_ms > future:
+            return _ahead(event.time - record_time_ms)
+        return Decoded(event, extra_fields)
+
+    return decode
+
+
+def _ahead(milliseconds: int) -> Rejection:
+    detail = f"/timestamp is {milliseconds // 1000} s ahead of the record's own"
+    return Rejection(RejectionCode.FUTURE_TIME, detail)

@@ -1,0 +1,84 @@
+"""From a record's value to one native object that keeps its topic's contract.
+
+Rules. Whatever it came in, a payload is validated in its native form, so every producer meets
+the same contract; the pointers in a rejection are those of the native form.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from stream.codec.envelope import Headers, parse, unframed, unwrapped
+from stream.codec.refused import Refused
+from stream.codec.schema import TopicSchema
+from stream.codec.segment import Ignored, is_segment, translate
+from stream.core.event import RejectionCode
+
+__all__ = ["MAX_VALUE", "Ignored", "opened"]
+
+MAX_VALUE: Final = 256 * 1024
+"""Bytes of a value that are read at all."""
+
+_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9]{1,3})?", re.ASCII)
+
+
+def opened(
+    schema: TopicSchema, identity: str, value: bytes, headers: Headers
+) -> dict[str, Any] | Ignored:
+    """Return the native object in a value, validated.
+
+    Parameters
+    ----------
+    schema
+        Of the topic.
+    identity
+        The field that every native object of the topic has, and no envelope.
+    value, headers
+        As in Kafka.
+
+    Raises
+    ------
+    Refused
+        See rules 1 to 4 of `stream.codec.events`.
+    """
+    if len(value) > MAX_VALUE:
+        raise Refused(RejectionCode.OVERSIZE, f"the value is over {MAX_VALUE} bytes")
+    data = parse(unframed(value))
+    if headers or identity not in data:
+        native = _native(schema, identity, data, headers)
+        if isinstance(native, Ignored):
+            return native
+        data = native
+    version = data.get("schema_version")
+    if version is not None and version != schema.major:
+        _demand_major(version, schema.major)
+    schema.demand(data)
+    return data
+
+
+def _native(
+    schema: TopicSchema, identity: str, data: dict[str, Any], headers: Headers
+) -> dict[str, Any] | Ignored:
+    payload, known = unwrapped(data, headers)
+    if identity == "customer_id" and identity not in payload and is_segment(payload):
+        native = translate(schema.topic, payload)
+        if isinstance(native, Ignored):
+            return native
+        payload = native
+    for name, text in known.items():
+        if name in schema.fields and payload.get(name) is None:
+            payload[name] = text
+    return payload
+
+
+def _demand_major(version: object, major: int) -> None:
+    """Refuse another major version; what is no version at all is left to the schema."""
+    if isinstance(version, str):
+        match = _VERSION.fullmatch(version)
+        other = match is not None and int(match[1]) != major
+    else:
+        other = isinstance(version, int | float) and version is not False and version % 1 == 0
+    if other:
+        detail = f"/schema_version is not of major version {major}"
+        raise Refused(RejectionCode.SCHEMA_VERSION, detail)

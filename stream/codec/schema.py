@@ -1,0 +1,168 @@
+"""JSON Schemas: the files under ``schemas/`` that producers read, compiled to validate with.
+
+Rules. Nothing is loaded at import. A file is ``<topic>/v<major>.json`` in Draft 2020-12, and its
+formats are asserted. What is wrong with a value is told by JSON pointer and rule, and never by
+the value or by a name that the sender made up: either might be somebody's address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema_rs import Draft202012Validator, ValidationError
+
+from stream.codec.refused import Refused
+from stream.core.event import Rejection, RejectionCode
+
+_FILE: Final = re.compile(r"v([1-9][0-9]*)\.json")
+_MONEY: Final = frozenset(
+    ("price", "price_minor", "margin", "margin_minor", "currency", "quantity")
+)
+_BOUNDS: Final = frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
+_PHRASES: Final = {
+    "enum": "is none of {0.options}",
+    "minimum": "is below {0.limit}",
+    "maximum": "is above {0.limit}",
+    "minLength": "is shorter than {0.limit}",
+    "maxLength": "is longer than {0.limit} characters",
+    "minItems": "has fewer than {0.limit} items",
+    "maxItems": "has more than {0.limit} items",
+    "maxProperties": "has more than {0.limit} names",
+    "propertyNames": "has a name that is empty or too long",
+    "pattern": "does not match {0.pattern}",
+    "format": "is not a {0.format} of RFC 3339",
+    "required": "is missing",
+}
+_URGENCY: Final = (RejectionCode.OVERSIZE, RejectionCode.SCHEMA, RejectionCode.VALUE_RANGE)
+_ERRORS_READ: Final = 64  # enough to find the most telling one; a hostile basket has thousands
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSchema:
+    """One topic's contract in one major version.
+
+    ``fields`` are the names at the top level; ``names`` are all that the contract itself knows.
+    """
+
+    topic: str
+    major: int
+    document: Mapping[str, Any]
+    validator: Draft202012Validator
+    fields: frozenset[str]
+    names: frozenset[str]
+
+    def demand(self, data: object) -> None:
+        """Raise Refused unless ``data`` keeps the contract."""
+        try:
+            if self.validator.is_valid(data):
+                return
+        except ValueError:  # as in fault()
+            pass
+        fault = self.fault(data)
+        raise Refused(*(fault or (RejectionCode.SCHEMA, "the value breaks the schema")))
+
+    def fault(self, data: object) -> Rejection | None:
+        """Say what is wrong with ``data``, None if nothing is.
+
+        Of several faults the one that tells most is named: too many lines, then a wrong form,
+        then a value out of range. Nesting beyond 255 levels is a fault of decoding.
+        """
+        try:
+            faults = list(map(self._rejection, islice(self._errors(data), _ERRORS_READ)))
+        except ValueError:  # jsonschema-rs reads no further than 255 levels
+            return Rejection(RejectionCode.DECODE, "the value is nested too deeply")
+        return min(faults, key=lambda fault: _URGENCY.index(fault.code)) if faults else None
+
+    def _errors(self, data: object) -> Iterator[ValidationError]:
+        return self.validator.iter_errors(data)
+
+    def _rejection(self, error: ValidationError) -> Rejection:
+        path = list(error.instance_path)
+        kind: Any = error.kind
+        rule = kind.name
+        if rule == "required":
+            path.append(kind.property)
+        field = next((step for step in reversed(path) if isinstance(step, str)), "")
+        if rule == "maxItems" and field == "products":
+            code = RejectionCode.OVERSIZE
+        elif rule in _BOUNDS or (field in _MONEY and rule not in ("type", "required")):
+            code = RejectionCode.VALUE_RANGE
+        else:
+            code = RejectionCode.SCHEMA
+        return Rejection(code, f"{self._pointer(path)} {_phrase(rule, kind)}")
+
+    def _pointer(self, path: list[str | int]) -> str:
+        known = (step if isinstance(step, int) or step in self.names else "*" for step in path)
+        return "".join(f"/{step}" for step in known) or "the value"
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """Every contract, by topic and major version."""
+
+    by_version: Mapping[tuple[str, int], TopicSchema]
+
+    def of(self, topic: str, major: int = 1) -> TopicSchema:
+        """Return one contract; KeyError where there is none."""
+        return self.by_version[topic, major]
+
+    def majors(self, topic: str) -> frozenset[int]:
+        """Return the major versions that ``topic`` is understood in."""
+        return frozenset(major for name, major in self.by_version if name == topic)
+
+
+def load_schemas(root: Traversable | None = None) -> Schemas:
+    """Read and compile every ``<topic>/v<major>.json`` below ``root``.
+
+    Parameters
+    ----------
+    root
+        A folder; None takes the schemas that came with this package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    loaded = {}
+    for folder in (root or schemas_root()).iterdir():
+        for file in folder.iterdir() if folder.is_dir() else ():
+            if match := _FILE.fullmatch(file.name):
+                schema = _compile(folder.name, int(match[1]), json.loads(file.read_bytes()))
+                loaded[schema.topic, schema.major] = schema
+    return Schemas(loaded)
+
+
+def schemas_root() -> Traversable:
+    """Return the folder of the schemas: in the package if installed, else in the repository."""
+    packaged = files("stream") / "schemas"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas"
+
+
+def _compile(topic: str, major: int, document: dict[str, Any]) -> TopicSchema:
+    validator = Draft202012Validator(document, validate_formats=True, offline=True)
+    fields = frozenset(document["properties"])
+    return TopicSchema(topic, major, document, validator, fields, frozenset(_names(document)))
+
+
+def _phrase(rule: str, kind: Any) -> str:
+    if rule == "type":
+        return "is not of type " + " or ".join(sorted(set(kind.types) - {"null"}))
+    return _PHRASES.get(rule, "breaks the rule " + rule).format(kind)
+
+
+def _names(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            yield from properties
+        for child in node.values():
+            yield from _names(child)

@@ -1,0 +1,190 @@
+"""Segment's and RudderStack's e-commerce calls, read as this system's own events.
+
+Rules. Names are matched trimmed and without regard to case. ``messageId`` is the event's id;
+``userId``, else ``anonymousId``, the customer's; ``timestamp``, else ``originalTimestamp``, its
+time. Properties keep their names, which ours follow. A call that the specification knows and this
+system has no use for is `Ignored`: a producer that sends all it has must not fill the dead letters.
+A useful call on the wrong topic, or an unknown one, is refused: it would be lost in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from stream.codec.refused import Refused
+from stream.core.event import RejectionCode
+
+
+class Ignored(NamedTuple):
+    """A valid record that this system has no use for; ``reason`` is a bounded metric label."""
+
+    reason: str
+
+
+_EVENTS: Final = {
+    "product viewed": ("clicks", "view"),
+    "product clicked": ("clicks", "click"),
+    "product added": ("clicks", "add_to_cart"),
+    "product removed": ("clicks", "remove_from_cart"),
+    "order completed": ("purchases", "purchase"),
+    "order refunded": ("purchases", "refund"),
+    "order cancelled": ("purchases", "refund"),
+    "promotion viewed": ("feedback", "impression"),
+    "promotion clicked": ("feedback", "click"),
+}
+_UNUSED_EVENTS: Final = frozenset(
+    (
+        "product list viewed",
+        "product list filtered",
+        "products searched",
+        "cart viewed",
+        "cart shared",
+        "checkout started",
+        "checkout step viewed",
+        "checkout step completed",
+        "payment info entered",
+        "order updated",
+        "coupon entered",
+        "coupon applied",
+        "coupon denied",
+        "coupon removed",
+        "product added to wishlist",
+        "product removed from wishlist",
+        "wishlist product added to cart",
+        "product shared",
+        "product reviewed",
+    )
+)
+_UNUSED_CALLS: Final = frozenset(("page", "screen", "group", "alias"))
+# Set by the envelope alone: a property of that name is another thing.
+_RESERVED: Final = frozenset(
+    ("event_id", "customer_id", "timestamp", "event", "schema_version", "consent")
+)
+# Who somebody is, not what they are like: nothing to decide by, and much to leak.
+_IDENTIFYING: Final = frozenset(
+    (
+        "address",
+        "avatar",
+        "birthday",
+        "description",
+        "email",
+        "firstname",
+        "id",
+        "lastname",
+        "name",
+        "phone",
+        "title",
+        "username",
+        "website",
+    )
+)
+_PURPOSES: Final = ("profiling", "offers")
+
+
+def is_segment(data: dict[str, Any]) -> bool:
+    """Tell whether a JSON object is a Segment call."""
+    return "messageId" in data or "userId" in data or "anonymousId" in data
+
+
+def translate(topic: str, call: dict[str, Any]) -> dict[str, Any] | Ignored:
+    """Return the native form of a call that arrived on ``topic``, not yet validated.
+
+    Raises
+    ------
+    Refused
+        ``schema`` if the call is unknown, malformed or belongs on another topic.
+    """
+    kind = _folded(call.get("type", "track"))
+    if kind in _UNUSED_CALLS:
+        return Ignored("segment_call")
+    if kind == "identify":
+        _demand(topic, "customers", "/type")
+        return _native(call, {"traits": _traits(call)})
+    if kind != "track":
+        raise Refused(RejectionCode.SCHEMA, "/type is no Segment call")
+    name = _folded(call.get("event"))
+    if name in _UNUSED_EVENTS:
+        return Ignored("segment_event")
+    home, event = _EVENTS.get(name, ("", ""))
+    _demand(topic, home, "/event")
+    return _native(call, _properties(call, home), event)
+
+
+def _folded(text: object) -> str:
+    return text.strip().lower() if isinstance(text, str) else ""
+
+
+def _demand(topic: str, home: str, pointer: str) -> None:
+    if not home:
+        raise Refused(RejectionCode.SCHEMA, f"{pointer} is no event of Segment's e-commerce")
+    if topic != home:
+        raise Refused(RejectionCode.SCHEMA, f"{pointer} belongs on the topic {home}")
+
+
+def _native(
+    call: dict[str, Any], payload: dict[str, Any], event: str | None = None
+) -> dict[str, Any]:
+    context = _object(call, "context")
+    head = {
+        "event_id": call.get("messageId"),
+        "customer_id": call.get("userId") or call.get("anonymousId"),
+        "timestamp": call.get("timestamp") or call.get("originalTimestamp"),
+        "event": event,
+        "consent": _consent(context),
+    }
+    native = payload | {name: value for name, value in head.items() if value is not None}
+    session = context.get("sessionId")
+    if event and session is not None and native.get("session_id") is None:
+        native["session_id"] = str(session) if isinstance(session, int) else session
+    return native
+
+
+def _properties(call: dict[str, Any], topic: str) -> dict[str, Any]:
+    properties = _object(call, "properties")
+    payload = {name: value for name, value in properties.items() if name not in _RESERVED}
+    if topic == "feedback" and payload.get("offer_id") is None:
+        payload["offer_id"] = payload.pop("promotion_id", None)
+    if topic == "feedback":
+        payload.pop("session_id", None)
+    return payload
+
+
+def _traits(call: dict[str, Any]) -> dict[str, Any]:
+    traits = _object(call, "traits") or _object(_object(call, "context"), "traits")
+    return {
+        name: value
+        for name, value in traits.items()
+        if isinstance(value, str | int | float)
+        and name
+        and name.replace("_", "").lower() not in _IDENTIFYING
+    }
+
+
+def _consent(context: dict[str, Any]) -> dict[str, bool] | None:
+    """Read RudderStack's consent; a purpose both allowed and denied is denied."""
+    management = _object(context, "consentManagement")
+    allowed, denied = (_ids(management, name) for name in ("allowedConsentIds", "deniedConsentIds"))
+    consent = {
+        purpose: purpose not in denied
+        for purpose in _PURPOSES
+        if purpose in allowed or purpose in denied
+    }
+    return consent or None
+
+
+def _ids(management: dict[str, Any], name: str) -> list[Any] | dict[str, Any]:
+    ids = management.get(name)
+    if ids is None:
+        return []
+    if not isinstance(ids, list | dict):  # a word of consent that can't be read must not pass
+        raise Refused(RejectionCode.SCHEMA, f"/context/consentManagement/{name} is no list")
+    return ids
+
+
+def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    child = parent.get(name)
+    if child is None:
+        return {}
+    if not isinstance(child, dict):
+        raise Refused(RejectionCode.SCHEMA, f"/{name} is not of type object")
+    return child
