@@ -294,7 +294,8 @@ class KafkaSettings:
 class EmbeddedSettings:
     """The local log that stands in for a broker."""
 
-    fsync: bool = False  # kill -9 loses nothing without it; only a power cut can
+    fsync: Literal["always", "interval", "never"] = "interval"  # kill -9 loses nothing, ever; …
+    fsync_interval: Duration = 1.0  # … a power cut this much
     segment_bytes: Count = 67_108_864  # a file of the log: compaction works on closed ones
 
 

@@ -1,0 +1,163 @@
+"""The topics of a Kafka cluster, through aiokafka's admin client.
+
+Rules: a broker that doesn't answer is the operator's to mend, and becomes one line that holds the
+reason which the client would only have logged. The classic AlterConfigs request replaces all of a
+topic's values, so those set by others are read and sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from stream.config import ConfigError, Settings
+from stream.runtime.connection import client_options
+from stream.runtime.topics import TopicSpec, TopicState
+
+_SET_ON_TOPIC: Final = 1  # DescribeConfigs' source of a value that was set for this very topic
+_LOOKS: Final = 200  # for new topics to be known to every broker: ten seconds of …
+_BETWEEN: Final = 0.05  # … waiting, in seconds
+
+
+class KafkaCluster:
+    """The topics behind a started admin client."""
+
+    compared: frozenset[str] | None = None
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+
+    async def brokers(self) -> int:
+        """How many brokers are up."""
+        return len((await self._client.describe_cluster())["brokers"])
+
+    async def describe(self, names: Sequence[str]) -> Mapping[str, TopicState]:
+        """The topics that are there."""
+        found = {
+            topic["topic"]: topic["partitions"]
+            for topic in await self._client.describe_topics()  # by name might create them
+            if topic["topic"] in set(names) and not topic["error_code"]
+        }
+        configs = await self._configs(list(found))
+        return {
+            name: TopicState(
+                len(partitions),
+                min((len(each["replicas"]) for each in partitions), default=0),
+                {key: value for key, (value, _) in configs[name].items()},
+            )
+            for name, partitions in found.items()
+        }
+
+    async def create(self, specs: Sequence[TopicSpec], replication: int) -> None:
+        """Create topics; return when they can be used."""
+        topics = [
+            NewTopic(spec.name, spec.partitions, replication, topic_configs=dict(spec.config))
+            for spec in specs
+        ]
+        response = await self._client.create_topics(topics)
+        for name, code, *message in response.topic_errors:
+            if code and code != TopicAlreadyExistsError.errno:
+                raise ConfigError(f"topic {name} can't be created: {_reason(code, message)}")
+        await self._settled(specs)
+
+    async def alter(self, name: str, config: Mapping[str, str]) -> None:
+        """Set these values, and leave a topic's others as they are."""
+        values = (await self._configs([name]))[name]
+        kept = {key: value for key, (value, source) in values.items() if source == _SET_ON_TOPIC}
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, {**kept, **config})
+        for response in await self._client.alter_configs([resource]):
+            for code, message, *_ in response.resources:
+                if code:
+                    reason = _reason(code, [message])
+                    raise ConfigError(f"topic {name} can't be configured: {reason}")
+
+    async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, tuple[str, int]]]:
+        """Each topic's values in force, with where Kafka says that each was set."""
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        configs: dict[str, dict[str, tuple[str, int]]] = {}
+        for response in await self._client.describe_configs(resources) if resources else ():
+            for resource in response.to_object()["resources"]:
+                entries = resource["config_entries"]
+                configs[resource["resource_name"]] = {
+                    entry["config_names"]: (entry["config_value"] or "", _source(entry))
+                    for entry in entries
+                }
+        return configs
+
+    async def _settled(self, specs: Sequence[TopicSpec]) -> None:
+        names = [spec.name for spec in specs]
+        for _ in range(_LOOKS):
+            if len(await self.describe(names)) == len(names):
+                return
+            await asyncio.sleep(_BETWEEN)
+        raise TimeoutError("the new topics are not to be seen")
+
+
+@asynccontextmanager
+async def open_kafka(settings: Settings) -> AsyncIterator[KafkaCluster]:
+    """Connect to the cluster that the settings name.
+
+    Raises
+    ------
+    ConfigError
+        If no broker answers in ``kafka.request_timeout``, or the login fails.
+    """
+    client = AIOKafkaAdminClient(client_id=settings.app_id, **client_options(settings))
+    with _overheard() as heard:
+        try:
+            async with asyncio.timeout(settings.kafka.request_timeout):
+                await client.start()
+        except (KafkaError, TimeoutError) as error:
+            await client.close()
+            reason = heard[-1] if heard else "no answer in time"
+            raise ConfigError(
+                f"broker {settings.broker} doesn't answer: {reason}; start it, or name another "
+                "with --broker or OFFERSTREAM_BROKER"
+            ) from error
+        try:
+            yield KafkaCluster(client)
+        except (KafkaError, TimeoutError) as error:
+            reason = heard[-1] if heard else str(error) or "no answer in time"
+            raise ConfigError(f"broker {settings.broker} failed: {reason}; try again") from error
+        finally:
+            await client.close()
+
+
+@contextmanager
+def _overheard() -> Iterator[list[str]]:
+    """Keep what aiokafka would log: it raises without the reason, and logs that."""
+    logger, heard = logging.getLogger("aiokafka"), list[str]()
+    handler = _Listener(heard)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard.append(record.getMessage())
+
+
+def _source(entry: Mapping[str, Any]) -> int:
+    if "config_source" in entry:
+        return int(entry["config_source"])
+    return 0 if entry["is_default"] else _SET_ON_TOPIC
+
+
+def _reason(code: int, message: Sequence[str | None]) -> str:
+    return next(filter(None, message), None) or for_code(code).__name__

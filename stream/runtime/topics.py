@@ -1,0 +1,264 @@
+"""Topics: what a worker needs, how that differs from what is there, and making it so.
+
+Rules:
+
+- Events, what they cause and the tables' changelogs have ``partitions`` partitions, so that a
+  customer's events, state and offers stay together; what every worker reads whole has one.
+- Creating what is missing and setting what is configured is safe and ``apply`` does it; changing a
+  number of partitions would tear customers apart and is refused.
+- Retention counts from arrival: history that is replayed must not be deleted before it is read.
+- A worker verifies before it starts; a local log, which belongs to it alone, it sets up itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Final, NamedTuple, Protocol
+
+from stream.config import ConfigError, Settings
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+MAX_SNAPSHOT: Final = 8 << 20
+"""Bytes of the largest record on the ``models`` topic: its ``max.message.bytes``."""
+
+_WANTED_REPLICAS: Final = 3  # one broker may fail while another is down for an upgrade
+
+
+class TopicSpec(NamedTuple):
+    """A topic as it should be; ``config`` by Kafka's own names."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+class TopicState(NamedTuple):
+    """A topic as it is; ``config`` holds every value in force."""
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+class Kind(StrEnum):
+    """In what way a topic is not as it should be."""
+
+    MISSING = "missing"
+    PARTITIONS = "partitions"
+    CONFIG = "config"
+
+
+class Change(NamedTuple):
+    """One difference: ``key`` is ``have`` and should be ``want``."""
+
+    topic: str
+    kind: Kind
+    key: str
+    have: str
+    want: str
+
+
+class Plan(NamedTuple):
+    """What there should be, what differs, and the replicas that new topics get."""
+
+    specs: tuple[TopicSpec, ...]
+    changes: tuple[Change, ...]
+    replication: int
+
+
+class Cluster(Protocol):
+    """Where topics are: Kafka, or a local log."""
+
+    compared: frozenset[str] | None
+    """The configuration that can differ here; None: all of it."""
+
+    async def brokers(self) -> int:
+        """How many brokers are up."""
+
+    async def describe(self, names: Sequence[str]) -> Mapping[str, TopicState]:
+        """The topics that are there."""
+
+    async def create(self, specs: Sequence[TopicSpec], replication: int) -> None:
+        """Create topics; return when they can be used."""
+
+    async def alter(self, name: str, config: Mapping[str, str]) -> None:
+        """Set these values, and leave a topic's others as they are."""
+
+
+def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
+    """Every topic that a worker reads or writes."""
+    topics, spread = settings.topics, settings.partitions
+    week, month, copies = _kept(7), _kept(30), {"message.timestamp.type": "CreateTime"}
+    compacted = {"cleanup.policy": "compact"}
+    # A changelog holds customers: what was erased or overwritten is gone from disk in two days.
+    changelog = compacted | {"max.compaction.lag.ms": str(DAY), "delete.retention.ms": str(DAY)}
+    # Deltas come each second: small segments, soon compacted, keep a new worker's start short.
+    models = compacted | {
+        "max.message.bytes": str(MAX_SNAPSHOT),
+        "segment.bytes": str(64 << 20),
+        "max.compaction.lag.ms": str(HOUR),
+    }
+    return (
+        *(TopicSpec(name, spread, week) for name in topics.events),
+        TopicSpec(topics.catalog, 1, compacted),
+        TopicSpec(topics.campaigns, 1, compacted),
+        TopicSpec(topics.offers, spread, week),
+        TopicSpec(topics.dead_letters, spread, month | copies),
+        TopicSpec(topics.late, spread, month | copies),
+        TopicSpec(topics.examples, 1, month),
+        TopicSpec(topics.models, 1, models),
+        TopicSpec(settings.customers_changelog, spread, changelog),
+    )
+
+
+async def plan(cluster: Cluster, settings: Settings, replication: int | None = None) -> Plan:
+    """Compare the topics with what the settings ask for.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer brokers than replicas asked for.
+    """
+    replicas = await _replicas(cluster, replication or settings.kafka.replication_factor)
+    specs = topic_specs(settings)
+    states = await cluster.describe([spec.name for spec in specs])
+    specs = tuple(
+        _insured(spec, states[spec.name].replication if spec.name in states else replicas)
+        for spec in specs
+    )
+    changes = [
+        change
+        for spec in specs
+        for change in _differences(spec, states.get(spec.name), cluster.compared)
+    ]
+    return Plan(specs, tuple(changes), replicas)
+
+
+async def apply(cluster: Cluster, wanted: Plan) -> None:
+    """Carry a plan out: create what is missing, configure what differs.
+
+    Raises
+    ------
+    ConfigError
+        If a topic has a wrong number of partitions; nothing is changed then.
+    """
+    for change in wanted.changes:
+        if change.kind is Kind.PARTITIONS:
+            raise ConfigError(_wrong_partitions(change))
+    missing = {change.topic for change in wanted.changes if change.kind is Kind.MISSING}
+    if missing:
+        specs = [spec for spec in wanted.specs if spec.name in missing]
+        await cluster.create(specs, wanted.replication)
+    altered: dict[str, dict[str, str]] = {}
+    for change in wanted.changes:
+        if change.kind is Kind.CONFIG:
+            altered.setdefault(change.topic, {})[change.key] = change.want
+    for name, config in altered.items():
+        await cluster.alter(name, config)
+
+
+def open_cluster(settings: Settings) -> AbstractAsyncContextManager[Cluster]:
+    """Connect to where the settings' topics are; a context manager.
+
+    Raises
+    ------
+    ConfigError
+        On entering, if the broker doesn't answer or the directory can't be used.
+    """
+    if settings.embedded_log is not None:
+        from stream.runtime.local_admin import open_local
+
+        return open_local(settings)
+    from stream.runtime.kafka_admin import open_kafka
+
+    return open_kafka(settings)
+
+
+def verify(settings: Settings) -> None:
+    """See that a worker can start: the broker answers, and each topic is there and as wide.
+
+    Raises
+    ------
+    ConfigError
+        If not; it says what to do.
+    """
+    asyncio.run(_verify(settings))
+
+
+async def _verify(settings: Settings) -> None:
+    async with open_cluster(settings) as cluster:
+        found = await plan(cluster, settings, replication=1)
+        if settings.embedded_log is not None:
+            await apply(cluster, found)
+            return
+    for change in found.changes:
+        if change.kind is Kind.PARTITIONS:
+            raise ConfigError(_wrong_partitions(change))
+    missing = [change.topic for change in found.changes if change.kind is Kind.MISSING]
+    if missing:
+        more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+        raise ConfigError(
+            f"topic {missing[0]}{more} missing on {settings.broker}; "
+            "create what is missing with `offerstream topics apply`"
+        )
+
+
+async def _replicas(cluster: Cluster, wanted: int) -> int:
+    brokers = await cluster.brokers()
+    if wanted > brokers:
+        raise ConfigError(
+            f"kafka.replication_factor is {wanted} and {brokers} broker(s) are up; start more, "
+            f"or set it to at most {brokers} (--replication {brokers})"
+        )
+    return wanted or min(_WANTED_REPLICAS, brokers)
+
+
+def _kept(days: int) -> dict[str, str]:
+    """Keep records for so long after they arrived, whatever time their producer claims."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(days * DAY),
+        "message.timestamp.type": "LogAppendTime",
+    }
+
+
+def _insured(spec: TopicSpec, replicas: int) -> TopicSpec:
+    """Ask for two copies of each write where there are three: one broker may fail, none is lost."""
+    insured = "2" if replicas >= _WANTED_REPLICAS else "1"
+    return spec._replace(config={**spec.config, "min.insync.replicas": insured})
+
+
+def _differences(
+    spec: TopicSpec, state: TopicState | None, compared: frozenset[str] | None
+) -> list[Change]:
+    if state is None:
+        return [
+            Change(spec.name, Kind.MISSING, "topic", "missing", f"{spec.partitions} partitions")
+        ]
+    changes = [
+        Change(spec.name, Kind.CONFIG, key, state.config.get(key, ""), value)
+        for key, value in spec.config.items()
+        if state.config.get(key, "") != value and (compared is None or key in compared)
+    ]
+    if state.partitions != spec.partitions:
+        have, want = str(state.partitions), str(spec.partitions)
+        changes.insert(0, Change(spec.name, Kind.PARTITIONS, "partitions", have, want))
+    return changes
+
+
+def _wrong_partitions(change: Change) -> str:
+    if change.want == "1":
+        way = "it is read whole by every worker: delete it and run `offerstream topics apply`"
+    else:
+        way = (
+            f"changing that would part customers from their state: set partitions = {change.have} "
+            "(OFFERSTREAM_PARTITIONS), or use new topics with topics.prefix and app_id"
+        )
+    return (
+        f"topic {change.topic} has {change.have} partition(s), and the settings ask for "
+        f"{change.want}; {way}"
+    )
