@@ -39,11 +39,14 @@ class Ledger(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One record of a batch: where it stood, and what its bytes said."""
+    """One record of a batch: where it stood, and what its bytes said.
+
+    ``content`` None is a valid record that there is no use for: it counts as suppressed.
+    """
 
     source: Source
     offset: int
-    content: Event | Rejection
+    content: Event | Rejection | None
 
 
 class Writer(Protocol):
@@ -115,7 +118,10 @@ class _Batch:
         source, offset, content = entry
         is_new = offset > self.before.stamps[source]
         self.stamps[source] = max(self.stamps[source], offset)
-        if isinstance(content, Rejection):
+        if content is None:
+            if is_new:
+                self._count(Outcome.SUPPRESSED, "ignored")
+        elif isinstance(content, Rejection):
             self.decided.rejected.append(index)
             if is_new:
                 self._count(Outcome.REJECTED, f"rejected:{content.code}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from stream.config import CoreSettings
@@ -14,7 +14,7 @@ Neighbours = Sequence[tuple[str, float]]
 class Propensity(Protocol):
     """P(purchase) of feature vectors."""
 
-    def predict(self, rows: Sequence[Sequence[int]], /) -> Sequence[float]:
+    def predict(self, rows: Sequence[Sequence[int]], /) -> Iterable[float]:
         """Calibrated probabilities in [0, 1], one a row."""
 
 
@@ -45,7 +45,7 @@ class Unlearned:
     def __init__(self, base_rate: float = 0.02) -> None:
         self.base_rate = base_rate
 
-    def predict(self, rows: Sequence[Sequence[int]], /) -> Sequence[float]:
+    def predict(self, rows: Sequence[Sequence[int]], /) -> Iterable[float]:
         """The base rate for every row."""
         return [self.base_rate] * len(rows)
 
