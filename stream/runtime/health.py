@@ -161,7 +161,6 @@ class HealthServer:
             raise _unbound(host, port, error) from error
         self._server = server
         Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
-        log.info("health and metrics at http://%s:%d", host, self.port)
 
     def close(self) -> None:
         """Answer no more, and give the port back."""

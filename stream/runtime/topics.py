@@ -250,6 +250,10 @@ def _differences(
     return changes
 
 
+def _partitions(number: int) -> str:
+    return "1 partition" if number == 1 else f"{number} partitions"
+
+
 def _wrong_partitions(change: Change) -> str:
     if change.want == "1":
         way = "it is read whole by every worker: delete it and run `offerstream topics apply`"
@@ -259,6 +263,6 @@ def _wrong_partitions(change: Change) -> str:
             "(OFFERSTREAM_PARTITIONS), or use new topics with topics.prefix and app_id"
         )
     return (
-        f"topic {change.topic} has {change.have} partition(s), and the settings ask for "
+        f"topic {change.topic} has {_partitions(int(change.have))}, and the settings ask for "
         f"{change.want}; {way}"
     )

@@ -1,0 +1,48 @@
+"""``offerstream worker``: from settings to a running worker, or to one line that says why not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from stream.cli.options import settings_option
+from stream.config import Settings
+from stream.runtime.directory import ensure_writable
+from stream.runtime.topics import verify
+
+log = logging.getLogger(__name__)
+
+
+@click.command
+@settings_option
+def worker(settings: Settings) -> None:
+    """Turn events into offers, until SIGTERM or Ctrl-C; then finish what is begun, and exit.
+
+    Start as many as there are partitions, on as many machines: they share the work.
+    """
+    from stream.runtime.app import build_app  # Faust takes half a second to import
+    from stream.runtime.health import Health, HealthServer
+    from stream.runtime.metrics import Metrics
+    from stream.runtime.worker import run
+
+    ensure_writable(settings.data_dir, "data_dir")
+    verify(settings)
+    metrics = Metrics(group=settings.app_id)
+    health = Health(settings.metrics, metrics)
+    with HealthServer(settings.metrics, health, metrics) as server:
+        log_to_stderr(settings)
+        log.info("health and metrics at http://%s:%d", settings.metrics.host, server.port)
+        app = build_app(settings, metrics=metrics, health=health)
+        sys.exit(run(app))
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Log as the settings say; from here on: what goes wrong before is one line and no log."""
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
