@@ -206,7 +206,7 @@ def _coerce(setting: Setting, given: _Given) -> object:
     fits = value is not None and (not setting.choices or value in setting.choices)
     if fits and (setting.range is None or value in setting.range):
         return value
-    shown = "" if setting.type is Secret else f" {given.value!r}"
+    shown = " something else" if setting.type is Secret else f" {given.value!r}"
     raise ConfigError(f"{setting.name} ({given.source}) is{shown}; it must be {setting.allowed}")
 
 
