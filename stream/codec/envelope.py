@@ -17,12 +17,12 @@ from orjson import JSONDecodeError, loads
 
 from stream.codec.refused import Refused
 from stream.core.event import RejectionCode
-from stream.core.text import is_tidy, tidy
+from stream.core.text import tidy
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """A record's headers, in their order; a name may come more than once."""
 
-FRAME: Final = b"\x00"
+_FRAME: Final = b"\x00"
 _FRAME_LENGTH: Final = 5
 _STRUCTURED: Final = "application/cloudevents"
 _DEEP: Final = 8  # levels to tidy: beyond any field that an envelope around a payload can hold
@@ -30,7 +30,7 @@ _ATTRIBUTES: Final = {"id": "event_id", "time": "timestamp", "type": "event"}
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Read one JSON object, its texts tidied.
+    """Read one JSON object, its texts tidied, from bytes that may be framed.
 
     Raises
     ------
@@ -40,20 +40,25 @@ def parse(raw: bytes) -> dict[str, Any]:
     try:
         data = loads(raw)
     except JSONDecodeError as error:
-        # The message tells what was met and where, and holds nothing of the value.
-        raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}") from None
+        data = _unframed(raw, error)
     if type(data) is not dict:
         raise Refused(RejectionCode.SCHEMA, "the value is not of type object")
-    return data if is_tidy(raw) else _tidied(data, _DEEP)
+    if raw.isascii() and 92 not in raw and 127 not in raw:
+        # No byte over 127, backslash or DEL: JSON's strings hold printable ASCII alone.
+        return data
+    _tidy_values(data, _DEEP)
+    return data
 
 
-def unframed(value: bytes) -> bytes:
-    """Return a value without Schema Registry's framing.
-
-    >>> unframed(b"\\x00\\x00\\x00\\x00\\x07{}"), unframed(b"{}")
-    (b'{}', b'{}')
-    """
-    return value[_FRAME_LENGTH:] if value[:1] == FRAME else value
+def _unframed(raw: bytes, error: JSONDecodeError) -> Any:
+    # No JSON begins with the frame's zero: looked for only here, it costs the others nothing.
+    if raw[:1] == _FRAME:
+        try:
+            return loads(raw[_FRAME_LENGTH:])
+        except JSONDecodeError as inner:
+            error = inner
+    # The message tells what was met and where, and holds nothing of the value.
+    raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}")
 
 
 def unwrapped(data: dict[str, Any], headers: Headers) -> tuple[dict[str, Any], dict[str, str]]:
@@ -129,11 +134,11 @@ def _named(attributes: dict[str, Any]) -> dict[str, str]:
     return named
 
 
-def _tidied(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return tidy(value)
-    if depth and isinstance(value, dict):
-        return {tidy(name): _tidied(item, depth - 1) for name, item in value.items()}
-    if depth and isinstance(value, list):
-        return [_tidied(item, depth - 1) for item in value]
-    return value
+def _tidy_values(node: Any, depth: int) -> None:
+    """Tidy the texts below ``node`` in place; names are left to their readers."""
+    for place, item in node.items() if type(node) is dict else enumerate(node):
+        if type(item) is str:
+            if not (item.isascii() and item.isprintable()):
+                node[place] = tidy(item)
+        elif depth and type(item) in (dict, list):
+            _tidy_values(item, depth - 1)

@@ -18,12 +18,12 @@ No bytes make a decoder raise, there is no clock in it, and a detail never holds
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 
 from stream.codec.envelope import Headers
-from stream.codec.native import READERS, write
+from stream.codec.native import READERS, Decoded, write
 from stream.codec.opening import Ignored, opened
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas
@@ -35,13 +35,6 @@ __all__ = ["Decode", "Decoded", "EventDecoder", "Headers", "Ignored", "Outcome",
 TOMBSTONE: Final = Rejection(RejectionCode.TOMBSTONE, "the record has no value")
 NULL_KEY: Final = Rejection(RejectionCode.NULL_KEY, "the record has no key")
 _KEY: Final = Rejection(RejectionCode.KEY_MISMATCH, "the key is not /customer_id in UTF-8 and NFC")
-
-
-class Decoded(NamedTuple):
-    """An event, and how many of the record's fields nobody knew."""
-
-    event: Event
-    extra_fields: int
 
 
 Outcome: TypeAlias = Decoded | Ignored | Rejection
@@ -126,14 +119,15 @@ def _decode(schemas: Schemas, topic: str, settings: CoreSettings) -> Decode:
             data = opened(schema, "customer_id", value, headers)
             if isinstance(data, Ignored):
                 return data
-            event, extra_fields = read(data, currency)
+            decoded = read(data, currency)
         except Refused as refused:
             return refused.rejection
+        event = decoded.event
         if event.customer_id.encode() != key:
             return _KEY
         if event.time - record_time_ms > future:
             return _ahead(event.time - record_time_ms)
-        return Decoded(event, extra_fields)
+        return decoded
 
     return decode
 

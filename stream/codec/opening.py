@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from stream.codec.envelope import Headers, parse, unframed, unwrapped
+from stream.codec.envelope import Headers, parse, unwrapped
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.codec.segment import Ignored, is_segment, translate
@@ -44,7 +44,7 @@ def opened(
     """
     if len(value) > MAX_VALUE:
         raise Refused(RejectionCode.OVERSIZE, f"the value is over {MAX_VALUE} bytes")
-    data = parse(unframed(value))
+    data = parse(value)
     if headers or identity not in data:
         native = _native(schema, identity, data, headers)
         if isinstance(native, Ignored):

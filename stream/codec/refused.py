@@ -8,7 +8,7 @@ from __future__ import annotations
 from stream.core.event import Rejection, RejectionCode
 
 
-class Refused(Exception):  # noqa: N818  - not an error of ours: the sender's, and expected
+class Refused(Exception):  # the sender is at fault, as expected
     """A record that is no event; ``rejection`` says why."""
 
     def __init__(self, code: RejectionCode, detail: str) -> None:

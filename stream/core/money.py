@@ -39,7 +39,9 @@ EXPONENTS: Final[dict[str, int]] = {
 }
 """Digits after the decimal point of each currency (ISO 4217, list one, and part of list three)."""
 
-_FACTORS: Final[dict[str, int]] = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
+_FACTORS: Final[dict[str, int]] = {
+    currency: 10**exponent for currency, exponent in EXPONENTS.items()
+}
 _EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN)
 _MAX_DIGITS: Final = 30  # of an amount's whole part: beyond any money, and cheap to compute with
 _NEAR: Final = 1e-6

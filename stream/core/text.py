@@ -34,16 +34,3 @@ def tidy(text: str) -> str:
         return text
     stripped = text.translate(_STRIP)
     return stripped if is_normalized("NFC", stripped) else normalize("NFC", stripped)
-
-
-def is_tidy(raw: bytes) -> bool:
-    """Tell, from JSON's bytes alone and fast, that no string in it needs :func:`tidy`.
-
-    Without an escape, a byte over 127 or a DEL, JSON strings hold printable ASCII only.
-
-    Examples
-    --------
-    >>> is_tidy(b'{"brand": "acme"}'), is_tidy(b'{"brand": "a\\\\tb"}')
-    (True, False)
-    """
-    return raw.isascii() and 92 not in raw and 127 not in raw
