@@ -1,0 +1,181 @@
+"""Dead letters: a record that was refused, as it was, with the reason beside it.
+
+Rules. Key, value and headers are the original's, byte for byte; only an oversize value is cut to
+its first 4 KiB, its SHA-256 and length kept. What we know stands in headers of our own prefix, in
+UTF-8; headers that bear it already come from an earlier burial and are replaced. A message names a
+field and never holds a value. The letter's own Kafka timestamp is that of its burial, not the
+original's, which stands in a header: retention would delete the letters of an old log at once.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from stream.codec.envelope import Headers
+from stream.core.event import Rejection, RejectionCode
+
+PREFIX: Final = "offerstream."
+KEPT_OF_OVERSIZE: Final = 4096
+
+TOPIC: Final = PREFIX + "topic"
+PARTITION: Final = PREFIX + "partition"
+OFFSET: Final = PREFIX + "offset"
+TIMESTAMP: Final = PREFIX + "timestamp"
+STAGE: Final = PREFIX + "stage"
+CODE: Final = PREFIX + "code"
+MESSAGE: Final = PREFIX + "message"
+ATTEMPT: Final = PREFIX + "attempt"
+VERSION: Final = PREFIX + "version"
+VALUE_BYTES: Final = PREFIX + "value.bytes"
+VALUE_SHA256: Final = PREFIX + "value.sha256"
+
+
+class Record(NamedTuple):
+    """A record as Kafka delivered it; ``timestamp`` is in ms since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class DeadLetter(NamedTuple):
+    """What is sent to the topic ``dead-letters``."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class Restored(NamedTuple):
+    """What a dead letter tells.
+
+    ``attempt`` counts from 1; ``complete`` is False if only the beginning of the value is left,
+    and ``record`` then holds that.
+    """
+
+    record: Record
+    rejection: Rejection
+    stage: str
+    attempt: int
+    version: str
+    complete: bool
+
+
+def build_dead_letter(
+    record: Record, rejection: Rejection, *, stage: str, version: str
+) -> DeadLetter:
+    """Return the dead letter of a refused record.
+
+    Parameters
+    ----------
+    record
+        As it was consumed.
+    rejection
+        Why it was refused.
+    stage
+        Where: ``decode``, ``decide`` …
+    version
+        Of this application.
+
+    Examples
+    --------
+    >>> from stream.core.event import Rejection, RejectionCode
+    >>> record = Record("clicks", 3, 17, 1569888001000, b"c1", b"{", (("trace", b"1"),))
+    >>> letter = build_dead_letter(
+    ...     record, Rejection(RejectionCode.DECODE, "not JSON"), stage="decode", version="1.0"
+    ... )
+    >>> letter.key, letter.value, dict(letter.headers)["offerstream.code"]
+    (b'c1', b'{', b'decode')
+    >>> restore(letter).record == record
+    True
+    """
+    ours: dict[str, str | int] = {
+        TOPIC: record.topic,
+        PARTITION: record.partition,
+        OFFSET: record.offset,
+        TIMESTAMP: record.timestamp,
+        STAGE: stage,
+        CODE: rejection.code.value,
+        MESSAGE: rejection.detail,
+        ATTEMPT: _attempt(record.headers) + 1,
+        VERSION: version,
+    }
+    value = record.value
+    if value is not None and rejection.code is RejectionCode.OVERSIZE:
+        ours[VALUE_BYTES] = len(value)
+        ours[VALUE_SHA256] = sha256(value).hexdigest()
+        value = value[:KEPT_OF_OVERSIZE]
+    headers = *_theirs(record.headers), *((name, str(ours[name]).encode()) for name in ours)
+    return DeadLetter(record.key, value, headers)
+
+
+def restore(letter: DeadLetter) -> Restored:
+    """Return the record that a dead letter was built from: the inverse of `build_dead_letter`.
+
+    Raises
+    ------
+    ValueError
+        If it is no dead letter of ours; the message names the header.
+    """
+    ours = {name: raw for name, raw in letter.headers if name.startswith(PREFIX)}
+    record = Record(
+        _word(ours, TOPIC),
+        _number(ours, PARTITION),
+        _number(ours, OFFSET),
+        _number(ours, TIMESTAMP),
+        letter.key,
+        letter.value,
+        _theirs(letter.headers),
+    )
+    try:
+        code = RejectionCode(_word(ours, CODE))
+    except ValueError:
+        raise ValueError(f"the header {CODE} names no reason") from None
+    return Restored(
+        record,
+        Rejection(code, _word(ours, MESSAGE)),
+        _word(ours, STAGE),
+        _number(ours, ATTEMPT),
+        _word(ours, VERSION),
+        _is_complete(letter.value, ours),
+    )
+
+
+def retried(restored: Restored) -> Headers:
+    """Return the headers to send a restored record back with, so that its attempts are counted.
+
+    A record that dies again is buried as the next attempt.
+    """
+    return (*restored.record.headers, (ATTEMPT, str(restored.attempt).encode()))
+
+
+def _theirs(headers: Headers) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple((name, raw) for name, raw in headers if not name.startswith(PREFIX))
+
+
+def _attempt(headers: Headers) -> int:
+    raw = next((raw for name, raw in headers if name == ATTEMPT), None)
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) < 4 else 0
+
+
+def _word(ours: dict[str, bytes | None], name: str) -> str:
+    try:
+        return (ours.get(name) or b"").decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the header {name} is not UTF-8") from None
+
+
+def _number(ours: dict[str, bytes | None], name: str) -> int:
+    try:
+        return int(_word(ours, name))
+    except ValueError:
+        raise ValueError(f"the header {name} is not a number") from None
+
+
+def _is_complete(value: bytes | None, ours: dict[str, bytes | None]) -> bool:
+    return VALUE_BYTES not in ours or len(value or b"") == _number(ours, VALUE_BYTES)
