@@ -49,7 +49,7 @@ lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock 
 	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.txt \
 	  --constraints requirements/build.txt --output-file requirements/dev.txt
 	$(LOCK) --group java --output-file requirements/java.txt
-	$(RUN) -m tests.kafka.install --lock
+	$(RUN) -m tests.kafka.prepare --lock
 
 LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --only-binary :all: --no-emit-index-url --no-header --no-annotate
@@ -68,7 +68,7 @@ kafka: $(DEV) ## Start a Kafka broker for development on 127.0.0.1:9092, until C
 
 .PHONY: test
 test: $(DEV) ## Run all tests, on a real Kafka too (ARGS='-k word' for some of them, JOBS=1 in line)
-	@$(RUN) -m tests.kafka.install || true
+	@$(RUN) -m tests.kafka.prepare || true
 	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: lint

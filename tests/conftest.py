@@ -1,0 +1,142 @@
+"""What tests share: a run's seed, files of real shops, a real Kafka, a word on what was skipped.
+
+Environment:
+
+- ``OFFERSTREAM_TEST_BROKER=host:port``: use this Kafka instead of starting one;
+- ``OFFERSTREAM_REQUIRE_KAFKA=1``: fail where there is no Kafka, instead of skipping;
+- ``OFFERSTREAM_TEST_SEED=n``: repeat a run's random choices.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import settings
+
+from tests.kafka import install, shared
+from tests.kafka.broker import Broker
+
+SHARED_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+NO_KAFKA: Final = "no Kafka: "
+NO_DATA: Final = "no data: "
+BROKER_FOLDER: Final = pytest.StashKey[Path]()
+
+settings.register_profile("default", print_blob=True, deadline=None)  # machines are slow at times
+settings.load_profile("default")
+
+
+# ------------------------------------------------------------------------------------------- seeds
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the run's seed, in the first process: workers inherit it."""
+    os.environ.setdefault("OFFERSTREAM_TEST_SEED", str(secrets.randbelow(2**32)))
+
+
+def pytest_report_header() -> str:
+    """Print the seed."""
+    return f"seed: OFFERSTREAM_TEST_SEED={os.environ['OFFERSTREAM_TEST_SEED']}"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed of the test's own, from the run's seed and the test's name; shown when it fails."""
+    drawn = random.Random(os.environ["OFFERSTREAM_TEST_SEED"] + request.node.nodeid).getrandbits(32)
+    print(f"seed {drawn}: repeat with OFFERSTREAM_TEST_SEED={os.environ['OFFERSTREAM_TEST_SEED']}")
+    return drawn
+
+
+# ---------------------------------------------------------------------------------------- real data
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Find a real shop's file by name, or skip aloud; the data are not part of the repository."""
+
+    def find(name: str) -> Path:
+        if not (path := SHARED_DATA / name).exists():
+            pytest.skip(f"{NO_DATA}{path} is not there")
+        return path
+
+    return find
+
+
+# -------------------------------------------------------------------------------------------- Kafka
+
+
+@pytest.fixture(scope="session")
+def kafka_install() -> None:
+    """Ask for what starting a broker takes; skip (or fail, where required) if it can't be had."""
+    try:
+        install.jars()
+        install.java()
+    except install.Unavailable as missing:
+        absent = pytest.fail if os.environ.get("OFFERSTREAM_REQUIRE_KAFKA") else pytest.skip
+        absent(f"{NO_KAFKA}{missing}")
+
+
+@pytest.fixture(scope="session")
+def kafka(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of the run's Kafka; all tests share it, so name topics by ``topic_prefix``."""
+    if given := os.environ.get("OFFERSTREAM_TEST_BROKER"):
+        yield given
+        return
+    request.getfixturevalue("kafka_install")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka"
+    request.config.stash[BROKER_FOLDER] = folder
+    with shared.shared_broker(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def broker(kafka_install: None, tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, which it may stop, kill and pause."""
+    with Broker(tmp_path / "broker") as started:
+        yield started
+
+
+@pytest.fixture
+def topic_prefix(request: pytest.FixtureRequest) -> str:
+    """A prefix for topics, groups and app ids that nobody else uses: ``test-name-1f3a9c02-``."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40]
+    return f"{name}-{secrets.token_hex(4)}-"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for a Kafka, so that ``-m 'not kafka'`` leaves it out."""
+    for item in items:
+        if {"kafka", "kafka_install"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("kafka")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the broker's last words with a test that failed on it."""
+    report = yield
+    if report.failed and "kafka" in getattr(item, "fixturenames", ()):
+        folder = item.config.stash.get(BROKER_FOLDER, None)
+        if folder is not None:
+            report.sections.append(("Kafka broker's log", shared.log_of(folder)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last, and loudly, which of the world was missing."""
+    counts: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith((NO_KAFKA, NO_DATA)):
+            counts[reason] = counts.get(reason, 0) + 1
+    for reason, count in sorted(counts.items()):
+        terminalreporter.write_sep("!", f"{count} tests did not run", red=True, bold=True)
+        terminalreporter.write_line(reason, red=True)
