@@ -10,14 +10,13 @@ Rules:
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Final
 
 import click
 
 import stream
 from stream.cli.errors import OneLineGroup
+from stream.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "demo": "Watch simulated shoppers become offers, in this terminal.",
@@ -42,31 +41,15 @@ Try first:
 """
 
 
-class _LazyGroup(OneLineGroup):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in COMMANDS if find_spec(_module(name))]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command = getattr(import_module(_module(cmd_name)), cmd_name.replace("-", "_"))
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
-
-
-def _module(name: str) -> str:
-    return f"stream.cli.{name.replace('-', '_')}"
+class _Commands(LazyGroup, OneLineGroup):
+    """Our commands, and our way to say a fault."""
 
 
 @click.group(
-    cls=_LazyGroup,
+    cls=_Commands,
     name="offerstream",
+    listed=COMMANDS,
+    modules="stream.cli.",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

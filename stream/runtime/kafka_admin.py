@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from stream.runtime.connection import client_options
 from stream.runtime.topics import TopicSpec, TopicState
 
 _SET_ON_TOPIC: Final = 1  # DescribeConfigs' source of a value that was set for this very topic
-_LOOKS: Final = 200  # for new topics to be known to every broker: ten seconds of …
+_LOOKS: Final = 200  # for a change to be known to every broker: ten seconds of …
 _BETWEEN: Final = 0.05  # … waiting, in seconds
 
 
@@ -65,10 +65,10 @@ class KafkaCluster:
         for name, code, *message in response.topic_errors:
             if code and code != TopicAlreadyExistsError.errno:
                 raise ConfigError(f"topic {name} can't be created: {_reason(code, message)}")
-        await self._settled(specs)
+        await self._until([spec.name for spec in specs], lambda state: state.partitions > 0)
 
     async def alter(self, name: str, config: Mapping[str, str]) -> None:
-        """Set these values, and leave a topic's others as they are."""
+        """Set these values, and leave a topic's others as they are; return when they hold."""
         values = (await self._configs([name]))[name]
         kept = {key: value for key, (value, source) in values.items() if source == _SET_ON_TOPIC}
         resource = ConfigResource(ConfigResourceType.TOPIC, name, {**kept, **config})
@@ -77,6 +77,7 @@ class KafkaCluster:
                 if code:
                     reason = _reason(code, [message])
                     raise ConfigError(f"topic {name} can't be configured: {reason}")
+        await self._until([name], lambda state: config.items() <= state.config.items())
 
     async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, tuple[str, int]]]:
         """Each topic's values in force, with where Kafka says that each was set."""
@@ -91,13 +92,14 @@ class KafkaCluster:
                 }
         return configs
 
-    async def _settled(self, specs: Sequence[TopicSpec]) -> None:
-        names = [spec.name for spec in specs]
+    async def _until(self, names: Sequence[str], hold: Callable[[TopicState], bool]) -> None:
+        """Wait until the broker shows what it was told: other brokers learn of it later."""
         for _ in range(_LOOKS):
-            if len(await self.describe(names)) == len(names):
+            states = await self.describe(names)
+            if len(states) == len(names) and all(map(hold, states.values())):
                 return
             await asyncio.sleep(_BETWEEN)
-        raise TimeoutError("the new topics are not to be seen")
+        raise TimeoutError("what was changed is not to be seen")
 
 
 @asynccontextmanager
