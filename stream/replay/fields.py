@@ -1,0 +1,175 @@
+"""Columns of a mapping, bound to a file: getters of a row's values.
+
+Rules:
+
+- A text is trimmed, and None where the mapping's ``missing`` holds it; a JSON null is None.
+- Ids are texts: a number in JSON becomes one.
+- A column that the file's header lacks is the operator's mistake, unless an alternative is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from stream.config import ConfigError
+from stream.replay.mapping import Column, Columns, Mapping
+from stream.replay.records import Layout, Row
+
+#: Takes a value out of a row; None where it has none.
+Getter: TypeAlias = Callable[[Any], Any]
+
+
+_IDS: Final = frozenset(("item", "customer", "session", "order", "offer", "event", "type"))
+
+
+class Fields(NamedTuple):
+    """Getters of all that a row may hold, under the names of ``Columns``."""
+
+    time: Getter
+    item: Getter
+    customer: Getter
+    session: Getter
+    type: Getter
+    price: Getter
+    quantity: Getter
+    order: Getter
+    category: Getter
+    brand: Getter
+    currency: Getter
+    name: Getter
+    offer: Getter
+    consent: Getter
+    event: Getter
+
+
+def nothing(row: Row) -> None:
+    """Get nothing: the getter of a column that the log does not have."""
+    return
+
+
+def wanted_names(mapping: Mapping) -> frozenset[str]:
+    """All column names that the mapping speaks of."""
+    columns = [getattr(mapping.columns, key) for key in Columns.__dataclass_fields__]
+    columns += [mapping.time.plus, *(rule.column for rule in mapping.refuse)]
+    return frozenset(name for column in columns if column for name in column.names)
+
+
+class Binder:
+    """Makes getters for the columns of one file."""
+
+    def __init__(self, mapping: Mapping, layout: Layout, file: str) -> None:
+        self._mapping = mapping
+        self._layout = layout
+        self._file = file
+        self._missing = frozenset(mapping.file.missing)
+        self._csv = mapping.file.format == "csv"
+
+    def bind(self, column: Column | None, key: str) -> Getter:
+        """Make the getter of a column; ``key`` is where the mapping names it.
+
+        Raises
+        ------
+        ConfigError
+            The file's header has none of the column's names.
+        """
+        if column is None:
+            return nothing
+        names = column.names
+        if self._csv:
+            there = [name for name in names if name in self._layout.names]
+            if not there or (column.joiner is not None and len(there) < len(names)):
+                absent = next(name for name in names if name not in there)
+                raise ConfigError(
+                    f"mapping {self._mapping.name}: {key} is {absent!r}, and {self._file} has no "
+                    f"such column; it has: {', '.join(self._layout.names)}"
+                )
+            getters = [self._cell(self._layout.names.index(name)) for name in there]
+        else:
+            getters = [self._path(name) for name in names]
+        if column.joiner is not None:
+            return _joined(getters, column.joiner)
+        return getters[0] if len(getters) == 1 else _first(getters)
+
+    def fields(self) -> Fields:
+        """Make the getters of all columns."""
+        columns = self._mapping.columns
+        return Fields(*(self._field(getattr(columns, key), key) for key in Fields._fields))
+
+    def _field(self, column: Column | None, key: str) -> Getter:
+        get = self.bind(column, f"columns.{key}")
+        if key not in _IDS or get is nothing:
+            return get
+        if self._mapping.file.whole_ids:
+            return _as_text(_whole(get))
+        return get if self._csv else _as_text(get)
+
+    def _cell(self, index: int) -> Getter:
+        missing = self._missing
+
+        def get(row: list[str]) -> str | None:
+            value = row[index].strip()
+            return None if value in missing else value
+
+        return get
+
+    def _path(self, path: str) -> Getter:
+        missing, keys = self._missing, path.split(".")
+
+        def get(row: dict[str, Any]) -> Any:
+            value: Any = row
+            for key in keys:
+                if isinstance(value, dict):
+                    value = value.get(key)
+                elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+                    value = value[int(key)]
+                else:
+                    return None
+            if isinstance(value, str):
+                value = value.strip()
+                return None if value in missing else value
+            return None if isinstance(value, float) and isnan(value) else value
+
+        return get
+
+
+def _joined(getters: list[Getter], joiner: str) -> Getter:
+    def get(row: Row) -> str | None:
+        values = [getter(row) for getter in getters]
+        return None if None in values else joiner.join(map(str, values))
+
+    return get
+
+
+def _first(getters: list[Getter]) -> Getter:
+    def get(row: Row) -> Any:
+        for getter in getters:
+            value = getter(row)
+            if value is not None:
+                return value
+        return None
+
+    return get
+
+
+def _as_text(get: Getter) -> Getter:
+    def get_text(row: Row) -> Any:
+        value = get(row)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        return value
+
+    return get_text
+
+
+def _whole(get: Getter) -> Getter:
+    def get_whole(row: Row) -> Any:
+        value = get(row)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, str) and value.endswith(".0") and value[:-2].isdecimal():
+            return value[:-2]
+        return value
+
+    return get_whole

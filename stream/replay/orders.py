@@ -1,0 +1,131 @@
+"""Lines of a log → one event an order.
+
+Rules:
+
+- An order is what agrees in customer, order id, purchase or refund, and currency.
+- It is known when its last line is: it is published at that line's place, with that line's time.
+- An event holds at most 500 lines, the most that the pipeline takes; a longer order goes on in
+  another event of the same order, with an id of its own.
+- Its id, session and consent are those of its first line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from stream.replay.outcome import OrderKey, OrderLine, Published, Refused, publish
+
+MOST_LINES: Final = 500
+
+
+class Joiner(Protocol):
+    """Takes rows in the order of reading, and gives records."""
+
+    def take(self, outcome: Published | OrderLine | Refused) -> Iterable[Published | Refused]:
+        """What is complete now that this row has been read."""
+
+    def finish(self) -> Iterable[Published | Refused]:
+        """What is complete now that there are no more rows."""
+
+
+def joined(lines: list[OrderLine], part: int) -> Published:
+    """Make one event of lines with the same key; ``part`` counts the events of the order."""
+    first, last = lines[0], lines[-1]
+    event_id = first.event["event_id"]
+    event = first.event | {
+        "event_id": f"{event_id}:{part}" if part > 1 else event_id,
+        "event": first.key.trade,
+        "timestamp": last.event["timestamp"],
+        "order_id": first.key.order,
+        "currency": first.key.currency,
+        "products": [line.product for line in lines],
+    }
+    customer = first.key.customer
+    return publish("purchases", customer, event, last.time_ms, last.row, len(lines))
+
+
+class NoLines:
+    """Joins nothing: every row is a record of its own."""
+
+    def take(self, outcome: Published | OrderLine | Refused) -> Iterable[Published | Refused]:
+        """The row's own record."""
+        if isinstance(outcome, OrderLine):
+            outcome = joined([outcome], 1)
+        return (outcome,)
+
+    def finish(self) -> Iterable[Published | Refused]:
+        """Nothing."""
+        return ()
+
+
+class ConsecutiveLines:
+    """Joins orders whose lines stand together: a line of another order ends them.
+
+    Refused rows in between do not. A run may hold a purchase and a refund of the same order.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[OrderKey, list[OrderLine]] = {}
+        self._parts: dict[OrderKey, int] = {}
+
+    def take(self, outcome: Published | OrderLine | Refused) -> Iterator[Published | Refused]:
+        """What is complete now that this row has been read."""
+        if isinstance(outcome, Refused):
+            yield outcome
+        elif isinstance(outcome, Published):
+            yield from self.finish()
+            yield outcome
+        else:
+            key = outcome.key
+            if self._parts and next(iter(self._parts))[:2] != key[:2]:
+                yield from self.finish()
+            self._parts.setdefault(key, 1)
+            lines = self._open.setdefault(key, [])
+            lines.append(outcome)
+            if len(lines) == MOST_LINES:
+                yield from self._flush()
+
+    def finish(self) -> Iterator[Published | Refused]:
+        """What is complete now that there are no more rows."""
+        yield from self._flush()
+        self._parts.clear()
+
+    def _flush(self) -> Iterator[Published]:
+        whole = sorted(self._open.values(), key=lambda lines: lines[-1].row)
+        for lines in whole:
+            key = lines[0].key
+            yield joined(lines, self._parts[key])
+            self._parts[key] += 1
+        self._open.clear()
+
+
+class LinesAnywhere:
+    """Joins orders whose lines may stand apart, by how many lines each is known to have."""
+
+    def __init__(self, counts: Mapping[OrderKey, int]) -> None:
+        self._left = dict(counts)
+        self._open: dict[OrderKey, list[OrderLine]] = {}
+        self._parts: dict[OrderKey, int] = {}
+
+    def take(self, outcome: Published | OrderLine | Refused) -> Iterator[Published | Refused]:
+        """What is complete now that this row has been read."""
+        if not isinstance(outcome, OrderLine):
+            yield outcome
+            return
+        key = outcome.key
+        lines = self._open.setdefault(key, [])
+        lines.append(outcome)
+        self._left[key] -= 1
+        if self._left[key] and len(lines) < MOST_LINES:
+            return
+        part = self._parts.pop(key, 1)
+        if self._left[key]:
+            self._parts[key] = part + 1
+        else:
+            del self._left[key]
+        yield joined(self._open.pop(key), part)
+
+    def finish(self) -> Iterable[Published | Refused]:
+        """Nothing: every order has met its last line."""
+        return ()
