@@ -10,6 +10,8 @@ import click
 from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.runtime.directory import ensure_writable
+from stream.runtime.health import Health, HealthServer
+from stream.runtime.metrics import Metrics
 from stream.runtime.topics import verify
 
 log = logging.getLogger(__name__)
@@ -22,11 +24,6 @@ def worker(settings: Settings) -> None:
 
     Start as many as there are partitions, on as many machines: they share the work.
     """
-    from stream.runtime.app import build_app  # Faust takes half a second to import
-    from stream.runtime.health import Health, HealthServer
-    from stream.runtime.metrics import Metrics
-    from stream.runtime.worker import run
-
     ensure_writable(settings.data_dir, "data_dir")
     verify(settings)
     metrics = Metrics(group=settings.app_id)
@@ -34,8 +31,10 @@ def worker(settings: Settings) -> None:
     with HealthServer(settings.metrics, health, metrics) as server:
         log_to_stderr(settings)
         log.info("health and metrics at http://%s:%d", settings.metrics.host, server.port)
-        app = build_app(settings, metrics=metrics, health=health)
-        sys.exit(run(app))
+        from stream.runtime.app import build_app  # probes are answered while Faust is imported
+        from stream.runtime.worker import run
+
+        sys.exit(run(build_app(settings, metrics=metrics), health))
 
 
 def log_to_stderr(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from stream.config import ConfigError, Settings
-from stream.runtime.local.log import Log, TopicConfig
+from stream.runtime.local.log import CorruptLogError, Log, TopicConfig
 from stream.runtime.topics import DAY, TopicSpec, TopicState
 
 
@@ -58,11 +58,15 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalCluster]:
     Raises
     ------
     ConfigError
-        If the directory can't be used, or another process has it open.
+        If the directory can't be used, another process has it open, or a file of it is damaged.
     """
     directory = settings.embedded_log
     assert directory is not None, "the broker is not a local log"
-    with Log(directory, segment_bytes=settings.embedded.segment_bytes) as log:
+    try:
+        log = Log(directory, segment_bytes=settings.embedded.segment_bytes)
+    except CorruptLogError as error:
+        raise ConfigError(str(error)) from error  # to mend it is the operator's
+    with log:
         yield LocalCluster(log)
 
 

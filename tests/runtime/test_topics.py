@@ -196,6 +196,15 @@ async def test_a_local_log_that_is_in_use_names_the_process(local: Settings) -> 
                 pass
 
 
+def test_a_damaged_local_log_is_one_line_that_names_the_file(local: Settings) -> None:
+    verify(local)
+    description = next(local.embedded_log.glob("topics/clicks/*.json"))
+    description.write_text("{")
+    with pytest.raises(ConfigError, match=rf"{description} is corrupt.*restore") as damaged:
+        verify(local)
+    assert "\n" not in str(damaged.value)
+
+
 async def test_a_local_topic_is_never_altered(local: Settings) -> None:
     async with open_cluster(local) as cluster:
         with pytest.raises(ConfigError, match="new directory"):
