@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stream.core.event import Action, CatalogItem, Click
 from stream.core.example import Labelled
-from stream.core.features import context_row, item_row, pack
-from stream.core.labels import expose, remember
+from stream.core.features import Describer, pack
+from stream.core.labels import expose, remember, waits
 from stream.core.offer import Offer
 from stream.core.ranking import Slate
 from stream.core.state import CustomerState, Exposure, PendingOffer, Waiting
@@ -20,12 +20,12 @@ def expose_click(
     examples: list[Labelled],
 ) -> Waiting:
     """Let a click wait, described by what was known of the customer before it."""
-    if event.action is Action.REMOVE_FROM_CART:
+    if event.action is Action.REMOVE_FROM_CART or waits(waiting, event.item_id):
         return waiting
     item = world.item(event.item_id) or CatalogItem(
         event.item_id, category=event.category, brand=event.brand, price=event.price
     )
-    features = item_row(before, event.item_id, item) + context_row(before, event.time)
+    features = Describer(before, event.time).row(event.item_id, item)
     exposure = Exposure(event.item_id, event.time, pack(features))
     return expose(waiting, exposure, before.profile.segment, world.settings, examples)
 

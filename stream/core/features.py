@@ -1,19 +1,22 @@
 """Features: one schema for serving and for learning alike.
 
-A row is :func:`item_row` followed by :func:`context_row`. A feature is the hash of ``name=value``;
+A feature is the hash of ``name=value``;
 numbers are put into bins that grow like powers of two. The hashes have 32 bits and stand in the
 order of :data:`FEATURES`; crosses of features are the model's business.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
 from math import log1p
 from struct import Struct
 from zlib import crc32
 
 from stream.core.event import CatalogItem
+from stream.core.history import CARTED
 from stream.core.profile import usual_price
-from stream.core.state import CustomerState, History
+from stream.core.state import CustomerState
 
 FEATURES_VERSION = 1
 FEATURES = (
@@ -65,47 +68,62 @@ def log_bin(value: float) -> int:
     return int(value).bit_length() if value > 0 else 0
 
 
+@lru_cache(maxsize=1 << 16)
 def feature(name: str, value: object) -> int:
     """The 32-bit hash of one feature (CRC-32, as in zlib)."""
     return crc32(f"{name}={value}".encode())
 
 
-def context_row(state: CustomerState, time: int) -> tuple[int, ...]:
-    """The part of a row that is the same for every candidate of one decision."""
-    profile, history = state.profile, state.history
-    idle = time - profile.last_order if profile.last_order else -1
+class Describer:
+    """Describes items as one customer meets them at one moment, ``time`` in ms."""
+
+    def __init__(self, state: CustomerState, time: int) -> None:
+        profile, history = state.profile, state.history
+        self._context = _context(state, time)
+        self._touches = Counter(touch.item_id for touch in history.recent)
+        self._carted = {touch.item_id for touch in history.recent if touch.weight == CARTED}
+        self._bought = {item_id for item_id, _ in history.bought}
+        self._tastes = {name: log_bin(n + 1) for n, (name, _) in enumerate(profile.tastes)}
+        self._usual = log1p(usual_price(profile))
+
+    def row(
+        self, item_id: str, item: CatalogItem | None, origin: str = ORGANIC, discount: int = 0
+    ) -> tuple[int, ...]:
+        """The features of an item that came before the customer in a certain way."""
+        category, brand, price = (
+            (None, None, None) if item is None else (item.category, item.brand, item.price)
+        )
+        return (
+            feature("item", item_id),
+            feature("category", category),
+            feature("brand", brand),
+            feature("price", None if price is None else log_bin(price)),
+            feature("relative_price", self._relative(price)),
+            feature("touches", log_bin(self._touches[item_id])),
+            feature("carted", item_id in self._carted),
+            feature("bought", item_id in self._bought),
+            feature("taste", self._tastes.get(category or "")),
+            feature("origin", origin),
+            feature("discount", discount),
+            *self._context,
+        )
+
+    def _relative(self, price: int | None) -> str | int:
+        if price is None or not self._usual:
+            return "unknown"
+        return round(2 * (log1p(price) - self._usual))
+
+
+def _context(state: CustomerState, time: int) -> tuple[int, ...]:
+    """The part of a row that is the same for every item of one moment."""
+    profile = state.profile
+    idle = (time - profile.last_order) / _DAY if profile.last_order else None
     return (
         feature("orders", log_bin(profile.orders)),
-        feature("idle", log_bin(idle / _DAY) if idle >= 0 else "never"),
-        feature("session", log_bin(history.session_clicks)),
+        feature("idle", "never" if idle is None else log_bin(idle)),
+        feature("session", log_bin(state.history.session_clicks)),
         feature("segment", profile.segment),
         feature("hour", time // 3_600_000 % 24),
-    )
-
-
-def item_row(
-    state: CustomerState,
-    item_id: str,
-    item: CatalogItem | None,
-    origin: str = ORGANIC,
-    discount: int = 0,
-) -> tuple[int, ...]:
-    """The part of a row that belongs to one item, and to how it came before the customer."""
-    category = item.category if item else None
-    price = item.price if item else None
-    touches, carted = _touches(state.history, item_id)
-    return (
-        feature("item", item_id),
-        feature("category", category),
-        feature("brand", item.brand if item else None),
-        feature("price", log_bin(price) if price is not None else None),
-        feature("relative_price", _relative(price, usual_price(state.profile))),
-        feature("touches", log_bin(touches)),
-        feature("carted", carted),
-        feature("bought", any(item_id == bought for bought, _ in state.history.bought)),
-        feature("taste", _taste(state, category)),
-        feature("origin", origin),
-        feature("discount", discount),
     )
 
 
@@ -131,21 +149,3 @@ PORTRAIT = (
     "items put into the cart",
     "price level",
 )
-
-
-def _touches(history: History, item_id: str) -> tuple[int, bool]:
-    weights = [touch.weight for touch in history.recent if touch.item_id == item_id]
-    return len(weights), 2 in weights
-
-
-def _relative(price: int | None, usual: int) -> str | int:
-    if price is None or usual <= 0:
-        return "unknown"
-    return round(2 * (log1p(price) - log1p(usual)))
-
-
-def _taste(state: CustomerState, category: str | None) -> int | None:
-    for rank, (name, _) in enumerate(state.profile.tastes):
-        if name == category:
-            return log_bin(rank + 1)
-    return None

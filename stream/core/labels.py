@@ -38,13 +38,18 @@ def expose(
     examples: list[Labelled],
 ) -> Waiting:
     """Let an exposure wait; the first exposure of an item keeps its place and its features."""
-    if any(known.item_id == exposure.item_id for known in waiting.exposures):
+    if waits(waiting, exposure.item_id):
         return waiting
     exposures = (*waiting.exposures, exposure)
     while len(exposures) > settings.pending_exposures:
         examples.append(Labelled(exposures[0].time, 0, segment, exposures[0].features))
         exposures = exposures[1:]
     return waiting._replace(exposures=exposures)
+
+
+def waits(waiting: Waiting, item_id: str) -> bool:
+    """Whether an exposure of the item waits already."""
+    return any(exposure.item_id == item_id for exposure in waiting.exposures)
 
 
 def remember(waiting: Waiting, offer: PendingOffer) -> Waiting:

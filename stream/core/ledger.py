@@ -63,12 +63,13 @@ class Writer(Protocol):
 class Decided:
     """What a batch comes to: states to write, effects to send in order, records to set aside.
 
-    ``rejected`` and ``late`` hold indices of entries; ``tally`` counts what is new.
+    ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries;
+    ``tally`` counts what is new.
     """
 
     ledger: Ledger
     changed: dict[str, CustomerState | None] = field(default_factory=dict)
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[tuple[str, Effect]] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
@@ -151,7 +152,7 @@ class _Batch:
         step = decide(self._state(event.customer_id), event, cause, self.world)
         if step.outcome is Outcome.REPLAYED:
             self._count(Outcome.APPLIED)
-            self.decided.effects.extend(step.resend)
+            self._send(event.customer_id, step.resend)
             return
         self._count(step.outcome)
         if step.outcome is Outcome.LATE:
@@ -163,9 +164,9 @@ class _Batch:
             self.stream_time = max(self.stream_time, event.time)
         if step.denial is not None:
             self._count(f"denied:{step.denial}")
-        self.decided.changed[event.customer_id] = self._sealed(step, cause)
+        self.decided.changed[event.customer_id] = self._sealed(event.customer_id, step, cause)
 
-    def _sealed(self, step: Step, cause: Cause) -> CustomerState | None:
+    def _sealed(self, customer_id: str, step: Step, cause: Cause) -> CustomerState | None:
         """The new state with its effects in it, until they are known to be durable."""
         effects = [
             Effect(cause.source, cause.offset, OFFER, self.writer.offer(offer))
@@ -174,7 +175,7 @@ class _Batch:
         if step.examples:
             payload = self.writer.examples(step.examples)
             effects.append(Effect(cause.source, cause.offset, EXAMPLES, payload))
-        self.decided.effects.extend(effects)
+        self._send(customer_id, effects)
         self.decided.offers.extend(step.offers)
         self.decided.tally["offers"] += len(step.offers)
         if step.state is None:
@@ -184,8 +185,11 @@ class _Batch:
 
     def _resend(self, event: Event, source: Source, offset: int) -> None:
         effects = self._state(event.customer_id).effects
-        again = (e for e in effects if e.source == source and e.offset == offset)
-        self.decided.effects.extend(again)
+        again = [e for e in effects if e.source == source and e.offset == offset]
+        self._send(event.customer_id, again)
+
+    def _send(self, customer_id: str, effects: Sequence[Effect]) -> None:
+        self.decided.effects.extend((customer_id, effect) for effect in effects)
 
     def _count(self, *names: str) -> None:
         for name in names:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream.core.candidates import Candidate
 from stream.core.event import Campaign, CatalogItem
-from stream.core.features import context_row, item_row
+from stream.core.features import Describer
 from stream.core.hashing import unit
 from stream.core.profile import usual_price
 from stream.core.state import CustomerState
@@ -44,11 +44,11 @@ def rank(
     world: World,
 ) -> list[Ranked]:
     """The candidates by expected value, best first."""
-    context = context_row(state, now)
     usual = usual_price(state.profile)
+    describer = Describer(state, now)
     items = [world.item(candidate.item_id) for candidate in candidates]
     rows = [
-        item_row(state, candidate.item_id, item, candidate.origin, campaign.discount) + context
+        describer.row(candidate.item_id, item, candidate.origin, campaign.discount)
         for candidate, item in zip(candidates, items, strict=True)
     ]
     ranked = [

@@ -6,7 +6,7 @@ Rules:
   of each of them for one partition.
 - A batch is acknowledged as a whole. Offsets are committed in the order of delivery, and only up
   to the first batch that is not acknowledged.
-- A lane (a group's partition) holds at most ``batches_ahead`` batches that are not acknowledged;
+- A lane (a group's partition) holds at most so many batches that are not acknowledged;
   until one is, it is not fetched.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
 """
@@ -16,72 +16,44 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, cast
 
 from faust.transport.consumer import Consumer
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from stream.runtime.batching.records import Batch, Lane, Record
+
+AHEAD = 3
 POLL = 1.0
 POLL_WHILE_FULL = 0.02  # s; a lane that gets room again waits no longer for its next fetch
 
 
-class Record(Protocol):
-    """A record as both transports give it; ``timestamp`` in ms."""
+class BatchingApp(Protocol):
+    """What the consumer asks of its app.
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    ``batch_groups`` gives the group of each topic that is read in batches, ``batches_ahead`` how
+    many batches that are not acknowledged a lane of a group may hold.
+    """
 
+    batch_groups: Mapping[str, str]
+    batches_ahead: Mapping[str, int]
 
-class Lane(NamedTuple):
-    """A partition of a group of topics: the unit of order, state and back-pressure."""
-
-    group: str
-    partition: int
+    def on_positions(self, offsets: Mapping[TP, int], /) -> None:
+        """Take note of where reading goes on."""
 
 
-class Batch:
-    """The records of one lane and poll, by topic and in order of offset."""
-
-    __slots__ = ("__weakref__", "acked", "lane", "records")
-
-    def __init__(self, lane: Lane, records: dict[str, list[Record]]) -> None:
-        self.lane = lane
-        self.records = records
-        self.acked = False
-
-    @property
-    def partition(self) -> int:
-        """The partition that all records have in common."""
-        return self.lane.partition
-
-    def __len__(self) -> int:
-        return sum(map(len, self.records.values()))
-
-    def next_offsets(self) -> dict[TP, int]:
-        """The offsets to commit when the batch is done, by topic and partition."""
-        return {
-            TP(topic, self.lane.partition): records[-1].offset + 1
-            for topic, records in self.records.items()
-        }
-
-
-class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are untyped here
+class BatchingConsumer(Consumer):
     """Faust's consumer with batches; mixed in before a transport's own consumer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lanes: defaultdict[Lane, deque[Batch]] = defaultdict(deque)
         self._committable: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
-        #: The group of each batched topic; ``build_app`` fills it in.
-        self._groups: Mapping[str, str] = self.app.batch_groups
-        self._ahead: int = self.app.batches_ahead
+        self._owner = cast(BatchingApp, self.app)
+        self._groups = self._owner.batch_groups
+        self._ahead = self._owner.batches_ahead
 
     # -- fetching
 
@@ -104,7 +76,7 @@ class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are u
 
     async def _poll(self) -> Mapping[TP, Sequence[Record]]:
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow.wait())
             return {}
         active = self._get_active_partitions()
         full = {tp for tp in active if self._is_full(tp)}
@@ -118,7 +90,9 @@ class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are u
 
     def _is_full(self, tp: TP) -> bool:
         group = self._groups.get(tp.topic)
-        return group is not None and len(self._lanes[Lane(group, tp.partition)]) >= self._ahead
+        if group is None:
+            return False
+        return len(self._lanes[Lane(group, tp.partition)]) >= self._ahead.get(group, AHEAD)
 
     def _messages(self, records: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
         lanes: dict[Lane, dict[str, list[Record]]] = {}
@@ -144,7 +118,7 @@ class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are u
             0,
             None,
             None,
-            batch,
+            cast(bytes, batch),  # Faust hands a value on as it is
             None,
             tp=TP(topic, batch.partition),
             generation_id=self.app.consumer_generation_id,
@@ -154,7 +128,7 @@ class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are u
 
     def ack(self, message: Message) -> bool:
         """Mark a batch as done; its offsets become committable in the order of delivery."""
-        batch = message.value
+        batch: object = message.value
         if not isinstance(batch, Batch):
             return bool(super().ack(message))
         message.acked = batch.acked = True
@@ -184,6 +158,9 @@ class BatchingConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are u
         self._forget(tp for tp in list(self._committable))
         self._lanes.clear()
         await super().perform_seek()
+        self._owner.on_positions(
+            {tp: at for tp, at in self._read_offset.items() if at and tp.topic in self._groups}
+        )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the lanes that move, after Faust has waited for what was under way."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 
 from stream.runtime.batching.consumer import BatchingConsumer
+from stream.runtime.batching.records import Outgoing
 
-Outgoing: TypeAlias = tuple[bytes | None, bytes | None, int | None, Sequence[tuple[str, bytes]]]
 
-
-class KafkaConsumer(BatchingConsumer, driver.Consumer):  # type: ignore[misc]
+class KafkaConsumer(BatchingConsumer, driver.Consumer):
     """Batches from Kafka."""
 
 
-class KafkaProducer(driver.Producer):  # type: ignore[misc]
+class KafkaProducer(driver.Producer):
     """Record batches to Kafka, idempotent and acknowledged by all in-sync replicas."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
@@ -37,7 +36,7 @@ class KafkaProducer(driver.Producer):  # type: ignore[misc]
         sent = []
         builder = producer.create_batch()
         for key, value, timestamp, headers in records:
-            fields = {"key": key, "value": value, "timestamp": timestamp, "headers": headers}
+            fields = {"key": key, "value": value, "timestamp": timestamp, "headers": list(headers)}
             if builder.append(**fields) is None:
                 sent.append(await producer.send_batch(builder, topic, partition=partition))
                 builder = producer.create_batch()
@@ -50,7 +49,7 @@ async def _last(sent: list[asyncio.Future[RecordMetadata]]) -> RecordMetadata:
     return (await asyncio.gather(*sent))[-1]
 
 
-class KafkaTransport(driver.Transport):  # type: ignore[misc]
+class KafkaTransport(driver.Transport):
     """Kafka with batches."""
 
     Consumer = KafkaConsumer

@@ -8,7 +8,7 @@ import faust
 from faust.types import Message
 
 
-class AsIs(faust.Schema):  # type: ignore[misc]
+class AsIs(faust.Schema[Any, Any]):
     """Neither keys nor values are decoded: the agent does that, and never raises on them."""
 
     def loads_key(self, app: Any, message: Message, **kwargs: Any) -> bytes | None:

@@ -1,0 +1,233 @@
+"""The composition root: settings in, a Faust application out.
+
+Rules: nothing happens at import; two apps of one process share nothing. The agents read raw
+batches; what they do with them lives in modules that know no Faust stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+
+import faust
+from faust.types import TP
+from mode import get_logger
+
+from stream.codec.events import EventDecoder
+from stream.codec.reference import ReferenceDecoder
+from stream.codec.schema import load_schemas
+from stream.config import Settings
+from stream.runtime.batching.kafka import KafkaTransport
+from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing
+from stream.runtime.batching.schema import AsIs
+from stream.runtime.batching.table import BatchTable
+from stream.runtime.connection import faust_credentials
+from stream.runtime.follow import Follower, KafkaFollower, LocalFollower
+from stream.runtime.intake import Intake
+from stream.runtime.learning import Learning
+from stream.runtime.local.log import Log
+from stream.runtime.metrics import Metrics
+from stream.runtime.observing import Observing
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.worldview import WorldView
+
+logger = get_logger(__name__)
+Take: TypeAlias = Callable[[Delivery], Awaitable[None]]
+
+T = TypeVar("T")
+EVENTS = "events"
+LESSONS_AHEAD = 10_000  # lessons are acknowledged by publications, not one by one
+
+
+class OfferstreamApp(faust.App):
+    """A Faust app with our transports, and with the parts of the worker within reach."""
+
+    settings: Settings
+    table: BatchTable
+    view: WorldView
+    follower: Follower
+    pipeline: Pipeline
+    learning: Learning
+    observing: Observing
+    #: The group of each topic that is read in batches.
+    batch_groups: Mapping[str, str]
+    #: How many batches that are not acknowledged a lane of each group may hold.
+    batches_ahead: Mapping[str, int]
+
+    def __init__(self, settings: Settings) -> None:
+        topics, ahead = settings.topics, settings.worker.batches_ahead
+        single = (topics.catalog, topics.campaigns, topics.examples)
+        self.settings = settings
+        self.batch_groups = dict.fromkeys(topics.events, EVENTS) | {t: t for t in single}
+        self.batches_ahead = {EVENTS: ahead, topics.examples: LESSONS_AHEAD}
+        super().__init__(settings.app_id, **_options(settings))
+
+    def on_positions(self, offsets: Mapping[TP, int]) -> None:
+        """Take note of where reading goes on: all before it is done."""
+        examples = self.settings.topics.examples
+        self.pipeline.progress.advance({tp: n for tp, n in offsets.items() if tp.topic != examples})
+        self.learning.progress.advance({tp: n for tp, n in offsets.items() if tp.topic == examples})
+
+    async def recovered(self) -> None:
+        """Wait until the tables are recovered and events are being taken."""
+        await self.unless_crashed(self.tables.wait_until_recovery_completed())
+
+    def open_log(self) -> Log:
+        """The local log, where embedded."""
+        log: Log = self.transport.log  # type: ignore[attr-defined]  # our own transport has it
+        return log
+
+    async def send_batch(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> Awaitable[Any]:
+        """Send records of one partition together; see :class:`BatchProducer`."""
+        producer = cast(BatchProducer, self.producer)
+        return await producer.send_batch(topic, partition, records)
+
+    async def unless_crashed(self, waited: Awaitable[T]) -> T:
+        """Await something that only a running worker can bring about.
+
+        Raises
+        ------
+        BaseException
+            What the worker crashed with, if it did.
+        """
+        task = asyncio.ensure_future(waited)
+        crashed = asyncio.ensure_future(self._crashed.wait())
+        await asyncio.wait({task, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        crashed.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        raise self.crash_reason or RuntimeError("the worker crashed")
+
+    def _new_transport(self) -> Any:
+        # Stock: chosen from Faust's own registry, where kafka:// is the driver without batches.
+        if self.settings.embedded_log is None:
+            return KafkaTransport(self.conf.broker_consumer, self)
+        from stream.runtime.batching.local import LocalTransport
+
+        return LocalTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        # Stock: a second transport; ours is shared, and so is the local log that it holds open.
+        return self.transport
+
+
+def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> OfferstreamApp:
+    """Build the worker's application.
+
+    Parameters
+    ----------
+    settings
+        Everything that an operator may choose.
+    metrics
+        What the worker reports to.
+    regular
+        Whether the learner publishes each interval, as it should but in a replay in lockstep.
+
+    Raises
+    ------
+    ConfigError
+        If a schema or a certificate cannot be read.
+    """
+    app = OfferstreamApp(settings)
+    topics, schemas = settings.topics, load_schemas()
+    reference = ReferenceDecoder(schemas, settings.core)
+    app.table = BatchTable(
+        app,
+        name="customers",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=settings.partitions,
+        beacon=app.tables.beacon,
+        help="One record for each customer, and a ledger for each partition.",
+    )
+    app.tables.add(app.table)
+    app.observing = observing = Observing(metrics, settings)
+    app.view = WorldView(settings.core, reference)
+    follow = {
+        topics.catalog: app.view.take_item,
+        topics.campaigns: app.view.take_campaign,
+        topics.models: app.view.take_models,
+    }
+    if settings.embedded_log is None:
+        app.follower = KafkaFollower(settings, follow)
+    else:
+        app.follower = LocalFollower(app.open_log, follow)
+    decoder = EventDecoder(schemas, settings.core)
+    app.pipeline = Pipeline(app, app.table, settings, decoder, lambda: app.view.world, observing)
+    app.learning = Learning(app, settings, app.view, lambda: _caught_up(app), observing.learned)
+    app.table.on_recovered = app.pipeline.forget
+    app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
+    intake = Intake(app, settings, reference, observing)
+    _agent(app, "decide", topics.events, app.pipeline.take)
+    _agent(app, "learn", (topics.examples,), app.learning.take)
+    _agent(app, "catalog", (topics.catalog,), intake.take_catalog)
+    _agent(app, "campaigns", (topics.campaigns,), intake.take_campaigns)
+    app.task(app.view.build_models)
+    app.task(app.follower.run)
+    if regular:
+        app.task(app.learning.publish_regularly)
+    return app
+
+
+def _agent(app: OfferstreamApp, name: str, topics: tuple[str, ...], take: Take) -> None:
+    async def agent(stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await take(event)
+        except Exception as error:
+            # Faust would acknowledge the event and restart the agent: a silent loss.
+            logger.exception("agent %s failed", name)
+            await app.crash(error)
+            raise
+
+    agent.__name__ = agent.__qualname__ = name
+    app.agent(app.topic(*topics, schema=AsIs()), name=name)(agent)
+
+
+async def _caught_up(app: OfferstreamApp) -> None:
+    await app.follower.progress.reach(await app.follower.ends())
+
+
+def _on_revoked(app: OfferstreamApp) -> Callable[..., Awaitable[None]]:
+    async def forget(*_: Any, **__: Any) -> None:
+        app.pipeline.forget()
+        app.learning.forget()
+
+    return forget
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """What we override of Faust's defaults, each with its reason."""
+    kafka = settings.kafka
+    options: dict[str, Any] = {
+        "broker": settings.broker,
+        "datadir": str(settings.data_dir),
+        "store": "memory://" if settings.table_store == "memory" else "rocksdb://",
+        "autodiscover": False,
+        "web_enabled": False,  # bound to all addresses, and it would serve the tables
+        "topic_allow_declare": False,  # topics are an operator's to create
+        "topic_disable_leader": True,  # no leader election topic: nothing of ours needs it
+        "processing_guarantee": "at_least_once",  # exactly_once is not reliable; see the ADR
+        "stream_wait_empty": True,  # a rebalance waits for what is under way
+        "stream_recovery_delay": 0.0,
+        "stream_publish_on_commit": False,
+        "broker_commit_interval": settings.worker.commit_interval,
+        "broker_session_timeout": kafka.session_timeout,
+        "broker_heartbeat_interval": kafka.heartbeat_interval,
+        "broker_max_poll_interval": kafka.max_poll_interval,
+        "broker_max_poll_records": kafka.poll_records,
+        "broker_request_timeout": kafka.request_timeout,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": kafka.group_instance_id or None,
+        "producer_max_batch_size": kafka.batch_bytes,
+        "producer_request_timeout": kafka.request_timeout,
+        "table_standby_replicas": 0 if settings.embedded_log else settings.worker.standbys,
+    }
+    credentials = faust_credentials(kafka)
+    if credentials is not None:
+        options["broker_credentials"] = credentials
+    return options

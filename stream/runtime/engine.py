@@ -1,0 +1,130 @@
+"""The worker inside the caller's own process: for replays, the demo, notebooks and tests.
+
+Rules: what is published is durable before :meth:`Engine.publish` returns; :meth:`Engine.settle`
+returns when all of it has been decided and learned, and the new models are in use. Publishing
+a fixed number of records and settling, again and again, is a *lockstep*: what is decided then
+depends on the records alone, and not on timing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Self, TypeAlias
+
+from faust.types import TP
+
+from stream.codec.partition import partition_for
+from stream.codec.state import decode_ledger, decode_state
+from stream.config import Settings
+from stream.core.learner import Quality
+from stream.core.state import CustomerState
+from stream.runtime.app import OfferstreamApp, build_app
+from stream.runtime.batching.records import Outgoing
+from stream.runtime.metrics import Metrics
+from stream.runtime.partition import ledger_key
+
+Publication: TypeAlias = tuple[str, bytes, bytes | None, Sequence[tuple[str, bytes]], int | None]
+"""Topic by its kind (``clicks``, ``catalog`` …), key, value, headers, timestamp in ms."""
+
+
+class Status(NamedTuple):
+    """What the engine has done, since the beginning of its log.
+
+    ``counts`` are the ledgers' (records by outcome, ``rejected:<code>``, ``denied:<reason>``,
+    ``offers``); ``waits`` are the latest times from event to offer in seconds, at most 10,000.
+    """
+
+    counts: Mapping[str, int]
+    quality: Quality | None
+    learned: int
+    segments: tuple[str, ...]
+    waits: Sequence[float]
+
+
+class Engine:
+    """A worker, its broker's clients and its tables, as an asynchronous context manager.
+
+    Parameters
+    ----------
+    settings
+        As for ``offerstream worker``; the topics must exist.
+    lockstep
+        Publish models only when settling.
+    """
+
+    def __init__(self, settings: Settings, *, lockstep: bool = False) -> None:
+        self.settings = settings
+        self.metrics = Metrics(group=settings.app_id)
+        self._lockstep = lockstep
+        self._app: OfferstreamApp | None = None
+
+    @property
+    def app(self) -> OfferstreamApp:
+        """The application, while the engine runs."""
+        if self._app is None:
+            raise RuntimeError("the engine is not running: use it with 'async with'")
+        return self._app
+
+    async def __aenter__(self) -> Self:
+        self._app = build_app(self.settings, metrics=self.metrics, regular=not self._lockstep)
+        self._app.observing.keep_offers = True
+        await self._app.start()
+        await self._app.recovered()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        app, self._app = self.app, None
+        await app.learning.publish()
+        await app.stop()
+
+    async def publish(self, records: Sequence[Publication]) -> None:
+        """Append records to their topics; they are durable on return."""
+        batches: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for kind, key, value, headers, timestamp in records:
+            topic = getattr(self.settings.topics, kind)
+            shards = 1 if kind in ("catalog", "campaigns") else self.settings.partitions
+            batches[topic, partition_for(key, shards)].append((key, value, timestamp, headers))
+        send = self.app.send_batch
+        sent = [await send(topic, shard, batch) for (topic, shard), batch in batches.items()]
+        await asyncio.gather(*sent)
+
+    async def settle(self) -> None:
+        """Wait until everything in the topics is decided, learned and in use."""
+        app, topics = self.app, self.settings.topics
+        await app.follower.progress.reach(await app.follower.ends())
+        events = [TP(t, p) for t in topics.events for p in range(self.settings.partitions)]
+        await app.unless_crashed(
+            app.pipeline.progress.reach(await app.consumer.highwaters(*events))
+        )
+        lessons = await app.consumer.highwaters(TP(topics.examples, 0))
+        await app.unless_crashed(app.learning.progress.reach(lessons))
+        await app.unless_crashed(app.view.use(await app.learning.publish()))
+
+    def drain_offers(self) -> list[bytes]:
+        """The offers that became durable since the last call, partition by partition."""
+        return self.app.observing.drain_offers()
+
+    def status(self) -> Status:
+        """What has been done."""
+        observing, models = self.app.observing, self.app.view.world.models
+        counts: Counter[str] = Counter()
+        for number in range(self.settings.partitions):
+            ledger = self.app.table.read(number, ledger_key(number))
+            if ledger is not None:
+                counts.update(decode_ledger(ledger).counts)
+        return Status(
+            counts,
+            observing.quality,
+            models.learned_through,
+            models.segment_names,
+            tuple(observing.waits),
+        )
+
+    def customers(self) -> Iterator[tuple[str, CustomerState]]:
+        """Every customer's record that is in the store."""
+        for number in range(self.settings.partitions):
+            for key, value in self.app.table.items_of(number):
+                if not key.startswith(b"\0"):
+                    yield key.decode(), decode_state(value)

@@ -1,0 +1,105 @@
+"""The learner's agent: examples in order, models out, acknowledged when what they taught is safe.
+
+Rules: one worker learns, the one that owns the examples' only partition; it goes on from the
+last publication, drops what that had learned already, and acknowledges a batch only when a
+publication that has learned it is durable. It publishes at most once an interval, and only what
+changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.models import Publisher
+from stream.config import Settings
+from stream.core.learner import Learner, Quality
+from stream.runtime.batching.records import Delivery
+from stream.runtime.progress import Progress
+from stream.runtime.worldview import WorldView
+
+
+class Learning:
+    """Learns batches of the examples topic and publishes the models."""
+
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        view: WorldView,
+        caught_up: Callable[[], Awaitable[None]],
+        observe: Callable[[int, Quality], None],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._view = view
+        self._caught_up = caught_up
+        self._observe = observe
+        self._learner: Learner | None = None
+        self._publisher = Publisher()
+        self._taken: list[Delivery] = []
+        self._lock = asyncio.Lock()
+        self.progress = Progress()
+
+    async def take(self, event: Delivery) -> None:
+        """Learn one batch; it is acknowledged by the publication that holds it."""
+        async with self._lock:
+            learner = self._learner or await self._restored()
+            batch = event.value
+            for records in batch.records.values():
+                for record in records:
+                    if record.value is not None:
+                        _learn(learner, record.value)
+            self._taken.append(event)
+            self.progress.advance(batch.next_offsets())
+
+    async def publish(self) -> int:
+        """Publish what was learned; the number of examples that models now in the topic know."""
+        async with self._lock:
+            if self._learner is None or not self._taken:
+                return self._learner.learned if self._learner else 0
+            learner, taken = self._learner, self._taken
+            self._taken = []
+            records = self._publisher.publish(learner.states(), learner.through, learner.learned)
+            sent = await self._app.send_batch(
+                self._settings.topics.models, 0, [(k, v, None, ()) for k, v in records]
+            )
+            await sent
+            for event in taken:
+                event.ack()
+            self._observe(learner.learned, learner.quality())
+            return learner.learned
+
+    async def publish_regularly(self) -> None:
+        """Publish each interval what was learned in it; until cancelled."""
+        interval = self._settings.learning.publish_interval
+        while True:
+            await asyncio.sleep(interval)
+            began = perf_counter()
+            await self.publish()
+            # A large model may cost much to publish: let it have a tenth of the time at most.
+            await asyncio.sleep(9 * (perf_counter() - began))
+
+    def forget(self) -> None:
+        """Stop being the learner, until the next batch of examples says otherwise."""
+        self._learner = None
+        self._taken.clear()
+
+    async def _restored(self) -> Learner:
+        await self._caught_up()
+        learner = Learner(self._settings.learning, self._settings.core.seed)
+        published = self._view.published
+        if published is not None:
+            learner.restore(published.states, published.through, published.learned)
+        self._publisher = Publisher(self._view.slot)
+        self._learner = learner
+        return learner
+
+
+def _learn(learner: Learner, value: bytes) -> None:
+    lesson = decode_lesson(value)
+    for source, offset, payload in lesson.taught:
+        learner.learn(f"{source}/{lesson.partition}", offset, decode_examples(payload))

@@ -1,0 +1,100 @@
+"""What the worker does, told to the metrics: one call a batch."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from time import time
+from typing import TypeVar
+
+from stream.config import Settings
+from stream.core.admission import Outcome
+from stream.core.event import Rejection, RejectionCode
+from stream.core.learner import Quality
+from stream.core.policy import Denial
+from stream.runtime.batching.records import Batch
+from stream.runtime.metrics import BatchCounts, Metrics
+from stream.runtime.partition import Flush
+
+WAITS = 10_000
+K = TypeVar("K", bound=StrEnum)
+
+
+class Observing:
+    """Turns what happened into counts and times."""
+
+    def __init__(self, metrics: Metrics, settings: Settings) -> None:
+        self._metrics = metrics
+        self.keep_offers = False  # only where somebody drains them
+        self._topics = settings.topics.events
+        self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
+        self.waits: deque[float] = deque(maxlen=WAITS)
+        self.quality: Quality | None = None
+        self.learned_examples = 0
+
+    def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
+        """A batch was decided."""
+        tally = flush.decided.tally
+        self._metrics.batch_decided(
+            BatchCounts(
+                consumed={topic: len(records) for topic, records in batch.records.items()},
+                outcomes={outcome: tally[outcome] for outcome in Outcome if tally[outcome]},
+                rejected=_named(tally, "rejected:", RejectionCode),
+                offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
+                denied=_named(tally, "denied:", Denial),
+            )
+        )
+        self._metrics.watermark(batch.partition, flush.decided.ledger.stream_time)
+
+    def done(self, batch: Batch, flush: Flush, seconds: float) -> None:
+        """A batch is durable and acknowledged."""
+        self._metrics.batch_done(len(batch), seconds)
+        if flush.decided.offers:
+            now = time()
+            born = {
+                (topic, record.offset): record.timestamp
+                for topic, records in batch.records.items()
+                for record in records
+            }
+            waits = [
+                now - born[self._topics[offer.cause.source], offer.cause.offset] / 1000
+                for offer in flush.decided.offers
+            ]
+            self._metrics.offers_sent(waits)
+            self.waits.extend(waits)
+        if self.keep_offers:
+            self._offers[batch.partition].extend(value for _, value in flush.offers)
+
+    def drain_offers(self) -> list[bytes]:
+        """The offers that became durable since the last call, partition by partition."""
+        drained = [offer for _, offers in sorted(self._offers.items()) for offer in offers]
+        self._offers.clear()
+        return drained
+
+    def checked(self, batch: Batch, refused: Sequence[Rejection]) -> None:
+        """Entries of the catalog or the campaigns were checked."""
+        self._metrics.batch_decided(
+            BatchCounts(
+                consumed={topic: len(records) for topic, records in batch.records.items()},
+                outcomes={Outcome.APPLIED: len(batch) - len(refused)},
+                rejected=Counter(rejection.code for rejection in refused),
+            )
+        )
+
+    def learned(self, learned: int, quality: Quality) -> None:
+        """The learner published."""
+        self._metrics.learned(learned - self.learned_examples)
+        self.learned_examples, self.quality = learned, quality
+        self._metrics.model_snapshot("models", time())
+        self._metrics.model_quality(
+            "propensity",
+            auc=quality.auc,
+            log_loss=quality.log_loss,
+            calibration_ratio=quality.calibration_ratio,
+        )
+
+
+def _named(tally: Mapping[str, int], prefix: str, kind: type[K]) -> dict[K, int]:
+    """The counts under a prefix, by the members of an enumeration."""
+    return {member: tally[prefix + member] for member in kind if tally.get(prefix + member)}

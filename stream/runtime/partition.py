@@ -1,0 +1,188 @@
+"""One partition of the event topics: decoded records in, one decided batch out.
+
+Rules: states are read through an overlay of what is decided but not yet durable, then a bounded
+cache of decoded records, then the store. Nothing here awaits, so a batch is decided whole.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from heapq import merge
+from operator import itemgetter
+from typing import NamedTuple
+
+from stream.codec.events import Decoded, EventDecoder, Ignored
+from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.offers import encode_offer
+from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
+from stream.core.event import Event, Rejection, Source
+from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
+from stream.core.state import CustomerState
+from stream.core.world import World
+from stream.runtime.batching.records import Batch, Record
+from stream.runtime.batching.table import BatchTable, Write
+
+
+class Flush(NamedTuple):
+    """What a decided batch has to send, in the order in which it becomes durable.
+
+    ``stamps`` holds, per source, the last offset of the batch, -1 where it had none.
+    """
+
+    number: int
+    writes: list[Write]
+    decided: Decided
+    offers: list[tuple[bytes, bytes]]
+    lesson: bytes | None
+    late: list[Record]
+    rejected: list[tuple[Record, Rejection]]
+    stamps: tuple[int, ...]
+
+
+class EffectWriter:
+    """The codec of effects, as the core wants it."""
+
+    offer = staticmethod(encode_offer)
+    examples = staticmethod(encode_examples)
+
+
+def ledger_key(partition: int) -> bytes:
+    """The key of a partition's ledger in the customers table; no customer's id has a NUL."""
+    return b"\0ledger-%d" % partition
+
+
+class Partition:
+    """The state of one partition between its batches."""
+
+    def __init__(
+        self,
+        number: int,
+        table: BatchTable,
+        decoder: EventDecoder,
+        sources: Mapping[str, Source],
+        cached: int,
+    ) -> None:
+        self.number = number
+        self._table = table
+        self._decoder = decoder
+        self._sources = sources
+        self._cached = cached
+        self._cache: OrderedDict[str, CustomerState] = OrderedDict()
+        self._overlay: dict[str, tuple[int, CustomerState | None]] = {}
+        self._flushes = 0
+        self._durable = UNSTAMPED
+        stored = table.read(number, ledger_key(number))
+        self.ledger = Ledger() if stored is None else decode_ledger(stored)
+
+    def decide(self, batch: Batch, world: World) -> Flush:
+        """Decide every record of a batch; the partition goes on from the outcome at once."""
+        pairs = self._in_order(batch)
+        entries = [entry for entry, _ in pairs]
+        decided = decide_batch(
+            entries, self.number, self.ledger, self._durable, self._lookup, world, EffectWriter
+        )
+        self.ledger = decided.ledger
+        self._flushes += 1
+        for customer_id, state in decided.changed.items():
+            self._overlay[customer_id] = (self._flushes, state)
+        return Flush(
+            number=self._flushes,
+            writes=self._writes(decided),
+            decided=decided,
+            offers=_offers(decided),
+            lesson=_lesson(self.number, decided),
+            late=[pairs[index][1] for index in decided.late],
+            rejected=[(pairs[i][1], _rejection(entries[i])) for i in decided.rejected],
+            stamps=_stamps(entries),
+        )
+
+    def stored(self, flush: Flush) -> None:
+        """Move what is durable from the overlay to the cache."""
+        for customer_id, state in flush.decided.changed.items():
+            if self._overlay[customer_id][0] == flush.number:
+                del self._overlay[customer_id]
+            self._remember(customer_id, state)
+
+    def safe(self, flush: Flush) -> None:
+        """Note that the effects of a batch are durable and need not be kept."""
+        pairs = zip(self._durable, flush.stamps, strict=True)
+        self._durable = tuple(max(known, new) for known, new in pairs)
+
+    def _lookup(self, customer_id: str) -> CustomerState | None:
+        if customer_id in self._overlay:
+            return self._overlay[customer_id][1]
+        state = self._cache.get(customer_id)
+        if state is not None:
+            self._cache.move_to_end(customer_id)
+            return state
+        stored = self._table.read(self.number, customer_id.encode())
+        return None if stored is None else decode_state(stored)
+
+    def _remember(self, customer_id: str, state: CustomerState | None) -> None:
+        if state is None:
+            self._cache.pop(customer_id, None)
+            return
+        self._cache[customer_id] = state
+        self._cache.move_to_end(customer_id)
+        if len(self._cache) > self._cached:
+            self._cache.popitem(last=False)
+
+    def _writes(self, decided: Decided) -> list[Write]:
+        writes: list[Write] = [
+            (customer_id.encode(), None if state is None else encode_state(state))
+            for customer_id, state in decided.changed.items()
+        ]
+        writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
+        return writes
+
+    def _in_order(self, batch: Batch) -> list[tuple[Entry, Record]]:
+        """The batch's records by event time; each topic's keep the order of their offsets."""
+        topics = [self._decoded(topic, records) for topic, records in batch.records.items()]
+        ordered = topics[0] if len(topics) == 1 else merge(*topics, key=itemgetter(0))
+        return [(entry, record) for _, entry, record in ordered]
+
+    def _decoded(self, topic: str, records: Sequence[Record]) -> list[tuple[int, Entry, Record]]:
+        source = self._sources[topic]
+        decode = self._decoder.of(source)
+        time = 0
+        decoded = []
+        for record in records:
+            outcome = decode(record.key, record.value, record.headers, record.timestamp)
+            content: Event | Rejection | None
+            if isinstance(outcome, Decoded):
+                content = outcome.event
+                time = content.time
+            else:
+                content = None if isinstance(outcome, Ignored) else outcome
+            decoded.append((time, Entry(source, record.offset, content), record))
+        return decoded
+
+
+def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
+    return [
+        (customer_id.encode(), effect.payload)
+        for customer_id, effect in decided.effects
+        if effect.kind == OFFER
+    ]
+
+
+def _lesson(partition: int, decided: Decided) -> bytes | None:
+    taught = tuple(
+        Taught(effect.source, effect.offset, effect.payload)
+        for _, effect in decided.effects
+        if effect.kind == EXAMPLES
+    )
+    return encode_lesson(Lesson(partition, taught)) if taught else None
+
+
+def _rejection(entry: Entry) -> Rejection:
+    assert isinstance(entry.content, Rejection)
+    return entry.content
+
+
+def _stamps(entries: Sequence[Entry]) -> tuple[int, ...]:
+    stamps = list(UNSTAMPED)
+    for source, offset, _ in entries:
+        stamps[source] = max(stamps[source], offset)
+    return tuple(stamps)
