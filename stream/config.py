@@ -51,9 +51,10 @@ class Range:
 Share: TypeAlias = Annotated[float, Range(0, 1)]
 Seconds: TypeAlias = Annotated[float, Range(0, 10 * 365 * 86_400)]
 Duration: TypeAlias = Annotated[float, Range(0.001, 10 * 365 * 86_400)]
-Amount: TypeAlias = Annotated[float, Range(0)]
+Amount: TypeAlias = Annotated[float, Range(0, 1_000_000)]
 Count: TypeAlias = Annotated[int, Range(1, 100_000_000)]
 Natural: TypeAlias = Annotated[int, Range(0, 100_000_000)]
+Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
 Hour: TypeAlias = Annotated[int, Range(0, 23)]
 Port: TypeAlias = Annotated[int, Range(0, 65_535)]
 
@@ -121,7 +122,7 @@ class CoreSettings:
     Durations are in seconds of stream time.
     """
 
-    seed: Natural = 20_240_601  # of every hash that decides: change it to draw anew
+    seed: Seed = 20_240_601  # of every hash that decides: change it to draw anew
     currency: str = "EUR"  # of the shop: prices without one, and the value kept of a customer
     grace: Seconds = 86_400.0  # an event older than stream time by more than this is late
     future: Seconds = 300.0  # clocks drift by less than five minutes
@@ -290,12 +291,15 @@ class KafkaSettings:
             )
 
 
+Fsync: TypeAlias = Literal["always", "interval", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
     """The local log that stands in for a broker."""
 
-    fsync: Literal["always", "interval", "never"] = "interval"  # kill -9 loses nothing, ever; …
-    fsync_interval: Duration = 1.0  # … a power cut this much
+    fsync: Fsync = "interval"  # kill -9 loses nothing with any of them; a power cut might
+    fsync_interval: Duration = 1.0  # how much a power cut may lose
     segment_bytes: Count = 67_108_864  # a file of the log: compaction works on closed ones
 
 
