@@ -1,0 +1,96 @@
+"""Compaction: of each key only the latest record stays, at its offset.
+
+- It reads closed files only and writes a new one beside them; a rename makes that count. Killed
+  anywhere before, it has changed nothing; killed after, opening removes what was superseded.
+- A deletion is dated when it is first met and dropped when its date has passed, so that a reader
+  that lags by less than ``tombstone_ms`` sees it. The very last record always stays: who waits for
+  the end of the log must find it.
+- It works in small steps and gives way between them; the memory it needs is a map of the keys.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
+
+from stream.runtime.local.frame import RawRecord, pack_frame, raw_records
+from stream.runtime.local.partition import TEMPORARY, Partition
+from stream.runtime.local.segment import Segment, encode_head
+
+STEP: Final = 500  # records between two chances to give way: about a millisecond
+_FRAME_BYTES = 1 << 16
+
+
+def compact(partition: Partition, now: int) -> Iterator[None]:
+    """Compact a partition step by step: each ``next`` does about a millisecond of work.
+
+    Parameters
+    ----------
+    partition
+        May be appended to and read meanwhile, in other threads too; not compacted twice at once.
+    now
+        Wall time in ms since the Unix epoch: dates deletions.
+    """
+    closed = partition.seal()
+    if not closed:
+        return
+    latest: dict[bytes | None, int] = {}
+    for record in _records(closed):
+        if record is None:
+            yield
+        else:
+            latest[record.key] = record.offset
+    target = closed[0].path.with_suffix(TEMPORARY)
+    with target.open("wb") as file:
+        file.write(encode_head(closed[-1].end))
+        yield from _write(file, _kept(closed, latest, now, now + partition.config.tombstone_ms))
+        file.flush()
+        os.fsync(file.fileno())
+    yield
+    partition.replace(closed, target)
+
+
+def _records(closed: Sequence[Segment]) -> Iterator[RawRecord | None]:
+    """Yield the records in order, and None when it is time to give way."""
+    count = 0
+    for segment in closed:
+        for _, header, buffer, at in segment.frames():
+            for record in raw_records(buffer, at, header):
+                yield record
+                count += 1
+                if count % STEP == 0:
+                    yield None
+
+
+def _kept(
+    closed: Sequence[Segment], latest: dict[bytes | None, int], now: int, expires: int
+) -> Iterator[RawRecord | None]:
+    """Yield what stays, and None when it is time to give way."""
+    last = closed[-1].end - 1
+    for record in _records(closed):
+        if record is None:
+            yield None
+        elif latest[record.key] == record.offset:
+            if not record.is_tombstone:
+                yield record
+            elif record.expires is None:
+                yield record.dated(expires)
+            elif record.expires > now or record.offset == last:
+                yield record
+
+
+def _write(file: BinaryIO, records: Iterator[RawRecord | None]) -> Iterator[None]:
+    frame: list[RawRecord] = []
+    size = 0
+    for record in records:
+        if record is None:
+            yield
+            continue
+        if frame and size + len(record.payload) > _FRAME_BYTES:
+            file.write(pack_frame(frame[0].offset, frame[-1].offset + 1, frame))
+            frame, size = [], 0
+        frame.append(record)
+        size += len(record.payload)
+    if frame:
+        file.write(pack_frame(frame[0].offset, frame[-1].offset + 1, frame))

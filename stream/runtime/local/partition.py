@@ -1,0 +1,257 @@
+"""A partition: segments in order, the last of which is appended to.
+
+- Offsets are consecutive and never used twice. Readers see a batch as soon as it is written.
+- Files are added at the end and removed at the front. Compaction replaces a run of files with one:
+  a rename makes it count, and files that it covers are superseded, whether removed yet or not.
+- The lock covers the list of segments and the file that is appended to, so any thread may append,
+  read or sync. Nothing waits for the disk under it, except rolling to a new file.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final
+
+from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame
+from stream.runtime.local.segment import HEAD, SUFFIX, Segment, read_head
+
+TEMPORARY: Final = ".tmp"
+DAY: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfig:
+    """What a topic is.
+
+    Parameters
+    ----------
+    partitions
+        How many; for good.
+    compacted
+        Whether only the latest record of a key is kept; for good.
+    segment_bytes
+        Size at which a file is closed and the next begun; None leaves it to the log.
+    retention_ms, retention_bytes
+        Closed files are removed when nothing was appended to them for longer, or when the
+        partition is larger; None keeps all. Not for compacted topics.
+    tombstone_ms
+        How long compaction keeps the deletion of a key, for readers that lag.
+    """
+
+    partitions: int
+    compacted: bool = False
+    segment_bytes: int | None = None
+    retention_ms: int | None = None
+    retention_bytes: int | None = None
+    tombstone_ms: int = DAY
+
+
+class Partition:
+    """The log of one partition, in a directory of its own.
+
+    Parameters
+    ----------
+    directory
+        Made if it is missing.
+    topic, number
+        Put into the records that are read.
+    config
+        See `TopicConfig`.
+    segment_bytes
+        Size at which a file is closed and the next begun.
+    durable
+        Whether a new file is synced into its directory, and an old one before it is closed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        topic: str,
+        number: int,
+        config: TopicConfig,
+        segment_bytes: int,
+        *,
+        durable: bool,
+    ) -> None:
+        self.topic = topic
+        self.number = number
+        self.config = config
+        self.directory = directory
+        self._segment_bytes = segment_bytes
+        self._durable = durable
+        self._lock = threading.Lock()
+        directory.mkdir(parents=True, exist_ok=True)
+        self._segments = self._load()
+        self._trim()
+
+    @property
+    def earliest(self) -> int:
+        """First offset that may still be read."""
+        return self._segments[0].base
+
+    @property
+    def end(self) -> int:
+        """Offset that the next record gets: the high watermark."""
+        return self._segments[-1].end
+
+    @property
+    def size(self) -> int:
+        """Size of the files in bytes."""
+        return sum(segment.size for segment in self._segments)
+
+    @property
+    def dirty_size(self) -> int:
+        """Size of the files that were not compacted yet, in bytes."""
+        return sum(
+            segment.size - HEAD.size for segment in list(self._segments) if not segment.covers
+        )
+
+    def append(self, records: Sequence[tuple[bytes | None, bytes | None, int, Headers]]) -> int:
+        """Append records as one frame and return the offset of the first."""
+        if self.config.compacted and any(record[0] is None for record in records):
+            raise ValueError(f"topic {self.topic} is compacted: each of its records needs a key")
+        with self._lock:
+            active = self._segments[-1]
+            if active.size >= self._segment_bytes:
+                active = self._roll()
+            base = active.end
+            active.append(encode_frame(base, records), base + len(records))
+        return base
+
+    def read(self, offset: int, max_records: int, max_bytes: int) -> list[StoredRecord]:
+        """Read from ``offset`` on; at least one record if there is any, whatever its size."""
+        with self._lock:
+            if offset > self.end:
+                raise ValueError(
+                    f"offset {offset} of {self.topic}-{self.number} lies behind its end {self.end}"
+                )
+            records: list[StoredRecord] = []
+            size = 0
+            for segment in self._segments:
+                if segment.end <= offset:
+                    continue
+                for _, header, buffer, at in segment.frames(offset):
+                    size += header.size
+                    if records and size > max_bytes:
+                        return records
+                    records += decode_frame(
+                        buffer,
+                        at,
+                        header,
+                        self.topic,
+                        self.number,
+                        start=offset,
+                        limit=max_records - len(records),
+                    )
+                    if len(records) >= max_records:
+                        return records
+        return records
+
+    def sync(self) -> None:
+        """Make durable what was appended; appending goes on meanwhile."""
+        with self._lock:
+            fd = self._segments[-1].duplicate()
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def seal(self) -> list[Segment]:
+        """Close the file that is appended to, and return readers of all that were written."""
+        with self._lock:
+            if self._segments[-1].end > self._segments[-1].base:
+                self._roll()
+            return [segment.twin() for segment in self._segments[:-1]]
+
+    def replace(self, old: Sequence[Segment], compacted: Path) -> None:
+        """Put a compacted file in the place of the files that it was made from."""
+        covers = read_head(compacted)
+        first = old[0]
+        with self._lock:
+            compacted.rename(first.path)
+            self._sync_directory()
+            size = first.path.stat().st_size
+            self._segments[: len(old)] = [Segment(first.path, first.base, covers, size, covers)]
+        for segment in old[1:]:
+            segment.path.unlink()
+
+    def close(self) -> None:
+        """Close the file that is appended to."""
+        with self._lock:
+            self._segments[-1].close()
+
+    def _load(self) -> list[Segment]:
+        for leftover in self.directory.glob(f"*{TEMPORARY}"):
+            leftover.unlink()
+        paths = sorted(self.directory.glob(f"*{SUFFIX}"))
+        segments: list[Segment] = []
+        covered = 0
+        for path, following in zip_longest(paths, paths[1:]):
+            base = int(path.stem)
+            if base < covered:
+                path.unlink()
+                continue
+            segments.append(self._open(path, base, following))
+            covered = segments[-1].covers
+        if not segments or segments[-1].covers:
+            segments.append(self._create(segments[-1].end if segments else 0))
+        return segments
+
+    def _open(self, path: Path, base: int, following: Path | None) -> Segment:
+        if following is None and not _is_compacted(path):
+            return Segment.recover(path, base)
+        covers = read_head(path)
+        end = covers or int(following.stem if following else base)
+        return Segment(path, base, end, path.stat().st_size, covers)
+
+    def _create(self, base: int) -> Segment:
+        segment = Segment.create(self.directory, base)
+        self._sync_directory()
+        return segment
+
+    def _roll(self) -> Segment:
+        active = self._segments[-1]
+        if self._durable:
+            fd = active.duplicate()
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        active.close()
+        self._segments.append(self._create(active.end))
+        self._trim()
+        return self._segments[-1]
+
+    def _trim(self) -> None:
+        """Remove closed files that are older, or beyond the size, that the topic keeps."""
+        config = self.config
+        while len(self._segments) > 1 and not config.compacted:
+            oldest = self._segments[0]
+            age = time.time() * 1000 - oldest.path.stat().st_mtime * 1000
+            if not (
+                (config.retention_ms is not None and age > config.retention_ms)
+                or (config.retention_bytes is not None and self.size > config.retention_bytes)
+            ):
+                return
+            oldest.path.unlink()
+            del self._segments[0]
+
+    def _sync_directory(self) -> None:
+        if not self._durable:
+            return
+        fd = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _is_compacted(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(file.read(HEAD.size)[8:16])
