@@ -81,12 +81,12 @@ def test_everything_is_there_again_after_reopening(directory):
         for i in range(50):
             log.append("t", i % 2, [record(i), record(100 + i)])
         log.commit("group", {("t", 0): 7, ("t", 1): 9})
-        before = [[r for r in log.read("t", p, 0)] for p in (0, 1)]
+        before = [log.read("t", p, 0) for p in (0, 1)]
     assert len(files(directory)) > 5
     with Log(directory) as log:
         assert list(log.topics()) == ["t"]
         assert log.partitions("t") == 2
-        assert [[r for r in log.read("t", p, 0)] for p in (0, 1)] == before
+        assert [log.read("t", p, 0) for p in (0, 1)] == before
         assert log.committed("group", "t", 0) == 7
         assert log.committed("group", "t", 1) == 9
         assert log.committed("other", "t", 0) is None
@@ -143,11 +143,10 @@ def test_many_threads_append_and_read_at_once(log):
 
 
 def test_a_directory_belongs_to_one_log_at_a_time(directory):
-    with Log(directory):
-        with pytest.raises(ConfigError, match=rf"is open already, in process {os.getpid()}; stop"):
-            Log(directory)
-    with Log(directory):
-        pass
+    open_already = rf"is open already, in process {os.getpid()}; stop"
+    with Log(directory), pytest.raises(ConfigError, match=open_already):
+        Log(directory)
+    Log(directory).close()
 
 
 def test_a_directory_that_cannot_be_made_is_the_operators_mistake(tmp_path):
@@ -211,7 +210,7 @@ def test_a_failed_sync_stops_the_log(log, monkeypatch):
     log.append("t", 0, [record(0)])
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", fail)
-        with pytest.raises(OSError, match="cannot sync .* what was last appended may be lost"):
+        with pytest.raises(OSError, match=r"cannot sync .* what was last appended may be lost"):
             log.sync()
     for again in (log.sync, lambda: log.append("t", 0, [record(1)])):
         with pytest.raises(OSError, match="cannot sync"):
@@ -241,7 +240,7 @@ def test_sync_asks_the_disk_once_for_each_partition_that_changed(log, monkeypatc
     assert len(synced) == len(set(synced)) == 2
 
 
-# -------------------------------------------------------------------------------------- torn, damaged
+# ------------------------------------------------------------------------------------ torn, damaged
 
 
 def test_a_tail_torn_at_any_byte_takes_its_batch_and_no_other(directory, caplog):
@@ -363,7 +362,7 @@ def test_a_group_never_goes_on_behind_the_end_of_a_log_that_was_cut(directory, c
     assert "t-0 ends at offset 1, behind which group group had read to 2" in caplog.text
 
 
-# ------------------------------------------------------------------------------------------ retention
+# ---------------------------------------------------------------------------------------- retention
 
 
 def test_old_files_go_when_the_partition_is_larger_than_it_may_be(directory):

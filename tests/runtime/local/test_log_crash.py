@@ -14,7 +14,8 @@ import sys
 from stream.runtime.local.log import Log, Record
 log = Log(sys.argv[1], segment_bytes=30_000, compact_bytes=20_000)
 log.create_topic("t", 1, compacted=True)
-batch = int(log.read("t", 0, log.highwater("t", 0) - 1)[0].value) + 1 if log.highwater("t", 0) else 0
+end = log.highwater("t", 0)
+batch = int(log.read("t", 0, end - 1)[0].value) + 1 if end else 0
 while True:
     log.append("t", 0, [Record(b"%d" % (batch * 10 + i), b"%d" % batch, 0) for i in range(10)])
     print(batch, flush=True)
