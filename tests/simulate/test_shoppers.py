@@ -294,19 +294,18 @@ def test_books_of_a_moment_do_not_change_later() -> None:
     assert before.visits.sum() == 0 < shoppers.books.visits.sum()
 
 
-@pytest.mark.parametrize("discount", [0, 20])
-def test_offers_from_one_who_knows_the_tastes_sell_more_than_random_ones(discount: int) -> None:
+def test_offers_from_one_who_knows_the_tastes_sell_more_than_random_ones() -> None:
     """What a recommender can gain: the same people and the same luck, other offers."""
-    random, oracle = offering("random", discount), offering("oracle", discount)
-    assert oracle.offers.sum() > 300
+    random, oracle = offering("random", discount=20), offering("oracle", discount=20)
+    assert oracle.offers.sum() == random.offers.sum() > 2_000
     assert oracle.offer_clicks.sum() > 3 * random.offer_clicks.sum()
     assert oracle.offer_orders.sum() > 3 * random.offer_orders.sum()
-    assert oracle.orders.sum() > random.orders.sum()
+    assert oracle.orders.sum() > 1.05 * random.orders.sum()
 
 
 def offering(policy: str, discount: int) -> Any:
     """Offer four items once in six hours to whoever is in the shop; what the books then say."""
-    shoppers = Shoppers(3, 300, 300, START, pace=4)
+    shoppers = Shoppers(3, 900, 300, START, pace=4)
     rng = np.random.default_rng(3)
     ids = [record.key.decode() for record in shoppers.catalog_records()]
     last: dict[str, int] = {}
