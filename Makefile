@@ -33,13 +33,13 @@ $(RUNTIME): pyproject.toml requirements/runtime.txt requirements/build.txt
 	@echo 'Setting up .venv with Python $(VERSION): the first time this fetches about 110 MB.'
 	@test -x .venv/bin/python$(VERSION) || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { \
 	  rm -rf .venv; echo 'python3 -m venv failed: on Debian and Ubuntu, apt-get install python3-venv.' >&2; exit 1; }
-	@$(INSTALL) --only-binary :all: --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements/dev.txt
 	@echo 'Adding the tools for tests and checks to .venv.'
-	@$(INSTALL) --only-binary :all: --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 .PHONY: lock
@@ -52,7 +52,7 @@ lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock 
 	$(RUN) -m tests.kafka.prepare --lock
 
 LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-  --only-binary :all: --no-emit-index-url --no-header --no-annotate
+  --no-emit-index-url --no-header --no-annotate
 
 # -------------------------------------------------------------------------------------------------- run
 
