@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
@@ -133,15 +133,12 @@ class Metrics:
 
     # Progress, as often as it changes.
 
-    def lag(self, topic: str, partition: int, records: int, last: float | None = None) -> None:
-        """Note how many records wait, and the timestamp (s) of the last one that was taken."""
+    def lag(self, topic: str, partition: int, records: int, seconds: float) -> None:
+        """Note how many records wait, and for how long the oldest of them has."""
         labels = (topic, str(partition))
         self._lag.labels(*labels).set(records)
         self._group_lag.labels(self._group, *labels).set(records)
-        if last is None or not records:
-            last = self._clock()
-        waited = max(self._clock() - last, 0.0)
-        self._group_lag_seconds.labels(self._group, *labels).set(waited)
+        self._group_lag_seconds.labels(self._group, *labels).set(seconds)
 
     def watermark(self, partition: int, stream_time: int) -> None:
         """Note a partition's stream time, in ms since the epoch."""
@@ -163,17 +160,16 @@ class Metrics:
         self._rebalances.inc()
         self._rebalance.observe_same(seconds, 1)
 
-    def revoked(self, topics: Iterable[str], partition: int) -> None:
-        """Show nothing more of a partition that moved away."""
-        for topic in topics:
-            labels = (topic, str(partition))
-            for gauge, values in (
-                (self._lag, labels),
-                (self._group_lag, (self._group, *labels)),
-                (self._group_lag_seconds, (self._group, *labels)),
-            ):
-                with suppress(KeyError):  # older clients raise where nothing was shown
-                    gauge.remove(*values)
+    def lag_gone(self, topic: str, partition: int) -> None:
+        """Show the lag of a partition no more: another worker reads it."""
+        labels = (topic, str(partition))
+        with suppress(KeyError):  # older clients raise where nothing was shown
+            self._lag.remove(*labels)
+            self._group_lag.remove(self._group, *labels)
+            self._group_lag_seconds.remove(self._group, *labels)
+
+    def partition_gone(self, partition: int) -> None:
+        """Show the customers' partition no more: it is another worker's."""
         self._watermark.forget(str(partition))
         self._unacked.forget(str(partition))
 
@@ -247,7 +243,7 @@ class Metrics:
         name, labels = "kafka_consumergroup_group_lag", ("group", *where)
         text = "Records that wait to be taken, by the usual name."
         self._group_lag = Gauge(name, text, labels, registry=self.registry)
-        text = "Age of the last record taken, while others wait; else 0."
+        text = "How long the oldest record has waited."
         self._group_lag_seconds = Gauge(name + "_seconds", text, labels, registry=self.registry)
         text = "Wall time less stream time: how old the newest event is."
         self._watermark = self._age("watermark_lag_seconds", text, "partition")

@@ -69,7 +69,7 @@ def report_everything(metrics: Metrics) -> None:
     )
     metrics.batch_done(9, 0.02, {"decode": 0.001, "decide": 0.004})
     metrics.offers_sent([0.01, 0.02, 70.0])
-    metrics.lag("clicks", 0, 12, NOW - 3)
+    metrics.lag("clicks", 0, 12, 3.0)
     metrics.watermark(0, int((NOW - 5) * 1000))
     metrics.unacked_since(0, NOW - 1)
     metrics.committed()
@@ -156,20 +156,22 @@ def test_ages_grow_while_nothing_happens(metrics: Metrics, clock: Clock) -> None
 
 def test_lag_has_our_name_and_the_usual_one(metrics: Metrics) -> None:
     where = {"topic": "clicks", "partition": "0"}
-    metrics.lag("clicks", 0, 12, NOW - 3)
+    metrics.lag("clicks", 0, 12, 3.0)
     assert value(metrics, "offerstream_consumer_lag_records", **where) == 12
     assert value(metrics, "kafka_consumergroup_group_lag", group="shop", **where) == 12
     assert value(metrics, "kafka_consumergroup_group_lag_seconds", group="shop", **where) == 3
-    metrics.lag("clicks", 0, 0, NOW - 3)
+    metrics.lag("clicks", 0, 0, 0.0)
     assert value(metrics, "kafka_consumergroup_group_lag_seconds", group="shop", **where) == 0
 
 
 def test_a_partition_that_moved_away_is_not_shown(metrics: Metrics) -> None:
     for partition in (0, 1):
-        metrics.lag("clicks", partition, 12)
+        metrics.lag("clicks", partition, 12, 3.0)
         metrics.watermark(partition, 1)
         metrics.unacked_since(partition, NOW)
-    metrics.revoked(["clicks", "purchases"], 0)
+    metrics.lag_gone("clicks", 0)
+    metrics.lag_gone("purchases", 0)  # was never shown
+    metrics.partition_gone(0)
     shown = [
         sample.labels["partition"]
         for family in metrics.registry.collect()
