@@ -1,0 +1,96 @@
+"""Dead letters: what was refused comes back byte for byte, with the reason beside it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from stream.codec.deadletters import (
+    PREFIX,
+    DeadLetter,
+    Record,
+    build_dead_letter,
+    restore,
+    retried,
+)
+from stream.core.event import Rejection, RejectionCode
+
+REJECTION = Rejection(RejectionCode.SCHEMA, "/event is missing")
+RECORD = Record(
+    "clicks", 3, 17, 1_714_555_800_250, b"\xff\x00", b'{"a":\xfe}', (("x", b"1"), ("x", b"2"), ("y", None))
+)  # fmt: skip
+
+
+def build(record: Record = RECORD, rejection: Rejection = REJECTION) -> DeadLetter:
+    return build_dead_letter(record, rejection, stage="decode", version="1.2.3")
+
+
+def test_the_original_stands_untouched_and_ours_beside_it() -> None:
+    letter = build()
+    assert (letter.key, letter.value) == (RECORD.key, RECORD.value)
+    assert letter.headers[:3] == tuple(RECORD.headers)
+    assert dict(letter.headers[3:]) == {
+        "offerstream.topic": b"clicks",
+        "offerstream.partition": b"3",
+        "offerstream.offset": b"17",
+        "offerstream.timestamp": b"1714555800250",
+        "offerstream.stage": b"decode",
+        "offerstream.code": b"schema",
+        "offerstream.message": b"/event is missing",
+        "offerstream.attempt": b"1",
+        "offerstream.version": b"1.2.3",
+    }
+
+
+@pytest.mark.parametrize("key", [None, b"", b"c1"])
+@pytest.mark.parametrize("value", [None, b"", b"x" * 300_000])
+def test_restore_is_the_inverse(key: bytes | None, value: bytes | None) -> None:
+    record = RECORD._replace(key=key, value=value)
+    restored = restore(build(record))
+    assert restored.record == record
+    assert restored.rejection == REJECTION
+    assert (restored.stage, restored.attempt, restored.version) == ("decode", 1, "1.2.3")
+    assert restored.complete
+
+
+def test_of_an_oversize_value_the_beginning_and_the_fingerprint_are_kept() -> None:
+    value = bytes(range(256)) * 2000
+    rejection = Rejection(RejectionCode.OVERSIZE, "too long")
+    letter = build(RECORD._replace(value=value), rejection)
+    assert letter.value == value[:4096]
+    headers = dict(letter.headers)
+    assert headers["offerstream.value.sha256"] == sha256(value).hexdigest().encode()
+    assert headers["offerstream.value.bytes"] == b"512000"
+    assert not restore(letter).complete
+    whole = build(RECORD._replace(value=value[:4096]), rejection)
+    assert restore(whole).complete
+
+
+def test_a_record_that_dies_again_is_buried_as_the_next_attempt() -> None:
+    restored = restore(build())
+    again = RECORD._replace(offset=99, headers=retried(restored))
+    second = restore(build(again))
+    assert second.attempt == 2
+    assert second.record == again._replace(headers=RECORD.headers)
+
+
+@pytest.mark.parametrize("forged", [b"x", b"", b"-1", b"9" * 50, b"\xff", None])
+def test_a_forged_count_of_attempts_does_no_harm(forged: bytes | None) -> None:
+    letter = build(RECORD._replace(headers=((PREFIX + "attempt", forged),)))
+    assert restore(letter).attempt == 1
+
+
+def test_headers_that_pass_for_ours_are_replaced() -> None:
+    letter = build(RECORD._replace(headers=((PREFIX + "code", b"none"), ("x", b"1"))))
+    assert restore(letter).rejection == REJECTION
+    assert restore(letter).record.headers == (("x", b"1"),)
+
+
+@pytest.mark.parametrize("name", ["partition", "offset", "timestamp", "attempt", "code"])
+def test_what_is_no_dead_letter_is_refused_by_name(name: str) -> None:
+    letter = build()
+    for wrong in ((), ((PREFIX + name, b"\xff"),)):
+        kept = tuple(header for header in letter.headers if header[0] != PREFIX + name)
+        with pytest.raises(ValueError, match=PREFIX + name):
+            restore(letter._replace(headers=kept + wrong))
