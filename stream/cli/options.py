@@ -19,7 +19,7 @@ R = TypeVar("R")
 _OPTIONS = (
     click.option(
         "--config",
-        "file",
+        "settings_file",  # commands have arguments called FILE
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Settings as TOML; OFFERSTREAM_CONFIG names one, too.",
@@ -45,7 +45,7 @@ def loaded_option(command: Callable[Concatenate[Loaded, P], R]) -> Callable[...,
     @wraps(command)
     def with_settings(*args: Any, **kwargs: Any) -> R:
         options = {"broker": kwargs.pop("broker"), **_parsed(kwargs.pop("assignments"))}
-        loaded = load(file=kwargs.pop("file"), environ=os.environ, options=options)
+        loaded = load(file=kwargs.pop("settings_file"), environ=os.environ, options=options)
         return command(loaded, *args, **kwargs)
 
     decorated: Callable[..., R] = with_settings
