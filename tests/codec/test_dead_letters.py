@@ -17,9 +17,8 @@ from stream.codec.deadletters import (
 from stream.core.event import Rejection, RejectionCode
 
 REJECTION = Rejection(RejectionCode.SCHEMA, "/event is missing")
-RECORD = Record(
-    "clicks", 3, 17, 1_714_555_800_250, b"\xff\x00", b'{"a":\xfe}', (("x", b"1"), ("x", b"2"), ("y", None))
-)  # fmt: skip
+HEADERS = (("x", b"1"), ("x", b"2"), ("y", None))
+RECORD = Record("clicks", 3, 17, 1_714_555_800_250, b"\xff\x00", b'{"a":\xfe}', HEADERS)
 
 
 def build(record: Record = RECORD, rejection: Rejection = REJECTION) -> DeadLetter:
