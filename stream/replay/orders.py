@@ -4,6 +4,7 @@ Rules:
 
 - An order is what agrees in customer, order id, purchase or refund, and currency.
 - It is known when its last line is: it is published at that line's place, with that line's time.
+  Of lines that stand together, the last is that of the purchase and its refund together.
 - An event holds at most 500 lines, the most that the pipeline takes; a longer order goes on in
   another event of the same order, with an id of its own.
 - Its id, session and consent are those of its first line.
@@ -29,20 +30,31 @@ class Joiner(Protocol):
         """What is complete now that there are no more rows."""
 
 
-def joined(lines: list[OrderLine], part: int) -> Published:
-    """Make one event of lines with the same key; ``part`` counts the events of the order."""
+def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) -> Published:
+    """Make one event of lines with the same key.
+
+    Parameters
+    ----------
+    lines
+        At least one, in the order of reading.
+    part
+        Which event of the order it is, from 1.
+    timed
+        The line whose time it takes; None means the last.
+    """
     first, last = lines[0], lines[-1]
+    timed = timed or last
     event_id = first.event["event_id"]
     event = first.event | {
         "event_id": f"{event_id}:{part}" if part > 1 else event_id,
         "event": first.key.trade,
-        "timestamp": last.event["timestamp"],
+        "timestamp": timed.event["timestamp"],
         "order_id": first.key.order,
         "currency": first.key.currency,
         "products": [line.product for line in lines],
     }
     customer = first.key.customer
-    return publish("purchases", customer, event, last.time_ms, last.row, len(lines))
+    return publish("purchases", customer, event, timed.time_ms, last.row, len(lines))
 
 
 class NoLines:
@@ -95,7 +107,7 @@ class ConsecutiveLines:
         whole = sorted(self._open.values(), key=lambda lines: lines[-1].row)
         for lines in whole:
             key = lines[0].key
-            yield joined(lines, self._parts[key])
+            yield joined(lines, self._parts[key], whole[-1][-1])
             self._parts[key] += 1
         self._open.clear()
 

@@ -30,14 +30,16 @@ Tick: TypeAlias = Callable[[int], None]
 class Glance(NamedTuple):
     """What the plan needs to know of a row.
 
-    ``part`` is the place in the line's exploded array; ``time`` None if it cannot be read;
-    ``order`` None if the row is no line of an order that has several.
+    ``part`` is the place in the line's exploded array; ``time`` None if it cannot be read or does
+    not matter; ``order`` None if the row is no line of an order that may have several; ``refused``
+    is told only where there are such orders.
     """
 
     offset: int
     part: int
     time: int | None
     order: OrderKey | None
+    refused: bool
 
 
 class Addresses(NamedTuple):
@@ -66,17 +68,24 @@ class Plan(NamedTuple):
 
 
 class _Runs:
-    """Tells where a run of lines of one order begins; any other row is a run of its own."""
+    """Tells where a run of lines of one order begins.
+
+    A refused row belongs to the run in which it stands; any other row is a run of its own.
+    """
 
     def __init__(self, together: bool) -> None:
         self._together = together
+        self._first = True
         self._order: tuple[str, ...] | None = None
 
-    def starts(self, order: OrderKey | None) -> bool:
-        """Whether a row of this order begins another run than the row before it."""
-        key = order[:2] if order is not None and self._together else None
-        same = key is not None and key == self._order
-        self._order = key
+    def starts(self, glance: Glance) -> bool:
+        """Whether the row begins another run than that of the row before it."""
+        first, self._first = self._first, False
+        if glance.refused and self._together:
+            return first
+        order = glance.order[:2] if glance.order is not None and self._together else None
+        same = order is not None and order == self._order
+        self._order = order
         return not same
 
 
@@ -114,7 +123,7 @@ def _in_order(glances: Iterator[Glance], together: bool) -> Plan | None:
     rows, low, high, last = 0, None, _NEVER, _NEVER
     for glance in glances:
         rows += 1
-        if runs.starts(glance.order):
+        if runs.starts(glance):
             if last < high:
                 return None
             high = last
@@ -134,7 +143,7 @@ def _indexed(glances: Iterator[Glance], together: bool) -> Plan:
     times, offsets, parts, starts = array("q"), array("q"), array("i"), array("b")
     last = _NEVER
     for glance in glances:
-        starts.append(runs.starts(glance.order))
+        starts.append(runs.starts(glance))
         if glance.time is not None:
             last = glance.time
         times.append(last)

@@ -191,7 +191,7 @@ def _csv_parser(lines: Lines, file: FileFormat, layout: Layout) -> _Parse:
         more: list[bytes] = []
         while (text := _decode(raw, encodings)) is not None:
             try:
-                cells = _split(text, delimiter, quote)
+                cells = _split(text, delimiter, quote, strictly=bool(more))
             except _Unclosed:
                 line = lines.read()
                 more.append(line)
@@ -202,9 +202,9 @@ def _csv_parser(lines: Lines, file: FileFormat, layout: Layout) -> _Parse:
             row = RefusalReason.UNPARSABLE if cells is None else fit(cells)
             if not more:
                 return row
-            if isinstance(row, list):
-                return _Joined(raw, row)
-            break  # a stray quote met the next one: what stands between them are rows
+            if isinstance(row, RefusalReason):
+                break  # a stray quote met the next one: what stands between them are rows
+            return _Joined(raw, row)
         lines.give_back(more)
         return RefusalReason.UNPARSABLE
 
@@ -215,8 +215,8 @@ class _Unclosed(Exception):
     """The text ends within quotes."""
 
 
-def _split(text: str, delimiter: str, quote: str) -> list[str] | None:
-    """Cut a record into cells; None if it is no CSV.
+def _split(text: str, delimiter: str, quote: str, strictly: bool = False) -> list[str] | None:
+    """Cut a record into cells; None if it is no CSV, or, ``strictly``, none by the book.
 
     >>> _split('a,"b ""c"", d",5" screw', ",", '"')
     ['a', 'b "c", d', '5" screw']
@@ -225,7 +225,7 @@ def _split(text: str, delimiter: str, quote: str) -> list[str] | None:
         return text.split()
     if not quote or len(delimiter) > 1:
         return text.split(delimiter)
-    for strict in (True, False):  # "abc"def is read as well as can be, once it is known to end
+    for strict in (True,) if strictly else (True, False):  # "abc"def is read as well as can be
         try:
             rows = list(csv.reader([text], delimiter=delimiter, quotechar=quote, strict=strict))
         except csv.Error as error:

@@ -161,12 +161,11 @@ class Replay:
             yield self._mapper.catalog_record(row, item, time, position)
 
     def _glance(self, found: _Found) -> Glance:
-        return Glance(
-            found.offset,
-            found.part,
-            self._mapper.time(found.row, found.number),
-            self._mapper.order_key(found.row),
-        )
+        order = self._mapper.order_key(found.row)
+        if isinstance(order, str):
+            return Glance(found.offset, found.part, None, None, True)
+        time = self._mapper.time(found.row, found.number)
+        return Glance(found.offset, found.part, time, order, False)
 
     def _found(self, plan: Plan) -> Iterator[_Found]:
         if plan.addresses is not None:

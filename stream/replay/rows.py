@@ -74,12 +74,17 @@ class RowMapper:
         plus = whole(self._plus(row)) or 0
         return time + (plus if self._time.plus_unit == "ms" else plus * 1_000)
 
-    def order_key(self, row: Row | RefusalReason) -> OrderKey | None:
-        """The order that the row is a line of; None if it is none, or stands alone."""
-        if not self._groups or isinstance(row, RefusalReason):
+    def order_key(self, row: Row | RefusalReason) -> OrderKey | str | None:
+        """The order that the row is a line of, None if it stands alone, or why it is refused.
+
+        Where the mapping knows no orders of several lines, it is None for every row.
+        """
+        if not self._groups:
             return None
+        if isinstance(row, RefusalReason):
+            return row
         admitted = self._admission.admit(row)
-        return None if isinstance(admitted, str) else self._admission.order_key(row, admitted)
+        return admitted if isinstance(admitted, str) else self._admission.order_key(row, admitted)
 
     def map(
         self, number: int, position: int, row: Row | RefusalReason, raw: bytes, before: int
