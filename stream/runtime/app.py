@@ -106,9 +106,9 @@ class OfferstreamApp(faust.App):
         # Stock: chosen from Faust's own registry, where kafka:// is the driver without batches.
         if self.settings.embedded_log is None:
             return KafkaTransport(self.conf.broker_consumer, self)
-        from stream.runtime.batching.local import LocalTransport
+        from stream.runtime.batching.local import local_transport
 
-        return LocalTransport(self.conf.broker_consumer, self)
+        return local_transport(self.conf.broker_consumer, self, self.settings)
 
     def _new_producer_transport(self) -> Any:
         # Stock: a second transport; ours is shared, and so is the local log that it holds open.

@@ -17,6 +17,7 @@ from faust.types import TP
 from stream.config import Settings
 from stream.runtime.batching.records import Record
 from stream.runtime.connection import client_options
+from stream.runtime.local.follow import Appended
 from stream.runtime.local.log import Log
 from stream.runtime.progress import Progress
 
@@ -94,23 +95,13 @@ class LocalFollower:
     async def run(self) -> None:
         """Follow until cancelled."""
         log = self._log()
-        loop = asyncio.get_running_loop()
-        appended = asyncio.Event()
-
-        def listen(topic: str, partition: int, end: int) -> None:
-            if topic in self._topics:
-                loop.call_soon_threadsafe(appended.set)
-
-        log.listeners.add(listen)
-        try:
+        with Appended(log, self._topics.keys()) as appended:
             while True:
                 appended.clear()
                 if any(self._read(log, topic) for topic in self._topics):
                     appended.set()  # there may be more
                     await asyncio.sleep(0)
                 await appended.wait()
-        finally:
-            log.listeners.discard(listen)
 
     async def ends(self) -> Mapping[TP, int]:
         """The next offset of each topic, now."""

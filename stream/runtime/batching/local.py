@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from faust.types import AppT
+from yarl import URL
+
+from stream.config import Settings
 from stream.runtime.batching.consumer import BatchingConsumer
+from stream.runtime.batching.records import Outgoing
 from stream.runtime.local import transport as driver
+from stream.runtime.local.consumer import Consumer
+from stream.runtime.local.producer import Producer
 
 
-class LocalConsumer(BatchingConsumer, driver.Consumer):  # type: ignore[misc]
+class LocalConsumer(BatchingConsumer, Consumer):
     """Batches from the local log."""
 
 
-class LocalTransport(driver.Transport):  # type: ignore[misc]
-    """The local log with batches; its producer writes them as it is."""
+class LocalProducer(Producer):
+    """Record batches to the local log: one append for each partition and batch."""
+
+    async def send_batch(  # type: ignore[override]  # awaited like Kafka's, which may have to wait
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> Awaitable[Any]:
+        """Append the records of one partition; see :class:`BatchProducer`."""
+        now = time.time_ns() // 1_000_000
+        return super().send_batch(
+            topic,
+            partition,
+            [
+                (key, value, now if timestamp is None else timestamp, tuple(headers))
+                for key, value, timestamp, headers in records
+            ],
+        )
+
+
+class LocalTransport(driver.Transport):
+    """The local log with batches."""
 
     Consumer = LocalConsumer
+    Producer = LocalProducer
+
+
+def local_transport(url: list[URL], app: AppT, settings: Settings) -> LocalTransport:
+    """The transport over the log that the settings name, kept as they say."""
+    transport = LocalTransport(url, app)
+    transport.location = replace(
+        transport.location,
+        fsync="always" if settings.embedded.fsync else "never",
+        segment_bytes=settings.embedded.segment_bytes,
+    )
+    return transport
