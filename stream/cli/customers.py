@@ -1,0 +1,78 @@
+"""``offerstream customers``: what is kept of customers, and what became of their events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import click
+
+from stream.cli.options import settings_option
+from stream.config import Settings
+from stream.core.event import Source
+from stream.core.state import CustomerState
+
+
+@click.command
+@click.argument("customer_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a customer, one a line.")
+@settings_option
+def customers(settings: Settings, customer_id: str | None, as_json: bool) -> None:
+    """Show what is kept of CUSTOMER_ID, or of all customers together.
+
+    It reads the table's changelog, so it works beside running workers on Kafka, and on a local log
+    when no worker has it open.
+
+    \b
+    offerstream customers --broker local:///tmp/shop
+    offerstream customers c-42 --broker kafka://127.0.0.1:9092
+    offerstream customers --json > customers.jsonl
+    """
+    from stream.runtime.changelog import read_customers
+
+    found = read_customers(settings)
+    if customer_id is not None:
+        if customer_id not in found.states:
+            raise click.ClickException(f"nothing is kept of a customer {customer_id!r}")
+        click.echo(json.dumps(described(customer_id, found.states[customer_id]), indent=2))
+        return
+    if as_json:
+        for name, state in found.states.items():
+            click.echo(json.dumps(described(name, state)))
+        return
+    counts: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    for ledger in found.ledgers:
+        counts.update(ledger.counts)
+    for state in found.states.values():
+        spent.update(dict(state.profile.spent))
+    click.echo(f"{len(found.states)} customers")
+    for currency, amount in sorted(spent.items()):
+        click.echo(f"  net spent, minor units of {currency}: {amount}")
+    for name, count in sorted(counts.items()):
+        click.echo(f"  {name}: {count}")
+
+
+def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
+    """A customer's record as JSON has it; times in ms, money in minor units."""
+    profile, history = state.profile, state.history
+    return {
+        "customer_id": customer_id,
+        "stamps": {source.name.lower(): state.stamps[source] for source in Source},
+        "consent": state.permission._asdict(),
+        "first_seen": profile.first_seen,
+        "last_seen": profile.last_seen,
+        "views": profile.views,
+        "carts": profile.carts,
+        "orders": profile.orders,
+        "units": profile.units,
+        "refunds": profile.refunds,
+        "spent": dict(profile.spent),
+        "tastes": {name: round(weight, 3) for name, weight in profile.tastes},
+        "segment": profile.segment,
+        "recent": [touch._asdict() for touch in history.recent],
+        "bought": [{"item_id": item, "time": time} for item, time in history.bought],
+        "offers": state.delivery.offers,
+        "impressions": list(state.delivery.impressions),
+    }
