@@ -45,3 +45,6 @@ def log_to_stderr(settings: Settings) -> None:
         stream=sys.stderr,
         force=True,
     )
+    if settings.log_level != "debug":
+        for library in ("aiokafka", "faust", "mode"):  # at info they tell of every step
+            logging.getLogger(library).setLevel(logging.WARNING)

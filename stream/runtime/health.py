@@ -60,7 +60,8 @@ class Health:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._metrics, self._clock = settings, metrics, clock
+        self.metrics: Final = metrics
+        self._settings, self._clock = settings, clock
         self._lock = Lock()
         self._unready: str | None = STARTING
         self._beat: float | None = None
@@ -70,17 +71,17 @@ class Health:
     def unready(self, reason: str) -> None:
         """Take no traffic for now: the reason (``recovering``, ``draining``) is shown."""
         self._unready = reason
-        self._metrics.ready(False)
+        self.metrics.ready(False)
 
     def ready(self) -> None:
         """Take events from now on."""
         self._unready = None
-        self._metrics.ready(True)
+        self.metrics.ready(True)
 
     def beat(self, late: float) -> None:
         """Note that the event loop answered, ``late`` seconds after it was due."""
         self._beat = self._clock()
-        self._metrics.loop_lag(late)
+        self.metrics.loop_lag(late)
 
     def backlog(self, records: int) -> None:
         """Note how many records wait: of the topics, or of a table's recovery."""

@@ -16,7 +16,6 @@ import faust
 from faust.types import TP
 
 from stream.runtime.health import Health
-from stream.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from stream.runtime.app import OfferstreamApp
@@ -73,8 +72,8 @@ class Watch:
         The next offset of each partition: all before it is done and durable.
     recovery
         How many changelog records are still to be recovered.
-    metrics, health
-        Who is told.
+    health
+        Who is told, with its metrics.
     clock
         A clock, in seconds.
     """
@@ -86,14 +85,13 @@ class Watch:
         consumer: Position,
         done: Callable[[], Mapping[TP, int]],
         recovery: Callable[[], int],
-        metrics: Metrics,
         health: Health,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._topics = frozenset(events), frozenset((*events, *others))
         self._consumer = consumer
         self._done, self._recovery = done, recovery
-        self._metrics, self._health, self._clock = metrics, health, clock
+        self._metrics, self._health, self._clock = health.metrics, health, clock
         self._arrivals: dict[TP, Arrivals] = {}
         self._last: object = None
 
@@ -117,14 +115,15 @@ class Watch:
             self._health.moved()
 
     def _lag(self, tp: TP, done: int | None) -> int:
+        """Show a partition's lag; return what surely waits there."""
         end = self._consumer.highwater(tp)
-        if end is None or done is None:
+        if end is None:
             return 0
         arrivals = self._arrivals.setdefault(tp, Arrivals())
-        records = max(end - done, 0)
-        seconds = arrivals.waited(end, done, self._clock())
+        records = max(end - (done or 0), 0)
+        seconds = arrivals.waited(end, done or 0, self._clock())
         self._metrics.lag(tp.topic, tp.partition, records, seconds)
-        return records
+        return records if done is not None else 0  # a new group's first records may be deleted
 
     def _forget(self, lost: Collection[TP], kept: Collection[TP]) -> None:
         for tp in lost:
@@ -137,17 +136,16 @@ class Watch:
         return {tp.partition for tp in tps if tp.topic in self._events}
 
 
-def watch_of(app: OfferstreamApp, metrics: Metrics, health: Health) -> Watch:
+def watch_of(app: OfferstreamApp, health: Health) -> Watch:
     """Make the watch of an app that was started."""
     topics = app.settings.topics
     tables: Any = app.tables  # Faust's type of it does not tell of its recovery
     return Watch(
         topics.events,
-        (topics.catalog, topics.campaigns, topics.examples),
+        (topics.examples,),
         app.consumer,
         lambda: app.pipeline.progress.done | app.learning.progress.done,
         tables.recovery.active_remaining_total,
-        metrics,
         health,
     )
 
@@ -155,10 +153,8 @@ def watch_of(app: OfferstreamApp, metrics: Metrics, health: Health) -> Watch:
 class WorkerSensor(faust.Sensor):
     """Faust's own events that an operator wants to know of: commits and rebalances."""
 
-    def __init__(
-        self, metrics: Metrics, health: Health, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._metrics, self._health, self._clock = metrics, health, clock
+    def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
+        self._metrics, self._health, self._clock = health.metrics, health, clock
         super().__init__()
 
     def on_commit_completed(self, consumer: Any, state: Any) -> None:

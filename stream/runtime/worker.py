@@ -9,6 +9,7 @@ from mode import get_logger
 
 from stream.runtime.app import OfferstreamApp
 from stream.runtime.health import Health, heartbeat
+from stream.runtime.watching import WorkerSensor, watch_of
 
 logger = get_logger(__name__)
 
@@ -26,9 +27,11 @@ async def _run(app: OfferstreamApp, health: Health) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    beating = asyncio.create_task(heartbeat(health))
+    app.sensors.add(WorkerSensor(health))
+    tasks = [asyncio.create_task(heartbeat(health))]
     try:
         await app.start()
+        tasks.append(asyncio.create_task(watch_of(app, health).run()))
         await app.recovered()
         health.ready()
         await app.unless_crashed(stop.wait())
@@ -36,11 +39,12 @@ async def _run(app: OfferstreamApp, health: Health) -> int:
         logger.exception("the worker crashed")
         return 1
     finally:
-        health.unready("stopping")
+        health.unready("draining")
         try:
             async with asyncio.timeout(app.settings.worker.drain_timeout):
                 await app.learning.publish()
                 await app.stop()
         finally:
-            beating.cancel()
+            for task in tasks:
+                task.cancel()
     return 0

@@ -36,7 +36,6 @@ class Worker:
             self,
             lambda: self.done,
             lambda: self.remaining,
-            self.metrics,
             self.health,
             lambda: self.now,
         )
@@ -77,10 +76,17 @@ def test_lag_is_the_end_less_what_is_done(worker: Worker) -> None:
 
 
 def test_an_end_that_is_not_known_yet_is_no_lag(worker: Worker) -> None:
-    worker.ends = {CLICKS: None, PURCHASES: 7}
+    worker.ends = {CLICKS: None}
     worker.look()
     assert worker.shown("offerstream_consumer_lag_records") is None
-    assert worker.shown("offerstream_consumer_lag_records", PURCHASES) is None
+
+
+def test_a_group_that_begins_shows_all_as_lag_but_may_find_nothing_left(worker: Worker) -> None:
+    worker.ends = {CLICKS: 7}
+    worker.look()
+    assert worker.shown("offerstream_consumer_lag_records") == 7
+    worker.look(61)
+    assert worker.health.liveness().ok
 
 
 def test_a_worker_that_stands_still_while_records_wait_is_not_alive(worker: Worker) -> None:
@@ -135,7 +141,7 @@ def test_the_oldest_waiting_record_sets_the_time_however_many_come_after_it() ->
 
 def test_a_rebalance_is_timed_and_makes_unready_until_tables_are_whole(worker: Worker) -> None:
     app = SimpleNamespace(should_stop=False)
-    sensor = WorkerSensor(worker.metrics, worker.health, lambda: worker.now)
+    sensor = WorkerSensor(worker.health, lambda: worker.now)
     worker.health.ready()
     state = sensor.on_rebalance_start(app)
     assert worker.health.readiness() == (False, "recovering")
@@ -148,14 +154,14 @@ def test_a_rebalance_is_timed_and_makes_unready_until_tables_are_whole(worker: W
 
 def test_a_rebalance_while_stopping_does_not_make_ready(worker: Worker) -> None:
     app = SimpleNamespace(should_stop=True)
-    sensor = WorkerSensor(worker.metrics, worker.health, lambda: worker.now)
+    sensor = WorkerSensor(worker.health, lambda: worker.now)
     worker.health.unready("draining")
     sensor.on_rebalance_end(app, sensor.on_rebalance_start(app))
     assert worker.health.readiness() == (False, "draining")
 
 
 def test_a_commit_is_noted(worker: Worker) -> None:
-    sensor = WorkerSensor(worker.metrics, worker.health)
+    sensor = WorkerSensor(worker.health)
     sensor.on_commit_completed(None, None)
     worker.now += 7
     assert worker.alone("offerstream_commit_age_seconds") == 7
