@@ -7,6 +7,7 @@ end less what is done and durable, so records that were fetched and not yet ackn
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +20,8 @@ from stream.runtime.health import Health
 
 if TYPE_CHECKING:
     from stream.runtime.app import OfferstreamApp
+
+log = logging.getLogger(__name__)
 
 INTERVAL: Final = 1.0  # seconds: fine enough for alerts, too rare to cost anything
 RECOVERING: Final = "recovering"
@@ -96,9 +99,12 @@ class Watch:
         self._last: object = None
 
     async def run(self, interval: float = INTERVAL) -> None:
-        """Look until cancelled."""
+        """Look until cancelled; a look that fails is logged, and the next is taken."""
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception:  # a partition may move while one looks at it
+                log.warning("could not see where the worker stands", exc_info=True)
             await asyncio.sleep(interval)
 
     def look(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -129,6 +130,22 @@ def test_a_partition_that_moved_away_takes_its_numbers_along(worker: Worker) -> 
     worker.look()
     assert worker.shown("offerstream_consumer_lag_records") is None
     assert worker.metrics.registry.get_sample_value(watermark, {"partition": "0"}) is None
+
+
+async def test_a_look_that_fails_is_followed_by_another(worker: Worker) -> None:
+    looks = iter([AssertionError("the partition moved"), None])
+    seen = asyncio.Event()
+
+    def recovery() -> int:
+        if error := next(looks, None):
+            raise error
+        seen.set()
+        return 0
+
+    worker.watch._recovery = recovery
+    task = asyncio.create_task(worker.watch.run(interval=0.001))
+    await asyncio.wait_for(seen.wait(), 30)
+    task.cancel()
 
 
 def test_the_oldest_waiting_record_sets_the_time_however_many_come_after_it() -> None:
