@@ -72,8 +72,12 @@ class LocalLog(RuleBasedStateMachine):
         topic, partition = key
         return max((self.directory / "topics" / topic / str(partition)).glob("*.log"))
 
-    @rule(key=topics, batch=st.lists(records, max_size=5))
-    def append(self, key, batch):
+    @rule(key=topics, batches=st.lists(st.lists(records, max_size=4), min_size=1, max_size=8))
+    def append(self, key, batches):
+        for batch in batches:
+            self.append_one(key, batch)
+
+    def append_one(self, key, batch):
         first = self.log.append(*key, batch)
         assert first == self.highwater[key]
         for offset, record in enumerate(batch, first):
@@ -153,8 +157,13 @@ class LocalLog(RuleBasedStateMachine):
 
     @precondition(lambda self: self.log is not None)
     @invariant()
-    def ends_and_commits_agree(self):
+    def everything_agrees(self):
         for key, highwater in self.highwater.items():
+            content = {
+                r.offset: Record(r.key, r.value, r.timestamp, r.headers)
+                for r in self.log.read(*key, 0)
+            }
+            assert content == self.records[key]
             assert self.log.highwater(*key) == highwater
             assert self.log.committed("group", *key) == self.committed.get(key)
 

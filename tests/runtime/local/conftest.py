@@ -1,0 +1,68 @@
+"""Apps of plain Faust on a local log."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import faust
+import pytest
+from faust.transport.drivers import TRANSPORTS
+
+
+@pytest.fixture(autouse=True)
+def _local_scheme(monkeypatch):
+    """Let ``local://`` be found without the package being installed."""
+    monkeypatch.setitem(TRANSPORTS.aliases, "local", "stream.runtime.local.transport:Transport")
+
+
+@pytest.fixture
+def make_app(tmp_path):
+    def make(query="", **settings):
+        return faust.App(
+            "shop",
+            broker=f"local://{tmp_path}/log?partitions=4{query}",
+            store="memory://",
+            topic_partitions=4,
+            topic_disable_leader=True,
+            web_enabled=False,
+            **settings,
+        )
+
+    return make
+
+
+@pytest.fixture
+def running():
+    @asynccontextmanager
+    async def run(app):
+        app.finalize()
+        await app.start()
+        try:
+            yield app
+        finally:
+            await app.stop()
+
+    return run
+
+
+class Tally:
+    """What agents saw, and a way to wait for it."""
+
+    def __init__(self):
+        self.seen = []
+        self._changed = asyncio.Event()
+
+    def add(self, thing):
+        self.seen.append(thing)
+        self._changed.set()
+
+    async def reach(self, count, timeout=60):
+        async with asyncio.timeout(timeout):
+            while len(self.seen) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.seen
+
+
+@pytest.fixture
+def tally():
+    return Tally()
