@@ -62,8 +62,8 @@ def read_click(data: Native, currency: str) -> Decoded:
     given = pop("currency", None)
     amount = pop("price", None)
     price = pop("price_minor", None)
-    category = pop("category", None)
-    brand = pop("brand", None)
+    category = pop("category", None) or None
+    brand = pop("brand", None) or None
     quantity = pop("quantity", None) or 1
     consent = pop("consent", None)
     pop("schema_version", None)
@@ -73,6 +73,10 @@ def read_click(data: Native, currency: str) -> Decoded:
         given = given or currency
         if type(price) is not int:
             price = minor(amount, price, given, "price")
+    if category is not None and len(category) > LABEL_LENGTH:
+        category = category[:LABEL_LENGTH]
+    if brand is not None and len(brand) > LABEL_LENGTH:
+        brand = brand[:LABEL_LENGTH]
     event = _new(
         Click,
         (
@@ -83,8 +87,8 @@ def read_click(data: Native, currency: str) -> Decoded:
             pop("product_id"),
             price,
             given,
-            category if category is None else label(category),
-            brand if brand is None else label(brand),
+            category,
+            brand,
             quantity if type(quantity) is int else int(quantity),
             pop("session_id", None),
             consent if consent is None else _consent(consent),

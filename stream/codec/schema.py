@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from stream.codec.refused import Refused
 from stream.core.event import Rejection, RejectionCode
 
 _FILE: Final = re.compile(r"v([1-9][0-9]*)\.json")
@@ -49,40 +48,38 @@ _ERRORS_READ: Final = 64  # enough to find the most telling one; a hostile baske
 class TopicSchema:
     """One topic's contract in one major version.
 
-    ``fields`` are the names at the top level; ``names`` are all that the contract itself knows.
+    ``is_valid`` asks the validator, and raises ValueError beyond 255 levels; ``fields`` are the
+    names at the top level, ``names`` all that the contract itself knows.
     """
 
     topic: str
     major: int
     document: Mapping[str, Any]
     validator: Draft202012Validator
+    is_valid: Callable[[object], bool]
     fields: frozenset[str]
     names: frozenset[str]
 
-    def demand(self, data: object) -> None:
-        """Raise Refused unless ``data`` keeps the contract."""
-        try:
-            if self.validator.is_valid(data):
-                return
-        except ValueError:  # as in fault()
-            pass
-        fault = self.fault(data)
-        raise Refused(*(fault or (RejectionCode.SCHEMA, "the value breaks the schema")))
+    def fault(self, data: object) -> Rejection:
+        """Say what is wrong with ``data`` that is not valid.
 
-    def fault(self, data: object) -> Rejection | None:
-        """Say what is wrong with ``data``, None if nothing is.
-
-        Of several faults the one that tells most is named: too many lines, then a wrong form,
-        then a value out of range. Nesting beyond 255 levels is a fault of decoding.
+        Of several faults the one that tells most is named: another major version, then too many
+        lines, then a wrong form, then a value out of range. Nesting beyond 255 levels is a fault
+        of decoding.
         """
+        if isinstance(data, dict) and self._is_other_version(data.get("schema_version")):
+            return Rejection(RejectionCode.SCHEMA_VERSION, f"/schema_version is not {self.major}")
         try:
-            faults = list(map(self._rejection, islice(self._errors(data), _ERRORS_READ)))
+            errors = islice(self.validator.iter_errors(data), _ERRORS_READ)
+            faults = list(map(self._rejection, errors))
         except ValueError:  # jsonschema-rs reads no further than 255 levels
             return Rejection(RejectionCode.DECODE, "the value is nested too deeply")
-        return min(faults, key=lambda fault: _URGENCY.index(fault.code)) if faults else None
+        return min(faults, key=lambda fault: _URGENCY.index(fault.code))
 
-    def _errors(self, data: object) -> Iterator[ValidationError]:
-        return self.validator.iter_errors(data)
+    def _is_other_version(self, version: object) -> bool:
+        if isinstance(version, str):
+            return version.partition(".")[0] != str(self.major)
+        return type(version) in (int, float) and version != self.major
 
     def _rejection(self, error: ValidationError) -> Rejection:
         path = list(error.instance_path)
@@ -150,7 +147,8 @@ def schemas_root() -> Traversable:
 def _compile(topic: str, major: int, document: dict[str, Any]) -> TopicSchema:
     validator = Draft202012Validator(document, validate_formats=True, offline=True)
     fields = frozenset(document["properties"])
-    return TopicSchema(topic, major, document, validator, fields, frozenset(_names(document)))
+    names = frozenset(_names(document))
+    return TopicSchema(topic, major, document, validator, validator.is_valid, fields, names)
 
 
 def _phrase(rule: str, kind: Any) -> str:

@@ -30,7 +30,7 @@ def tidy(text: str) -> str:
     >>> tidy("cafe\\u0301\\x00 \\u202etab\\there") == "caf\\u00e9 tab here"
     True
     """
-    if text.isascii() and text.isprintable():
-        return text
+    if text.isprintable():  # then it holds nothing to take out
+        return text if text.isascii() or is_normalized("NFC", text) else normalize("NFC", text)
     stripped = text.translate(_STRIP)
     return stripped if is_normalized("NFC", stripped) else normalize("NFC", stripped)
