@@ -142,7 +142,11 @@ def test_an_exposure_that_matured_is_negative_once() -> None:
 
 def test_a_late_purchase_within_window_and_grace_still_counts() -> None:
     steps = take(
-        [a_click(0), a_click(1, item="i2", time=NOON + 30 * HOUR), a_purchase(2, time=NOON + HOUR * 10)],
+        [
+            a_click(0),
+            a_click(1, item="i2", time=NOON + 30 * HOUR),
+            a_purchase(2, time=NOON + HOUR * 10),
+        ],
         a_world(),
     )
     assert [e.label for e in steps[2].examples if isinstance(e, Labelled)] == [1]

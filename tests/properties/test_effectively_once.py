@@ -1,0 +1,100 @@
+"""Whatever crashes, every event counts once, and an offer's id has one content."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import replace
+
+import pytest
+
+from stream.core.event import Event, Rejection, Source
+from tests.builders import (
+    DAY,
+    OPEN,
+    a_click,
+    a_purchase,
+    a_world,
+    an_impression,
+    an_update,
+    consent,
+)
+from tests.simulation import Durable, Topics, a_rejection, run
+
+SEEDS = int(os.environ.get("OFFERSTREAM_TEST_SIMULATIONS", "600"))
+FEW_RESTS = replace(OPEN, offer_gap=2.0, offers_per_day=100, exploration=0.3, holdout=0.2)
+
+
+def a_history(chance: random.Random) -> Topics:
+    """Events of a few customers over all topics, with duplicates, late ones and garbage."""
+    topics: Topics = [[] for _ in Source]
+    for n in range(chance.randint(5, 60)):
+        customer, item = f"c{chance.randint(0, 3)}", f"i{chance.randint(0, 5)}"
+        drawn = chance.random()
+        event: Event | Rejection
+        source = Source.CLICKS
+        if drawn < 0.05:
+            event, source = a_rejection(), chance.choice(list(Source))
+        elif drawn < 0.10:
+            event = a_click(n, customer, item, time=a_click(n).time - 2 * DAY)
+        elif drawn < 0.15 and topics[Source.CLICKS]:
+            event = chance.choice(topics[Source.CLICKS])
+        elif drawn < 0.30:
+            event, source = a_purchase(n, customer, item), Source.PURCHASES
+        elif drawn < 0.35:
+            event, source = an_impression(n, f"offer-{n}", customer), Source.FEEDBACK
+        elif drawn < 0.40:
+            said = consent(chance.random() < 0.7)
+            event, source = an_update(n, customer, consent=said), Source.CUSTOMERS
+        else:
+            event = a_click(n, customer, item)
+        topics[source].append(event)
+    return topics
+
+
+def contents_of(durable: Durable) -> dict[str, set[bytes]]:
+    """The different contents that were sent under each offer's id."""
+    contents: dict[str, set[bytes]] = {}
+    for payload in durable.offers:
+        contents.setdefault(json.loads(payload)["offer_id"], set()).add(payload)
+    return contents
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_crashes_lose_nothing_double_nothing_and_change_no_offer(block: int, seed: int) -> None:
+    """Compared with the counts of the input itself, and with a run without crashes."""
+    world = a_world(FEW_RESTS)
+    for n in range(SEEDS // 4):
+        case = seed + n
+        topics = a_history(random.Random(case))
+        crashed = run(topics, world, case, crashes=6)
+        sizes = [len(topic) for topic in topics]
+        counts = crashed.counts()
+        outcomes = ("applied", "duplicate", "late", "suppressed", "rejected")
+        assert sum(counts[name] for name in outcomes) == sum(sizes), case
+        assert crashed.committed == sizes, case
+        contents = contents_of(crashed)
+        assert all(len(different) == 1 for different in contents.values()), case
+        assert len(contents) == counts["offers"], case
+        assert len(set(crashed.dead)) == counts["rejected"], case
+        assert len(set(crashed.late)) == counts["late"], case
+
+
+def test_with_one_topic_a_crash_changes_nothing_at_all(seed: int) -> None:
+    """One topic has one order: then records, offers and examples equal an undisturbed run's."""
+    world = a_world(FEW_RESTS)
+    for n in range(SEEDS // 4):
+        case = seed + n
+        topics = a_history(random.Random(case))
+        topics[1:] = [[] for _ in range(3)]
+        crashed, calm = run(topics, world, case, crashes=6), run(topics, world, case + 1, 0)
+        assert crashed.states() == calm.states(), case
+        assert crashed.counts() == calm.counts(), case
+        assert contents_of(crashed) == contents_of(calm), case
+        assert set(crashed.examples) == set(calm.examples), case
+
+
+def test_the_same_seed_gives_the_same_bytes(seed: int) -> None:
+    topics = a_history(random.Random(seed))
+    assert run(topics, a_world(FEW_RESTS), seed, 3) == run(topics, a_world(FEW_RESTS), seed, 3)
