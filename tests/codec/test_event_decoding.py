@@ -240,7 +240,7 @@ def test_json_that_is_no_object_breaks_the_schema(value: bytes) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [0, 2, 2.0, 99, "2", "2.1", "0.9"])
+@pytest.mark.parametrize("version", [0, 2, 2.0, 99, 1.5, "2", "2.1", "0.9", "latest", ""])
 def test_an_unknown_major_version_is_refused_before_the_schema_is_asked(version: object) -> None:
     outcome = send("clicks", schema_version=version, product_id=ABSENT)
     assert code(outcome) is RejectionCode.SCHEMA_VERSION
@@ -251,7 +251,7 @@ def test_any_minor_version_of_the_known_major_is_read(version: object) -> None:
     assert send("clicks", schema_version=version) == send("clicks")
 
 
-@pytest.mark.parametrize("version", [True, False, 1.5, "x", [], {}])
+@pytest.mark.parametrize("version", [True, False, "1.x", [], {}])
 def test_what_is_no_version_breaks_the_schema(version: object) -> None:
     assert code(send("clicks", schema_version=version)) is RejectionCode.SCHEMA
 

@@ -126,10 +126,9 @@ headers = st.lists(
     max_size=6,
 ).map(tuple)
 sources = st.sampled_from(Source)
-NAMES = """
-price price_minor currency quantity traits erase schema_version session_id userId anonymousId
-messageId type properties context specversion data data_base64
-""".split()
+OPTIONAL = ("price", "price_minor", "currency", "quantity", "traits", "erase", "schema_version")
+ENVELOPES = ("userId", "anonymousId", "messageId", "type", "properties", "context", "specversion")
+NAMES = (*OPTIONAL, *ENVELOPES, "data", "data_base64", "session_id")
 field_names = st.sampled_from(
     sorted({*NAMES, *(name for topic in PAYLOADS for name in payload(topic))})
 )
