@@ -1,0 +1,53 @@
+"""The producers' page: every example on it does what the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stream.codec.events import Decoded, EventDecoder, Ignored
+from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.schema import load_schemas
+from stream.config import CoreSettings
+from stream.core.event import Rejection, RejectionCode
+
+PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"<!-- (\w+): (\w+) (\S+)( [^\n]*)? -->\n```json\n(.*?)```", PAGE, re.DOTALL)
+FAR = 4_102_444_800_000
+
+
+def test_every_block_of_json_is_an_example_and_every_topic_has_one() -> None:
+    assert len(EXAMPLES) == PAGE.count("```json")
+    topics = {topic for _, topic, *_ in EXAMPLES}
+    assert topics == {"clicks", "purchases", "feedback", "customers", "catalog", "campaigns"}
+
+
+@pytest.mark.parametrize(
+    ("what", "topic", "key", "more", "value"), EXAMPLES, ids=[f"{e[0]}-{e[1]}" for e in EXAMPLES]
+)
+def test_an_example_does_what_the_page_says(
+    what: str, topic: str, key: str, more: str, value: str
+) -> None:
+    schemas = load_schemas()
+    references = ReferenceDecoder(schemas, CoreSettings())
+    outcome: object
+    if topic == "catalog":
+        outcome = references.decode_catalog(key.encode(), value.encode())
+    elif topic == "campaigns":
+        outcome = references.decode_campaign(key.encode(), value.encode())
+    else:
+        decode = getattr(EventDecoder(schemas, CoreSettings()), topic)
+        outcome = decode(key.encode(), value.encode(), (), FAR)
+    if what == "decode":
+        assert isinstance(outcome, Decoded | Entry), outcome
+    elif what == "ignore":
+        assert isinstance(outcome, Ignored), outcome
+    else:
+        code, _, detail = more.strip().partition(" ")
+        assert outcome == Rejection(RejectionCode(code), detail)
+
+
+def test_the_page_names_every_reason_to_refuse() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) >= {*RejectionCode}
