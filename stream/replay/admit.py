@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stream.core.event import Trade
 from stream.core.text import tidy
 from stream.replay.fields import Binder, Fields, Getter
 from stream.replay.mapping import Mapping, RefusalReason, Target
-from stream.replay.money import number
+from stream.replay.money import is_negative
 from stream.replay.outcome import OrderKey
 from stream.replay.records import Row
+
+_REFUND: Final = Trade.REFUND.value
 
 
 class Admitted(NamedTuple):
@@ -83,20 +85,18 @@ class Admission:
         order = self._get.order(row)
         if not isinstance(order, str):
             return None
-        return OrderKey(admitted.customer, order, self.trade(row, admitted), self.currency(row))
+        trade = self.trade(row, order, admitted)
+        return OrderKey(admitted.customer, order, trade, self.currency(row))
 
-    def trade(self, row: Row, admitted: Admitted) -> str:
+    def trade(self, row: Row, order: object, admitted: Admitted) -> str:
         """Purchase or refund, for a row of an order."""
-        prefix = self._orders.refund_prefix
-        if prefix:
-            order = self._get.order(row)
-            if isinstance(order, str) and order.startswith(prefix):
-                return Trade.REFUND.value
-        if self._orders.refund_negative:
-            units = number(self._get.quantity(row))
-            if units is not None and units < 0:
-                return Trade.REFUND.value
-        return admitted.target.word.value
+        orders = self._orders
+        prefix = orders.refund_prefix
+        if prefix and isinstance(order, str) and order.startswith(prefix):
+            return _REFUND
+        if orders.refund_negative and is_negative(self._get.quantity(row)):
+            return _REFUND
+        return admitted.target.word
 
     def currency(self, row: Row) -> str | None:
         """The currency of the row's price, or the mapping's."""

@@ -102,7 +102,7 @@ class Binder:
         if key not in _IDS or get is nothing:
             return get
         if self._mapping.file.whole_ids:
-            return _as_text(_whole(get))
+            return _whole_text(get)
         return get if self._csv else _as_text(get)
 
     def _cell(self, index: int) -> Getter:
@@ -163,13 +163,13 @@ def _as_text(get: Getter) -> Getter:
     return get_text
 
 
-def _whole(get: Getter) -> Getter:
+def _whole_text(get: Getter) -> Getter:
     def get_whole(row: Row) -> Any:
         value = get(row)
+        if isinstance(value, str):
+            return value[:-2] if value[-2:] == ".0" and value[:-2].isdecimal() else value
         if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.endswith(".0") and value[:-2].isdecimal():
-            return value[:-2]
-        return value
+            return str(int(value))
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     return get_whole

@@ -20,16 +20,16 @@ class Target(NamedTuple):
     """What a row of a log becomes: a word of the event's schema, and the topic it goes to."""
 
     topic: Literal["clicks", "purchases", "feedback"]
-    word: Action | Trade | Response
+    word: str
 
 
 #: The words for event types that a mapping may use; ``ignore`` is one more, and maps to None.
 TARGETS: Final[dict[str, Target | None]] = {
-    **{str(action): Target("clicks", action) for action in Action},
-    **{str(trade): Target("purchases", trade) for trade in Trade},
-    "impression": Target("feedback", Response.IMPRESSION),
-    "offer_click": Target("feedback", Response.CLICK),
-    "dismiss": Target("feedback", Response.DISMISS),
+    **{action.value: Target("clicks", action.value) for action in Action},
+    **{trade.value: Target("purchases", trade.value) for trade in Trade},
+    "impression": Target("feedback", Response.IMPRESSION.value),
+    "offer_click": Target("feedback", Response.CLICK.value),
+    "dismiss": Target("feedback", Response.DISMISS.value),
     "ignore": None,
 }
 

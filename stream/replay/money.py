@@ -68,6 +68,13 @@ def number(value: object) -> Decimal | None:
     return found if found.is_finite() and abs(found) < _MOST else None
 
 
+def is_negative(value: object) -> bool:
+    """Tell whether a value is a number below zero, without reading it whole."""
+    if isinstance(value, str):
+        return value.startswith("-")
+    return isinstance(value, int | float) and value < 0
+
+
 def whole(value: object) -> int | None:
     """Read a whole number, however it is written; None if it is not one.
 

@@ -12,8 +12,8 @@ Rules:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +21,14 @@ import numpy.typing as npt
 from stream.replay.outcome import OrderKey
 
 _NEVER: Final = -(2**63)
-_TICK: Final = 8_192  # rows between two words about progress
-
-#: Told now and then: rows so far.
-Tick: TypeAlias = Callable[[int], None]
 
 
 class Glance(NamedTuple):
     """What the plan needs to know of a row.
 
     ``part`` is the place in the line's exploded array; ``time`` None if it cannot be read or does
-    not matter; ``order`` None if the row is no line of an order that may have several; ``refused``
-    is told only where there are such orders.
+    not matter; ``order`` None if the row is no line of an order that may have several; ``order``
+    and ``refused`` are told only where orders matter.
     """
 
     offset: int
@@ -89,52 +85,35 @@ class _Runs:
         return not same
 
 
-def make_plan(
-    glances: Callable[[], Iterator[Glance]], lines_together: bool, tick: Tick = lambda rows: None
-) -> Plan:
+def make_plan(glances: Callable[[bool], Iterator[Glance]], lines_together: bool) -> Plan:
     """Look through a file, once if it is in the order of time, else once more from the start.
 
     Parameters
     ----------
     glances
-        Starts a pass over the rows.
+        Starts a pass over the rows; asked whether the rows' orders matter in it.
     lines_together
         The lines of an order stand together; else each order's lines are counted.
-    tick
-        Told the number of rows so far.
     """
-    plan = _in_order(_ticking(glances(), tick), lines_together)
-    return _indexed(_ticking(glances(), tick), lines_together) if plan is None else plan
-
-
-def _ticking(glances: Iterable[Glance], tick: Tick) -> Iterator[Glance]:
-    rows = 0
-    for rows, glance in enumerate(glances, 1):
-        yield glance
-        if rows % _TICK == 0:
-            tick(rows)
-    tick(rows)
+    plan = _in_order(glances(not lines_together), lines_together)
+    return _indexed(glances(True), lines_together) if plan is None else plan
 
 
 def _in_order(glances: Iterator[Glance], together: bool) -> Plan | None:
-    """Count the rows; None as soon as one is earlier than what stands before it."""
-    runs = _Runs(together)
+    """Count the rows; None as soon as one is earlier than a row before it."""
     order_lines: dict[OrderKey, int] = {}
-    rows, low, high, last = 0, None, _NEVER, _NEVER
+    rows, first, last = 0, None, _NEVER
     for glance in glances:
         rows += 1
-        if runs.starts(glance):
-            if last < high:
+        time, order = glance.time, glance.order
+        if time is not None:
+            if time < last:
                 return None
-            high = last
-        if glance.time is not None:
-            last = glance.time
-            low = last if low is None else min(low, last)
-        if glance.order is not None and not together:
-            order_lines[glance.order] = order_lines.get(glance.order, 0) + 1
-    if last < high:
-        return None
-    return Plan(rows, None, order_lines, low, None if low is None else last)
+            last = time
+            first = time if first is None else first
+        if order is not None and not together:
+            order_lines[order] = order_lines.get(order, 0) + 1
+    return Plan(rows, None, order_lines, first, None if first is None else last)
 
 
 def _indexed(glances: Iterator[Glance], together: bool) -> Plan:

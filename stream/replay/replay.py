@@ -26,6 +26,7 @@ from stream.replay.rows import RowMapper
 from stream.replay.source import Lines, Source
 
 _CHUNK = 65_536
+_TICK = 8_192  # rows between two words about progress
 
 
 @dataclass(slots=True)
@@ -104,12 +105,12 @@ class Replay:
     def plan(self, tick: Callable[[int, float], None] = lambda rows, share: None) -> Plan:
         """Look through the file; ``tick`` is told the rows so far and the share of the file."""
 
-        def glances() -> Iterator[Glance]:
+        def glances(orders: bool) -> Iterator[Glance]:
             with self.source.forward() as (lines, share):
                 for rows, found in enumerate(self._forward(lines)):
-                    if rows % 8_192 == 0:
+                    if rows % _TICK == 0:
                         tick(rows, share())
-                    yield self._glance(found)
+                    yield self._glance(found, orders)
 
         return make_plan(glances, self.mapping.orders.lines == "consecutive")
 
@@ -160,8 +161,8 @@ class Replay:
             listed.add(item)
             yield self._mapper.catalog_record(row, item, time, position)
 
-    def _glance(self, found: _Found) -> Glance:
-        order = self._mapper.order_key(found.row)
+    def _glance(self, found: _Found, orders: bool) -> Glance:
+        order = self._mapper.order_key(found.row) if orders else None
         if isinstance(order, str):
             return Glance(found.offset, found.part, None, None, True)
         time = self._mapper.time(found.row, found.number)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
+from stream.core.event import Trade
 from stream.core.text import tidy
 from stream.replay.admit import Admission, Admitted
 from stream.replay.fields import Binder, Getter, nothing
@@ -21,6 +22,7 @@ from stream.replay.outcome import OrderKey, OrderLine, Published, Refused, publi
 from stream.replay.records import Row
 from stream.replay.times import time_reader
 
+_REFUND: Final = Trade.REFUND.value
 _YES: Final = ("true", "1", "yes", "y", "t")
 _NO: Final = ("false", "0", "no", "n", "f")
 
@@ -143,7 +145,7 @@ class RowMapper:
         topic = admitted.target.topic
         if topic == "purchases":
             return self._purchase(row, admitted, event, time_ms, position)
-        event["event"] = admitted.target.word.value
+        event["event"] = admitted.target.word
         if topic == "clicks":
             event |= self._product(row)
             event["currency"] = self._admission.currency(row)
@@ -154,14 +156,14 @@ class RowMapper:
     def _purchase(
         self, row: Row, admitted: Admitted, event: dict[str, Any], time_ms: int, position: int
     ) -> Published | OrderLine:
-        trade = self._admission.trade(row, admitted)
-        product = self._product(row)
-        if trade == "refund" and isinstance(units := product.get("quantity"), int):
-            product["quantity"] = abs(units)
         key = self._admission.order_key(row, admitted)
+        order = self._get.order(row)
+        trade = self._admission.trade(row, order, admitted) if key is None else key.trade
+        product = self._product(row)
+        if trade == _REFUND and isinstance(units := product["quantity"], int):
+            product["quantity"] = abs(units)
         if key is not None:
             return OrderLine(key, event, product, time_ms, position)
-        order = self._get.order(row)
         event["event"] = trade
         event["order_id"] = event["event_id"] if order is None else order
         event["currency"] = self._admission.currency(row)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from stream.config import ConfigError
-from stream.core.event import Action
 from stream.replay.mapping import Column, Target
 from stream.replay.mapping_file import load_mapping, parse_mapping, shipped_mappings
 
@@ -53,7 +52,7 @@ def test_a_mapping_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
     path.write_text(GOOD)
     mapping = load_mapping(str(path))
     assert mapping.name == "my-shop"
-    assert mapping.types.words == (("seen", Target("clicks", Action.VIEW)),)
+    assert mapping.types.words == (("seen", Target("clicks", "view")),)
     assert mapping.defaults.consent is None
 
 

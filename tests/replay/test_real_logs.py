@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from stream.replay.mapping_file import load_mapping
 from stream.replay.replay import Replay
@@ -52,23 +53,25 @@ def test_rees46_has_17056_views_165_carts_and_214_purchases(shared_data: Find) -
     )
 
 
+@pytest.mark.timeout(600)  # half a million lines, twice, on a machine that may be busy
 def test_online_retail_is_accounted_for_to_the_last_line_and_penny(shared_data: Find) -> None:
     path = shared_data("online-retail.csv.gz")
     mapping = load_mapping("online-retail")
     replay = Replay(path, mapping)
-    found: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0, Decimal(0)])
-    lines = 0
+    found: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    events: Counter[str] = Counter()
     for outcome in replay.outcomes(replay.plan()):
         if getattr(outcome, "kind", "") == "purchases":
             event = orjson.loads(outcome.value)  # type: ignore[union-attr]
             order = found[event["customer_id"], event["order_id"], event["event"]]
-            lines += len(event["products"])
+            events[event["event"]] += 1
             for line in event["products"]:
-                order[0] += line["quantity"]
-                order[1] += line["quantity"] * Decimal(line["price"])
+                order[0] += 1
+                order[1] += line["quantity"]
+                order[2] += line["quantity"] * Decimal(line["price"])
 
     services = {"POST", "DOT", "C2", "M", "D", "CRUK", "PADS", "BANK CHARGES"}
-    expected: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0, Decimal(0)])
+    expected: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
     refused: Counter[str] = Counter()
     for row in rows(path):
         quantity = int(row["Quantity"])
@@ -79,22 +82,24 @@ def test_online_retail_is_accounted_for_to_the_last_line_and_penny(shared_data: 
         else:
             trade = "refund" if row["InvoiceNo"][0] == "C" or quantity < 0 else "purchase"
             order = expected[row["CustomerID"].split(".")[0], row["InvoiceNo"], trade]
-            order[0] += abs(quantity)
-            order[1] += abs(quantity) * Decimal(row["UnitPrice"])
+            order[0] += 1
+            order[1] += abs(quantity)
+            order[2] += abs(quantity) * Decimal(row["UnitPrice"])
 
     assert refused == {"no_customer": 135_080, "not_a_product": 1_920}
     assert dict(found) == dict(expected)
     account = replay.account
     assert account.rows == 541_909
     assert account.refused == refused
-    assert account.published == {"purchases": len(expected)}
-    assert account.merged + len(expected) == lines == 541_909 - refused.total()
-    assert Counter(trade for _, _, trade in found) == {"purchase": 18_405, "refund": 3_387}
+    longer = sum(lines > 500 for lines, *_ in expected.values())
+    assert account.published == {"purchases": len(expected) + longer}
+    assert account.merged + events.total() == 541_909 - refused.total()
+    assert (events, longer) == ({"purchase": 18_408, "refund": 3_383}, 3)
     assert len({customer for customer, *_ in found}) == 4_363
     assert account.catalog == 3_676
 
 
-def test_yoochoose_sessions_keep_their_clicks_in_the_order_of_their_times(shared_data: Find) -> None:
+def test_yoochoose_sessions_keep_their_clicks_in_time_order(shared_data: Find) -> None:
     for name, count, sessions in (
         ("yoochoose-100k-train.tsv.gz", 70_278, 17_794),
         ("yoochoose-100k-test.tsv.gz", 13_568, 3_416),
