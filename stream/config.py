@@ -298,8 +298,7 @@ Fsync: TypeAlias = Literal["always", "interval", "never"]
 class EmbeddedSettings:
     """The local log that stands in for a broker."""
 
-    fsync: Fsync = "interval"  # kill -9 loses nothing with any of them; a power cut might
-    fsync_interval: Duration = 1.0  # how much a power cut may lose
+    fsync: Fsync = "interval"  # each second; kill -9 loses nothing with any, a power cut might
     segment_bytes: Count = 67_108_864  # a file of the log: compaction works on closed ones
 
 

@@ -73,6 +73,11 @@ class OfferstreamApp(faust.App):
         """Wait until the tables are recovered and events are being taken."""
         await self.unless_crashed(self.tables.wait_until_recovery_completed())
 
+    def forget_partitions(self) -> None:
+        """Drop what is known of partitions: they may have moved, or been recovered."""
+        self.pipeline.forget()
+        self.observing.forget()
+
     def open_log(self) -> Log:
         """The local log, where embedded."""
         log: Log = self.transport.log  # type: ignore[attr-defined]  # our own transport has it
@@ -159,18 +164,30 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     decoder = EventDecoder(schemas, settings.core)
     app.pipeline = Pipeline(app, app.table, settings, decoder, lambda: app.view.world, observing)
     app.learning = Learning(app, settings, app.view, lambda: _caught_up(app), observing.learned)
-    app.table.on_recovered = app.pipeline.forget
+    app.table.on_recovered = app.forget_partitions
     app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
     intake = Intake(app, settings, reference, observing)
     _agent(app, "decide", topics.events, app.pipeline.take)
     _agent(app, "learn", (topics.examples,), app.learning.take)
     _agent(app, "catalog", (topics.catalog,), intake.take_catalog)
     _agent(app, "campaigns", (topics.campaigns,), intake.take_campaigns)
-    app.task(app.view.build_models)
-    app.task(app.follower.run)
+    _task(app, app.view.build_models)
+    _task(app, app.follower.run)
     if regular:
-        app.task(app.learning.publish_regularly)
+        _task(app, app.learning.publish_regularly)
     return app
+
+
+def _task(app: OfferstreamApp, run: Callable[[], Awaitable[None]]) -> None:
+    async def task() -> None:
+        try:
+            await run()
+        except Exception as error:
+            # Faust would log it and go on with a world that no longer changes.
+            logger.exception("%s failed", run)
+            await app.crash(error)
+
+    app.task(task)
 
 
 def _agent(app: OfferstreamApp, name: str, topics: tuple[str, ...], take: Take) -> None:
@@ -194,7 +211,7 @@ async def _caught_up(app: OfferstreamApp) -> None:
 
 def _on_revoked(app: OfferstreamApp) -> Callable[..., Awaitable[None]]:
     async def forget(*_: Any, **__: Any) -> None:
-        app.pipeline.forget()
+        app.forget_partitions()
         app.learning.forget()
 
     return forget

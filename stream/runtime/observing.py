@@ -29,6 +29,7 @@ class Observing:
         self.keep_offers = False  # only where somebody drains them
         self._topics = settings.topics.events
         self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
+        self._unacked: defaultdict[int, deque[float]] = defaultdict(deque)
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
         self.learned_examples = 0
@@ -45,11 +46,17 @@ class Observing:
                 denied=_named(tally, "denied:", Denial),
             )
         )
+        waiting = self._unacked[batch.partition]
+        waiting.append(time() - seconds)
+        self._metrics.unacked_since(batch.partition, waiting[0])
         self._metrics.watermark(batch.partition, flush.decided.ledger.stream_time)
 
-    def done(self, batch: Batch, flush: Flush, seconds: float) -> None:
+    def done(self, batch: Batch, flush: Flush, stages: Mapping[str, float]) -> None:
         """A batch is durable and acknowledged."""
-        self._metrics.batch_done(len(batch), seconds)
+        self._metrics.batch_done(len(batch), sum(stages.values()), stages)
+        waiting = self._unacked[batch.partition]
+        waiting.popleft()
+        self._metrics.unacked_since(batch.partition, waiting[0] if waiting else None)
         if flush.decided.offers:
             now = time()
             born = {
@@ -65,6 +72,12 @@ class Observing:
             self.waits.extend(waits)
         if self.keep_offers:
             self._offers[batch.partition].extend(value for _, value in flush.offers)
+
+    def forget(self) -> None:
+        """No batch is under way any more: a rebalance took them."""
+        for partition in self._unacked:
+            self._metrics.unacked_since(partition, None)
+        self._unacked.clear()
 
     def drain_offers(self) -> list[bytes]:
         """The offers that became durable since the last call, partition by partition."""

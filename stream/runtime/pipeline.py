@@ -9,7 +9,7 @@ meanwhile. Any failure crashes the worker: what was not acknowledged is decided 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -34,17 +34,18 @@ class Observer(Protocol):
     def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
         """A batch was decided."""
 
-    def done(self, batch: Batch, flush: Flush, seconds: float) -> None:
-        """A batch is durable and acknowledged, ``seconds`` after it was taken."""
+    def done(self, batch: Batch, flush: Flush, stages: Mapping[str, float]) -> None:
+        """A batch is durable and acknowledged, after so many seconds in each stage."""
 
 
 class Pending(NamedTuple):
-    """A decided batch on its way: its Faust event, its flush, its changelog, when it was taken."""
+    """A decided batch on its way: its delivery, its flush, its changelog, and when it was that."""
 
     event: Delivery
     flush: Flush
     changelog: Awaitable[Any]
     taken: float
+    decided: float
 
 
 class Flow:
@@ -85,9 +86,10 @@ class Pipeline:
         taken = perf_counter()
         flow = self._flow(batch.partition)
         flush = flow.partition.decide(batch, self._world())
-        self._observer.decided(batch, flush, perf_counter() - taken)
+        decided = perf_counter()
+        self._observer.decided(batch, flush, decided - taken)
         changelog = await self._table.send(batch.partition, flush.writes)
-        flow.pending.put_nowait(Pending(event, flush, changelog, taken))
+        flow.pending.put_nowait(Pending(event, flush, changelog, taken, decided))
 
     def forget(self) -> None:
         """Drop what is known of partitions: a rebalance or a recovery may have changed it."""
@@ -115,13 +117,19 @@ class Pipeline:
     async def _finish(self, partition: Partition, pending: Pending) -> None:
         event, flush = pending.event, pending.flush
         written = await pending.changelog
+        stored = perf_counter()
         self._table.store(partition.number, flush.writes, written.offset)
         partition.stored(flush)
         await self._send_effects(partition.number, flush)
         partition.safe(flush)
         event.ack()
         batch = event.value
-        self._observer.done(batch, flush, perf_counter() - pending.taken)
+        stages = {
+            "decide": pending.decided - pending.taken,
+            "changelog": stored - pending.decided,
+            "effects": perf_counter() - stored,
+        }
+        self._observer.done(batch, flush, stages)
         self.progress.advance(batch.next_offsets())
 
     async def _send_effects(self, number: int, flush: Flush) -> None:

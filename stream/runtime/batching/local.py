@@ -52,7 +52,7 @@ def local_transport(url: list[URL], app: AppT, settings: Settings) -> LocalTrans
     transport = LocalTransport(url, app)
     transport.location = replace(
         transport.location,
-        fsync="always" if settings.embedded.fsync else "never",
+        fsync=settings.embedded.fsync,
         segment_bytes=settings.embedded.segment_bytes,
     )
     return transport
