@@ -19,12 +19,11 @@ from stream.simulate.assortment import KINDS
 from stream.simulate.draws import Draws, Floats
 from stream.simulate.goods import GOES_WITH, Goods, Shelf
 from stream.simulate.people import Shopper
-from stream.simulate.rhythm import DAY_MS
 
 _USUAL_LOG_PRICE = log(30.0)  # an item of 30 euros costs no utility
 _FIT = 1.6  # goes with the basket
 _FIT_LATER = 1.0  # … with what was bought lately
-_LATELY_MS = 10 * DAY_MS
+_LATELY_DAYS = 10
 _SATED = 3.5  # has one already
 _HABIT = 0.7  # liked it, and it is used up
 _POPULAR = 1.4  # shelves show what sells
@@ -53,7 +52,7 @@ def circumstance(shopper: Shopper, goods: Goods, item: int, time: int, discount:
         if any(kind in GOES_WITH[other] for other in kinds):
             extra += _FIT
     if shopper.bought:
-        extra += _afterwards(shopper, item, kind, time)
+        extra += _afterwards(shopper, goods, item, time)
     return extra
 
 
@@ -86,15 +85,20 @@ def browse(shopper: Shopper, shelf: Shelf, draws: Draws, count: int) -> list[tup
     return list(zip(shelf.items[first].tolist(), fixed[first].tolist(), strict=True))
 
 
-def _afterwards(shopper: Shopper, item: int, kind: int, time: int) -> float:
+def bought_lately(shopper: Shopper, goods: Goods, time: int) -> list[int]:
+    """The kinds of goods that the shopper bought in the last days."""
+    since = time - _LATELY_DAYS * goods.day
+    return [kind for kind, bought in shopper.bought.items() if bought > since]
+
+
+def _afterwards(shopper: Shopper, goods: Goods, item: int, time: int) -> float:
     """What earlier purchases do to the wish for ``item``: sated, used to it, or it fits."""
+    kind = goods.kind_of[item]
     last = shopper.bought.get(kind)
     if last is None:
-        for other, bought in shopper.bought.items():
-            if time - bought < _LATELY_MS and kind in GOES_WITH[other]:
-                return _FIT_LATER
-        return 0.0
-    left = 1.0 - (time - last) / (KINDS[kind].lasts_days * DAY_MS)
+        lately = bought_lately(shopper, goods, time)
+        return _FIT_LATER if any(kind in GOES_WITH[other] for other in lately) else 0.0
+    left = 1.0 - (time - last) / (KINDS[kind].lasts_days * goods.day)
     if left > 0:
         return -_SATED * left
     return _HABIT if item in shopper.owned else 0.0

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from stream.simulate.assortment import BRANDS, CATEGORIES, KINDS, LINES, MOODS
 from stream.simulate.draws import Draws, Floats
+from stream.simulate.rhythm import DAY_MS
 
 DIMENSIONS = 12
 CURRENCY = "EUR"
@@ -60,13 +61,14 @@ class Goods:
     units, ``draw`` the log of the popularity, ``tier`` the log of the brand's tier, each of
     shape (items,). ``centres`` (categories, DIMENSIONS) is what a category stands for.
     ``categories`` has a shelf for each category, ``companions`` one for each kind, of the items
-    that go with it.
+    that go with it; ``day`` is how many ms a day of a shopper's life takes.
     """
 
-    def __init__(self, seed: int, count: int) -> None:
+    def __init__(self, seed: int, count: int, day: float = DAY_MS) -> None:
         if count < len(KINDS):
             raise ValueError(f"items must be at least {len(KINDS)}, one of each kind")
         self.opening = count
+        self.day = day
         total = count + max(count // 10, 1)
         world = Draws(seed, "world").generator()
         self.centres = _unit(world.standard_normal((len(CATEGORIES), DIMENSIONS)))
@@ -87,7 +89,7 @@ class Goods:
         self.all = [_good(seed, i, self.kind[i], brand[i], prices[i]) for i in range(total)]
         _tell_apart(self.all)
         self.index = {good.item_id: i for i, good in enumerate(self.all)}
-        self.kind_of = self.kind.tolist()
+        self.kind_of: list[int] = self.kind.tolist()
         self.stock = [good.stock for good in self.all]
         self.on_shelf = count
         self.categories: list[Shelf] = []

@@ -13,10 +13,9 @@ import orjson
 
 from stream.simulate.draws import Draws
 from stream.simulate.rhythm import DAY_MS
-from stream.simulate.timeline import Record
+from stream.simulate.timeline import EVENTS, Record
 
 _BOT_CLICKS = 120
-_EVENTS = frozenset({"clicks", "purchases", "feedback"})
 Spoiler = Callable[[Record, Draws], Record]
 
 
@@ -94,7 +93,7 @@ class Noise:
 
     def _with_bad(self, record: Record) -> Iterator[Record]:
         yield record
-        if record.topic not in _EVENTS:
+        if record.topic not in EVENTS:
             return
         if self._draws.chance(self._single):
             yield _SPOILERS[self._draws.below(len(_SPOILERS))](record, self._draws)

@@ -13,7 +13,7 @@ from stream.simulate.goods import Goods
 from stream.simulate.rhythm import DAY_MS, Rhythm
 from stream.simulate.timeline import Timeline
 
-_LAUNCHES_OVER_MS = 20 * DAY_MS
+_LAUNCHES_OVER_DAYS = 20
 Counts = npt.NDArray[np.int64]
 
 
@@ -57,17 +57,16 @@ class Books(NamedTuple):
 
 
 class Shop:
-    """What all shoppers share; ``pace`` multiplies how often they come."""
+    """What all shoppers share; ``pace`` is how many times as fast as in life their days pass."""
 
     def __init__(
         self, seed: int, customers: int, items: int, start: int, pace: float, daily: bool
     ) -> None:
         self.seed = seed
-        self.pace = pace
-        self.start = start
+        self.mark = f"{start // 1000:x}"  # of ids: those of another run must differ
         self.timeline = Timeline(start)
         self.rhythm = Rhythm(daily=daily)
-        self.goods = Goods(seed, items)
+        self.goods = Goods(seed, items, DAY_MS / pace)
         self.books = Books.empty(customers)
         self._launches = Draws(seed, "launches")
         self._added = {i: start - round(DAY_MS * (30 + 700 * i / items)) for i in range(items)}
@@ -96,7 +95,7 @@ class Shop:
         self.goods.stock[item] = stock - 1
         if stock == 1:
             self.tell(item)
-            self.timeline.after(DAY_MS * (1 + item % 3), self._restock, item)
+            self.timeline.after(self.goods.day * (1 + item % 3), self._restock, item)
 
     def _restock(self, item: int) -> None:
         self.goods.stock[item] = 40 + item % 97
@@ -105,7 +104,7 @@ class Shop:
     def _await_launch(self) -> None:
         coming = len(self.goods.all) - self.goods.opening
         if self.goods.on_shelf < len(self.goods.all):
-            wait = self._launches.exponential(_LAUNCHES_OVER_MS / coming)
+            wait = self._launches.exponential(_LAUNCHES_OVER_DAYS * self.goods.day / coming)
             self.timeline.after(wait, self._launch)
 
     def _launch(self) -> None:

@@ -12,15 +12,17 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from stream.simulate import messages
 from stream.simulate.campaigns import campaigns
 from stream.simulate.choice import utilities
 from stream.simulate.draws import Draws
+from stream.simulate.goods import GOES_WITH
 from stream.simulate.noise import Noise
 from stream.simulate.people import Archetype, Offered, Shopper, Traits, customer_id, meet, traits
-from stream.simulate.rhythm import DAY_MS
 from stream.simulate.shop import Books, Page, Shop
 from stream.simulate.showing import read, show
 from stream.simulate.timeline import Record
@@ -43,7 +45,7 @@ class Shoppers:
     start_ms
         Time of the first moment, in ms since the epoch.
     pace
-        How many times as often as in life people come: 1 is a visit every other day or so.
+        How many times as fast as in life their days pass: 1 is a visit every other day or so.
     daily
         Whether traffic follows the hours of the day (UTC) and the days of the week.
     noise
@@ -89,6 +91,11 @@ class Shoppers:
     def books(self) -> Books:
         """What each customer did so far: the truth, to measure offers against."""
         return self._shop.books
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The items' names, by id: on the shelf and still to come."""
+        return {good.item_id: good.name for good in self._shop.goods.all}
 
     def catalog_records(self) -> list[Record]:
         """The items on the shelf now."""
@@ -148,20 +155,34 @@ class Shoppers:
         """The archetype of each customer, by number: the truth that segmentation looks for."""
         return [traits(self._seed, i).archetype.name for i in range(self._customers)]
 
+    def willing(self) -> npt.NDArray[np.bool_]:
+        """Who allowed offers from the start, by number."""
+        consents = (traits(self._seed, i).consent for i in range(self._customers))
+        return np.array([consent is not None and consent.offers for consent in consents])
+
+    def goes_together(self, item_id: str, other_id: str) -> bool:
+        """Whether people buy the one with the other: the truth that co-occurrence looks for."""
+        kind, other = (self._kind(each) for each in (item_id, other_id))
+        return other in GOES_WITH[kind] or kind in GOES_WITH[other]
+
+    def _kind(self, item_id: str) -> int:
+        goods = self._shop.goods
+        return goods.all[goods.index[item_id]].kind
+
     def _published(self) -> list[Record]:
         return self._shop.timeline.run(self.now)
 
     def _expect(self, number: int) -> None:
         who = traits(self._seed, number)
         shop, draws = self._shop, Draws(self._seed, "arrivals", number)
-        arrival = shop.timeline.now + round(who.arrival * DAY_MS / shop.pace)
+        arrival = shop.timeline.now + round(who.arrival * shop.goods.day)
         self._arrivals.append(draws)
         if who.arrival:
             shop.timeline.at(arrival, self._introduce, number, who)
         self._await_visit(number, who.archetype, arrival)
 
     def _await_visit(self, number: int, archetype: Archetype, since: int) -> None:
-        gap = self._arrivals[number].exponential(DAY_MS / (archetype.visits * self._shop.pace))
+        gap = self._arrivals[number].exponential(self._shop.goods.day / archetype.visits)
         self._shop.timeline.at(self._shop.rhythm.after(since, gap), self._visit, number)
 
     def _visit(self, number: int) -> None:
@@ -180,7 +201,7 @@ class Shoppers:
             return
         name = customer_id(number)
         known = {"channel": who.channel, "newsletter": who.newsletter}
-        value = messages.customer(f"{name}-0", name, self.now, who.consent, known)
+        value = messages.customer(f"{name}-{self._shop.mark}", name, self.now, who.consent, known)
         self._shop.timeline.publish("customers", name, value)
 
     def _read_message(self, shopper: Shopper, offered: Offered) -> None:

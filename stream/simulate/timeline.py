@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
 Topic: TypeAlias = Literal["clicks", "purchases", "feedback", "customers", "catalog", "campaigns"]
 Action: TypeAlias = Callable[..., None]
+
+
+EVENTS: Final = frozenset({"clicks", "purchases", "feedback", "customers"})
+"""The topics whose records are events of customers."""
 
 
 class Record(NamedTuple):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from stream.simulate import messages
-from stream.simulate.choice import browse, circumstance, liking, wants
+from stream.simulate.choice import bought_lately, browse, circumstance, liking, wants
 from stream.simulate.draws import Draws
 from stream.simulate.goods import GOES_WITH, Shelf
 from stream.simulate.people import Shopper, live_on
-from stream.simulate.rhythm import DAY_MS
 from stream.simulate.shop import Page, Shop
 from stream.simulate.showing import sees, show
 
@@ -32,7 +31,7 @@ class Visit:
     def __init__(self, shop: Shop, shopper: Shopper, landing: Page | None = None) -> None:
         self.shop, self.shopper = shop, shopper
         self.draws = Draws(shop.seed, "visit", shopper.number, shopper.visits)
-        self.session = f"s{shopper.number}-{shopper.visits}"
+        self.session = f"{shop.mark}-{shopper.number}-{shopper.visits}"
         self._events = 0
         self._likes: dict[int, float] = {}
         self._offered: set[int] = set()
@@ -98,10 +97,9 @@ class Visit:
         """The shelf of what this visit is about: a category, or what goes with a purchase."""
         shop, shopper = self.shop, self.shopper
         pull = 1.2 * (shop.goods.centres @ shopper.tastes)
-        for kind, time in shopper.bought.items():
-            if shop.timeline.now - time < 10 * DAY_MS:
-                for other in GOES_WITH[kind]:
-                    pull[shop.goods.kind_category[other]] += 0.3
+        for kind in bought_lately(shopper, shop.goods, shop.timeline.now):
+            for other in GOES_WITH[kind]:
+                pull[shop.goods.kind_category[other]] += 0.3
         return shop.goods.categories[self.draws.choice(pull)]
 
     def _like(self, item: int) -> float:
@@ -155,7 +153,7 @@ class Visit:
         bought = {item: d for item, d in shopper.basket.items() if shop.in_stock(item)}
         shopper.basket.clear()
         if bought:
-            order = f"o{shopper.number}-{shopper.visits}"
+            order = f"order-{self.session}"
             lines = [(shop.goods.all[i], shop.price(i, d)) for i, d in bought.items()]
             now, customer = shop.timeline.now, shopper.customer_id
             value = messages.purchase(self._next_id(), customer, now, order, lines, self.session)
@@ -163,7 +161,7 @@ class Visit:
             self._enter_in_books(bought)
             if self.draws.chance(_REFUND):
                 item = list(bought)[self.draws.below(len(bought))]
-                wait = DAY_MS * (1.0 + self.draws.exponential(3.0))
+                wait = shop.goods.day * (1.0 + self.draws.exponential(3.0))
                 shop.timeline.after(wait, self._refund, order, item, bought[item])
         self.shopper.visiting = False
 
