@@ -13,6 +13,7 @@ import os
 import random
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -24,8 +25,6 @@ from tests.kafka import install, shared
 from tests.kafka.broker import Broker
 
 SHARED_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
-NO_KAFKA: Final = "no Kafka: "
-NO_DATA: Final = "no data: "
 BROKER_FOLDER: Final = pytest.StashKey[Path]()
 
 settings.register_profile("default", print_blob=True, deadline=None)  # machines are slow at times
@@ -62,7 +61,7 @@ def shared_data() -> Callable[[str], Path]:
 
     def find(name: str) -> Path:
         if not (path := SHARED_DATA / name).exists():
-            pytest.skip(f"{NO_DATA}{path} is not there")
+            pytest.skip(f"no data: {path} is not there")
         return path
 
     return find
@@ -79,7 +78,7 @@ def kafka_install() -> None:
         install.java()
     except install.Unavailable as missing:
         absent = pytest.fail if os.environ.get("OFFERSTREAM_TEST_REQUIRE_KAFKA") else pytest.skip
-        absent(f"{NO_KAFKA}{missing}")
+        absent(f"no Kafka: {missing}")
 
 
 @pytest.fixture(scope="session")
@@ -130,13 +129,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say last, and loudly, which of the world was missing."""
-    counts: dict[str, int] = {}
-    for report in terminalreporter.stats.get("skipped", []):
-        reason = report.longrepr[2].removeprefix("Skipped: ")
-        if reason.startswith((NO_KAFKA, NO_DATA)):
-            counts[reason] = counts.get(reason, 0) + 1
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say last, and loudly, what did not run and why."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    counts = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     for reason, count in sorted(counts.items()):
-        terminalreporter.write_sep("!", f"{count} tests did not run", red=True, bold=True)
+        terminalreporter.write_sep("!", f"{count} did not run", red=True, bold=True)
         terminalreporter.write_line(reason, red=True)

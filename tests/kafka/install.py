@@ -91,7 +91,6 @@ def _cache() -> Path:
 
 def _fetch(folder: Path) -> None:
     """Let Maven copy the jars beside ``folder``, check them, and move them into place."""
-    print(f"Fetching Apache Kafka {version()} for the tests: about 45 MB, once.", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         _copy_jars(Path(scratch) / "jars")
         _check(Path(scratch) / "jars")
@@ -101,7 +100,10 @@ def _fetch(folder: Path) -> None:
 def _copy_jars(into: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        raise Unavailable("no jars in the cache and no Maven to fetch them: install Maven (mvn)")
+        raise Unavailable(
+            "its jars are not in the cache, and there is no Maven to fetch them: install mvn"
+        )
+    print(f"Fetching Apache Kafka {version()} for the tests: about 45 MB, once.", file=sys.stderr)
     command = [maven, "-q", "-B", "-C", "-f", str(POM), "dependency:copy-dependencies"]
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={into}"]
     environment = dict(os.environ)
