@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,16 +31,12 @@ _PHRASES: Final = {
     "maximum": "is above {0.limit}",
     "minLength": "is shorter than {0.limit}",
     "maxLength": "is longer than {0.limit} characters",
-    "minItems": "has fewer than {0.limit} items",
-    "maxItems": "has more than {0.limit} items",
-    "maxProperties": "has more than {0.limit} names",
+    "minItems": "has fewer than {0.limit} members",
     "propertyNames": "has a name that is empty or too long",
     "pattern": "does not match {0.pattern}",
     "format": "is not a {0.format} of RFC 3339",
     "required": "is missing",
 }
-_URGENCY: Final = (RejectionCode.OVERSIZE, RejectionCode.SCHEMA, RejectionCode.VALUE_RANGE)
-_ERRORS_READ: Final = 64  # enough to find the most telling one; a hostile basket has thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,8 @@ class TopicSchema:
     """One topic's contract in one major version.
 
     ``is_valid`` asks the validator, and raises ValueError beyond 255 levels; ``fields`` are the
-    names at the top level, ``names`` all that the contract itself knows.
+    names at the top level, ``names`` all that the contract itself knows, and ``limits`` say how
+    many members a field may have.
     """
 
     topic: str
@@ -59,22 +55,31 @@ class TopicSchema:
     is_valid: Callable[[object], bool]
     fields: frozenset[str]
     names: frozenset[str]
+    limits: Mapping[str, int]
 
     def fault(self, data: object) -> Rejection:
         """Say what is wrong with ``data`` that is not valid.
 
-        Of several faults the one that tells most is named: another major version, then too many
-        lines, then a wrong form, then a value out of range. Nesting beyond 255 levels is a fault
-        of decoding.
+        Of several faults one is named: another major version, else too many lines, else a wrong
+        form, else a value out of range. Nesting beyond 255 levels is a fault of decoding.
         """
-        if isinstance(data, dict) and self._is_other_version(data.get("schema_version")):
+        if not isinstance(data, dict):
+            return Rejection(RejectionCode.SCHEMA, "the value is not of type object")
+        if self._is_other_version(data.get("schema_version")):
             return Rejection(RejectionCode.SCHEMA_VERSION, f"/schema_version is not {self.major}")
+        # Errors are found eagerly and carry what they are about: none is looked for in what nobody
+        # knows, or in what is too much anyway.
+        known = {name: value for name, value in data.items() if name in self.fields}
+        for name, limit in self.limits.items():
+            if isinstance(known.get(name), list | dict) and len(known[name]) > limit:
+                code = RejectionCode.OVERSIZE if name == "products" else RejectionCode.SCHEMA
+                return Rejection(code, f"/{name} has more than {limit} members")
         try:
-            errors = islice(self.validator.iter_errors(data), _ERRORS_READ)
-            faults = list(map(self._rejection, errors))
+            faults = [self._rejection(error) for error in self.validator.iter_errors(known)]
         except ValueError:  # jsonschema-rs reads no further than 255 levels
-            return Rejection(RejectionCode.DECODE, "the value is nested too deeply")
-        return min(faults, key=lambda fault: _URGENCY.index(fault.code))
+            faults = []
+        deep = Rejection(RejectionCode.DECODE, "the value is nested too deeply")
+        return min(faults, key=lambda fault: fault.code is not RejectionCode.SCHEMA, default=deep)
 
     def _is_other_version(self, version: object) -> bool:
         if isinstance(version, str):
@@ -88,9 +93,7 @@ class TopicSchema:
         if rule == "required":
             path.append(kind.property)
         field = next((step for step in reversed(path) if isinstance(step, str)), "")
-        if rule == "maxItems" and field == "products":
-            code = RejectionCode.OVERSIZE
-        elif rule in _BOUNDS or (field in _MONEY and rule not in ("type", "required")):
+        if rule in _BOUNDS or (field in _MONEY and rule not in ("type", "required")):
             code = RejectionCode.VALUE_RANGE
         else:
             code = RejectionCode.SCHEMA
@@ -146,9 +149,23 @@ def schemas_root() -> Traversable:
 
 def _compile(topic: str, major: int, document: dict[str, Any]) -> TopicSchema:
     validator = Draft202012Validator(document, validate_formats=True, offline=True)
-    fields = frozenset(document["properties"])
-    names = frozenset(_names(document))
-    return TopicSchema(topic, major, document, validator, validator.is_valid, fields, names)
+    return TopicSchema(
+        topic,
+        major,
+        document,
+        validator,
+        validator.is_valid,
+        frozenset(document["properties"]),
+        frozenset(_names(document)),
+        dict(_limits(document["properties"])),
+    )
+
+
+def _limits(properties: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, rules in properties.items():
+        for rule in ("maxItems", "maxProperties"):
+            if rule in rules:
+                yield name, rules[rule]
 
 
 def _phrase(rule: str, kind: Any) -> str:

@@ -29,6 +29,13 @@ def test_plain_text_is_left_alone(text: str) -> None:
     assert tidy(text) is text
 
 
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0301", "\u0316\u0301\u0327"])
+def test_a_tower_of_marks_is_bounded_or_in_order(marks: str) -> None:
+    tower = tidy("a" + marks * 50_000)
+    assert len(tower) <= 31 or tower == "\u00e1" + "\u0301" * 49_999
+    assert tidy(tower) == tower
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
