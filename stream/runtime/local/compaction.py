@@ -28,13 +28,22 @@ def compact(partition: Partition, now: int) -> Iterator[None]:
     Parameters
     ----------
     partition
-        May be appended to and read meanwhile, in other threads too; not compacted twice at once.
+        May be appended to and read meanwhile, in other threads too. While one compaction of it is
+        under way, another does nothing.
     now
         Wall time in ms since the Unix epoch: dates deletions.
     """
-    closed = partition.seal()
-    if not closed:
+    if not partition.compacting.acquire(blocking=False):
         return
+    try:
+        closed = partition.seal()
+        if closed:
+            yield from _compact(partition, closed, now)
+    finally:
+        partition.compacting.release()
+
+
+def _compact(partition: Partition, closed: Sequence[Segment], now: int) -> Iterator[None]:
     latest: dict[bytes | None, int] = {}
     for record in _records(closed):
         if record is None:

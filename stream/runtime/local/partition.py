@@ -86,6 +86,7 @@ class Partition:
         self._segment_bytes = segment_bytes
         self._durable = durable
         self._lock = threading.Lock()
+        self.compacting = threading.Lock()  # held by the one compaction that may be under way
         directory.mkdir(parents=True, exist_ok=True)
         self._segments = self._load()
         self._trim()

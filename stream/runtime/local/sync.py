@@ -59,7 +59,8 @@ class GroupSync:
         self._thread.shutdown(wait=False)
 
     def _begin(self) -> None:
-        if self._waiting is None or self._serving is not None:
+        if self._serving is not None:  # slower than the interval
+            self._loop.call_later(INTERVAL, self._begin)
             return
         self._serving, self._waiting = self._waiting, None
         try:

@@ -154,6 +154,19 @@ def test_what_is_appended_meanwhile_is_kept_and_can_be_read(tmp_path):
         assert content(log) == latest(records)
 
 
+def test_a_second_compaction_at_once_does_nothing(tmp_path):
+    with open_log(tmp_path) as log:
+        records = fill(log)
+        first = log.compact("c", 0)
+        next(first)
+        assert list(log.compact("c", 0)) == []
+        assert content(log) == records
+        for _ in first:
+            pass
+        assert content(log) == latest(records)
+        assert list(log.compact("c", 0)) != []
+
+
 def test_killed_at_any_step_nothing_is_lost(tmp_path):
     log = open_log(tmp_path)
     records = fill(log)

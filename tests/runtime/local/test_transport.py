@@ -150,7 +150,7 @@ async def test_subscribing_again_goes_on_where_it_was(make_app, running, tally):
 
 
 async def test_a_table_recovers_from_a_compacted_changelog(make_app, running, tally):
-    query = "&segment_bytes=5000&compact_bytes=1000"
+    query = "&segment_bytes=5000"
     app = make_app(query)
     clicks, *_ = shop(app, tally)
     async with running(app):
