@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from stream.codec.examples import encode_examples
 from stream.codec.offers import encode_offer
 from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
@@ -45,7 +47,7 @@ class Durable:
     def states(self) -> dict[str, CustomerState]:
         """Customers' records without what only a crash tells apart: effects on their way."""
         return {
-            name: decode_state(value)._replace(effects=())
+            name: replace(decode_state(value), effects=())
             for name, value in self.changelog.items()
             if value is not None
         }

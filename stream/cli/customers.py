@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from stream.cli.options import settings_option
 from stream.config import Settings
@@ -60,7 +61,7 @@ def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
     return {
         "customer_id": customer_id,
         "stamps": {source.name.lower(): state.stamps[source] for source in Source},
-        "consent": state.permission._asdict(),
+        "consent": asdict(state.permission),
         "first_seen": profile.first_seen,
         "last_seen": profile.last_seen,
         "views": profile.views,
@@ -71,7 +72,7 @@ def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
         "spent": dict(profile.spent),
         "tastes": {name: round(weight, 3) for name, weight in profile.tastes},
         "segment": profile.segment,
-        "recent": [touch._asdict() for touch in history.recent],
+        "recent": [asdict(touch) for touch in history.recent],
         "bought": [{"item_id": item, "time": time} for item, time in history.bought],
         "offers": state.delivery.offers,
         "impressions": list(state.delivery.impressions),

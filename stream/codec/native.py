@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from msgspec.structs import asdict
+
 from stream.codec.refused import Refused
 from stream.core.event import (
     Action,
@@ -77,22 +79,19 @@ def read_click(data: Native, currency: str) -> Decoded:
         category = category[:LABEL_LENGTH]
     if brand is not None and len(brand) > LABEL_LENGTH:
         brand = brand[:LABEL_LENGTH]
-    event = _new(
-        Click,
-        (
-            pop("event_id"),
-            pop("customer_id"),
-            time if type(time) is int else instant(time, "timestamp"),
-            _ACTIONS[pop("event")],
-            pop("product_id"),
-            price,
-            given,
-            category,
-            brand,
-            quantity if type(quantity) is int else int(quantity),
-            pop("session_id", None),
-            consent if consent is None else _consent(consent),
-        ),
+    event = Click(
+        pop("event_id"),
+        pop("customer_id"),
+        time if type(time) is int else instant(time, "timestamp"),
+        _ACTIONS[pop("event")],
+        pop("product_id"),
+        price,
+        given,
+        category,
+        brand,
+        quantity if type(quantity) is int else int(quantity),
+        pop("session_id", None),
+        consent if consent is None else _consent(consent),
     )
     return _new(Decoded, (event, len(data)))
 
@@ -276,7 +275,7 @@ def write(event: Event) -> Native:
         "customer_id": event.customer_id,
         "timestamp": event.time,
     }
-    consent = None if event.consent is None else present(event.consent._asdict())
+    consent = None if event.consent is None else present(asdict(event.consent))
     return head | present(native) | present({"consent": consent})
 
 

@@ -7,7 +7,7 @@ sent before; a duplicate, late or suppressed event learns nothing and offers not
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
 from stream.core import consent, history, labels, profile
 from stream.core.admission import Outcome, admit
@@ -20,10 +20,11 @@ from stream.core.offer import Cause, Offer
 from stream.core.offering import choose, delivered, shown
 from stream.core.policy import Denial, may_profile
 from stream.core.state import CustomerState, Delivery, Effect
+from stream.core.value import Value
 from stream.core.world import World
 
 
-class Step(NamedTuple):
+class Step(Value, frozen=True):
     """What one event does: a new state (None erases it), offers, examples, or why no offer."""
 
     outcome: Outcome
@@ -41,12 +42,12 @@ def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> St
     outcome, admission = admit(state.admission, event, cause, world.settings)
     if outcome is Outcome.DUPLICATE or outcome is Outcome.LATE:
         return Step(outcome, state)
-    state = _stamped(state, cause)._replace(admission=admission)
+    state = replace(_stamped(state, cause), admission=admission)
     if outcome is Outcome.SUPPRESSED:
         return Step(outcome, state)
     if isinstance(event, CustomerUpdate) and event.erase:
         return Step(outcome, None)
-    state = state._replace(permission=consent.update(state.permission, event))
+    state = replace(state, permission=consent.update(state.permission, event))
     if not may_profile(state.permission, world.settings.policy):
         denial = Denial.CONSENT if _is_moment(event) else None
         return Step(outcome, consent.unprofiled(state), denial=denial)
@@ -58,7 +59,8 @@ def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> St
     if isinstance(chosen, Denial):
         return Step(outcome, state, examples=examples, denial=chosen)
     offer, slate = chosen
-    state = state._replace(
+    state = replace(
+        state,
         waiting=await_impression(state.waiting, offer, slate),
         delivery=delivered(state.delivery, offer),
     )
@@ -77,7 +79,7 @@ def _replayed(state: CustomerState, cause: Cause) -> Step:
 def _stamped(state: CustomerState, cause: Cause) -> CustomerState:
     stamps = list(state.stamps)
     stamps[cause.source] = cause.offset
-    return state._replace(stamps=tuple(stamps))
+    return replace(state, stamps=tuple(stamps))
 
 
 def _is_moment(event: Event) -> bool:
@@ -97,7 +99,8 @@ def _learn(
     waiting, labelled = labels.join(before.waiting, event, now, segment, settings)
     if isinstance(event, Click):
         waiting = expose_click(waiting, before, event, world, labelled)
-    state = before._replace(
+    state = replace(
+        before,
         profile=profile.update(before.profile, event, settings),
         history=history.update(before.history, event, settings),
         waiting=waiting,
@@ -105,7 +108,7 @@ def _learn(
     )
     if turning_point(state, event):
         assigned = world.models.segments.assign(portrait(state, now))
-        state = state._replace(profile=state.profile._replace(segment=assigned))
+        state = replace(state, profile=replace(state.profile, segment=assigned))
     return state, labelled
 
 
@@ -115,5 +118,5 @@ def _responded(state: CustomerState, event: Event) -> Delivery:
     if event.response is Response.IMPRESSION:
         return shown(state.delivery, event.time)
     if event.response is Response.DISMISS:
-        return state.delivery._replace(dismissed=state.delivery.dismissed + 1)
+        return replace(state.delivery, dismissed=state.delivery.dismissed + 1)
     return state.delivery

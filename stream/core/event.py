@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
+from stream.core.value import Value
+
 
 class Source(IntEnum):
     """The event topics, in the order in which their stamps stand in a customer's record."""
@@ -44,14 +46,14 @@ class Response(StrEnum):
     DISMISS = "dismiss"
 
 
-class Consent(NamedTuple):
+class Consent(Value, frozen=True):
     """What a customer allows; ``None`` leaves what was known unchanged."""
 
     profiling: bool | None = None
     offers: bool | None = None
 
 
-class Line(NamedTuple):
+class Line(Value, frozen=True):
     """One line of a basket; ``price`` is per unit, in minor units, None if unknown."""
 
     item_id: str
@@ -61,7 +63,7 @@ class Line(NamedTuple):
     brand: str | None = None
 
 
-class Click(NamedTuple):
+class Click(Value, frozen=True):
     """A customer looked at an item, or put it into the cart."""
 
     event_id: str
@@ -78,7 +80,7 @@ class Click(NamedTuple):
     consent: Consent | None = None
 
 
-class Purchase(NamedTuple):
+class Purchase(Value, frozen=True):
     """A customer bought, or brought back, the lines of one order."""
 
     event_id: str
@@ -92,7 +94,7 @@ class Purchase(NamedTuple):
     consent: Consent | None = None
 
 
-class Feedback(NamedTuple):
+class Feedback(Value, frozen=True):
     """An offer was shown, clicked or dismissed."""
 
     event_id: str
@@ -104,7 +106,7 @@ class Feedback(NamedTuple):
     consent: Consent | None = None
 
 
-class CustomerUpdate(NamedTuple):
+class CustomerUpdate(Value, frozen=True):
     """What the shop itself knows about a customer: consent, traits, or a wish to be forgotten."""
 
     event_id: str

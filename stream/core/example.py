@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from stream.core.value import Value
 
 
-class Labelled(NamedTuple):
+class Labelled(Value, frozen=True):
     """An exposure and what became of it: ``label`` 1 if the item was bought in time, else 0.
 
     ``features`` are packed; see :func:`stream.core.features.unpack`.
@@ -17,7 +19,7 @@ class Labelled(NamedTuple):
     features: bytes
 
 
-class Step(NamedTuple):
+class Step(Value, frozen=True):
     """One step of a session: ``item`` after ``previous`` (oldest first) of the same session."""
 
     time: int
@@ -30,7 +32,7 @@ class Step(NamedTuple):
     price: int | None
 
 
-class Basket(NamedTuple):
+class Basket(Value, frozen=True):
     """The items of one order, each once."""
 
     time: int
@@ -38,7 +40,7 @@ class Basket(NamedTuple):
     items: tuple[str, ...]
 
 
-class Portrait(NamedTuple):
+class Portrait(Value, frozen=True):
     """A customer's vector for segmentation; see :func:`stream.core.features.portrait`."""
 
     time: int

@@ -7,6 +7,8 @@ another one; each list is bounded and forgets its oldest.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from stream.config import CoreSettings
 from stream.core.event import Action, Click, Event, Purchase, Trade
 from stream.core.hashing import identity
@@ -22,7 +24,7 @@ def update(history: History, event: Event, settings: CoreSettings) -> History:
     if isinstance(event, Purchase) and event.trade is Trade.PURCHASE:
         lines = ((line.item_id, event.time) for line in event.lines)
         bought = _latest((*history.bought, *lines), settings.recent_items)
-        return history._replace(bought=bought)
+        return replace(history, bought=bought)
     return history
 
 
@@ -50,13 +52,14 @@ def _enter(history: History, event: Click, settings: CoreSettings) -> History:
     if history.session and event.time < history.session_start:
         return history
     key = named or identity(event.customer_id, event.time)
-    return history._replace(
-        session=key, session_start=event.time, session_last=event.time, session_clicks=0
+    return replace(
+        history, session=key, session_start=event.time, session_last=event.time, session_clicks=0
     )
 
 
 def _clicked(history: History, event: Click, settings: CoreSettings) -> History:
-    return history._replace(
+    return replace(
+        history,
         recent=_touched(history.recent, event, settings.recent_items),
         session_last=max(history.session_last, event.time),
         session_clicks=history.session_clicks + 1,
@@ -65,7 +68,7 @@ def _clicked(history: History, event: Click, settings: CoreSettings) -> History:
 
 def _touched(recent: tuple[Touch, ...], event: Click, bound: int) -> tuple[Touch, ...]:
     if event.action is Action.REMOVE_FROM_CART:
-        return tuple(t._replace(weight=VIEWED) if t.item_id == event.item_id else t for t in recent)
+        return tuple(replace(t, weight=VIEWED) if t.item_id == event.item_id else t for t in recent)
     weight = CARTED if event.action is Action.ADD_TO_CART else VIEWED
     touch = Touch(event.item_id, event.time, weight)
     if not recent or recent[-1].time < event.time:

@@ -7,6 +7,8 @@ early. Nothing is ever computed afterwards from a later state (no leakage).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from stream.config import CoreSettings
 from stream.core.event import Event, Feedback, Purchase, Response, Trade
 from stream.core.example import Labelled
@@ -44,7 +46,7 @@ def expose(
     while len(exposures) > settings.pending_exposures:
         examples.append(Labelled(exposures[0].time, 0, segment, exposures[0].features))
         exposures = exposures[1:]
-    return waiting._replace(exposures=exposures)
+    return replace(waiting, exposures=exposures)
 
 
 def waits(waiting: Waiting, item_id: str) -> bool:
@@ -54,7 +56,7 @@ def waits(waiting: Waiting, item_id: str) -> bool:
 
 def remember(waiting: Waiting, offer: PendingOffer) -> Waiting:
     """Keep an offer's features until its impression is reported."""
-    return waiting._replace(offers=(*waiting.offers[-PENDING_OFFERS + 1 :], offer))
+    return replace(waiting, offers=(*waiting.offers[-PENDING_OFFERS + 1 :], offer))
 
 
 def mature(
@@ -74,7 +76,7 @@ def mature(
             examples.append(Labelled(exposure.time, 0, segment, exposure.features))
         else:
             kept.append(exposure)
-    return waiting._replace(exposures=tuple(kept))
+    return replace(waiting, exposures=tuple(kept))
 
 
 def _convert(
@@ -92,7 +94,7 @@ def _convert(
             examples.append(Labelled(event.time, 1, segment, exposure.features))
         else:
             kept.append(exposure)
-    return waiting._replace(exposures=tuple(kept))
+    return replace(waiting, exposures=tuple(kept))
 
 
 def _shown(
@@ -108,5 +110,5 @@ def _shown(
                 exposure = Exposure(item_id, event.time, features)
                 waiting = expose(waiting, exposure, segment, settings, examples)
             left = tuple(o for o in waiting.offers if o.offer_id != event.offer_id)
-            return waiting._replace(offers=left)
+            return replace(waiting, offers=left)
     return waiting

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from stream.core.admission import Outcome
 from stream.core.decide import Step, decide
 from stream.core.event import Event, Rejection, Source
@@ -181,7 +183,7 @@ class _Batch:
         if step.state is None:
             return None
         pending = [e for e in step.state.effects if e.offset > self.durable[e.source]]
-        return step.state._replace(effects=(*pending, *effects))
+        return replace(step.state, effects=(*pending, *effects))
 
     def _resend(self, event: Event, source: Source, offset: int) -> None:
         effects = self._state(event.customer_id).effects

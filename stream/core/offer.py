@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from stream.core.event import Source
+from stream.core.value import Value
 
 
 class Origin(StrEnum):
@@ -20,7 +21,7 @@ class Origin(StrEnum):
     NEW = "new"
 
 
-class Cause(NamedTuple):
+class Cause(Value, frozen=True):
     """The record that an event came in, and the stream time of its partition before it.
 
     ``stream_time`` is the highest event time seen, in ms; 0 before the first event.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from msgspec.structs import replace
+
 from stream.core.candidates import LADDER, Candidate, gather
 from stream.core.event import Campaign, Event
 from stream.core.hashing import digest
@@ -50,7 +52,8 @@ def choose(
 def delivered(delivery: Delivery, offer: Offer) -> Delivery:
     """Count an offer that was made."""
     recent = tuple(made for made in delivery.made if made[1] > offer.issued - DAY)
-    return delivery._replace(
+    return replace(
+        delivery,
         offers=delivery.offers + 1,
         last_offer=offer.issued,
         made=(*recent[-SHOWN_KEPT + 1 :], (offer.campaign_id, offer.issued)),
@@ -60,7 +63,7 @@ def delivered(delivery: Delivery, offer: Offer) -> Delivery:
 def shown(delivery: Delivery, time: int) -> Delivery:
     """Count an impression: caps go by what was seen, not by what was sent."""
     recent = tuple(t for t in delivery.impressions if t > time - DAY)
-    return delivery._replace(impressions=(*recent[-SHOWN_KEPT + 1 :], time))
+    return replace(delivery, impressions=(*recent[-SHOWN_KEPT + 1 :], time))
 
 
 def _allowed(

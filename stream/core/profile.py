@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from math import exp, log1p
 
+from msgspec.structs import replace
+
 from stream.config import CoreSettings
 from stream.core.event import Action, Click, Event, Purchase, Trade
 from stream.core.state import Profile
@@ -26,7 +28,8 @@ _PURCHASE_WEIGHT = 5.0
 
 def update(profile: Profile, event: Event, settings: CoreSettings) -> Profile:
     """Fold one event into the profile."""
-    profile = profile._replace(
+    profile = replace(
+        profile,
         first_seen=min(profile.first_seen or event.time, event.time),
         last_seen=max(profile.last_seen, event.time),
     )
@@ -60,10 +63,10 @@ def _clicked(profile: Profile, event: Click, settings: CoreSettings) -> Profile:
     profile = _age(profile, event.time, weights, settings)
     seen = _seen_price(profile.log_price, event.price)
     if event.action is Action.ADD_TO_CART:
-        return profile._replace(carts=profile.carts + 1, log_price=seen)
+        return replace(profile, carts=profile.carts + 1, log_price=seen)
     if event.action is Action.REMOVE_FROM_CART:
-        return profile._replace(carts=profile.carts - 1)
-    return profile._replace(views=profile.views + 1, log_price=seen)
+        return replace(profile, carts=profile.carts - 1)
+    return replace(profile, views=profile.views + 1, log_price=seen)
 
 
 def _bought(profile: Profile, event: Purchase, settings: CoreSettings) -> Profile:
@@ -74,7 +77,8 @@ def _bought(profile: Profile, event: Purchase, settings: CoreSettings) -> Profil
     profile = _age(profile, event.time, weights, settings)
     value = _value(event)
     at_home = event.currency == settings.currency
-    return profile._replace(
+    return replace(
+        profile,
         orders=profile.orders + 1,
         units=profile.units + sum(line.quantity for line in event.lines),
         spent=_plus(profile.spent, event.currency, value),
@@ -85,7 +89,8 @@ def _bought(profile: Profile, event: Purchase, settings: CoreSettings) -> Profil
 
 
 def _refunded(profile: Profile, event: Purchase) -> Profile:
-    return profile._replace(
+    return replace(
+        profile,
         refunds=profile.refunds + 1,
         units=profile.units - sum(line.quantity for line in event.lines),
         spent=_plus(profile.spent, event.currency, -_value(event)),
@@ -113,7 +118,8 @@ def _age(profile: Profile, now: int, weights: dict[str, float], settings: CoreSe
     for name, weight in weights.items():
         tastes[name] = max(tastes.get(name, 0.0) + weight, 0.0)
     strongest = sorted(tastes.items(), key=lambda taste: (-taste[1], taste[0]))[:TASTES]
-    return profile._replace(
+    return replace(
+        profile,
         decayed=max(profile.decayed, now),
         frequency=profile.frequency * factor,
         monetary=profile.monetary * factor,

@@ -6,14 +6,13 @@ Times are in ms, money is in minor units.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from stream.core.event import Source
+from stream.core.value import Value
 
 NEVER = -1
 
 
-class Touch(NamedTuple):
+class Touch(Value, frozen=True):
     """A customer's contact with an item; ``weight`` 1 for a view, 2 for a cart."""
 
     item_id: str
@@ -21,7 +20,7 @@ class Touch(NamedTuple):
     weight: int
 
 
-class Exposure(NamedTuple):
+class Exposure(Value, frozen=True):
     """An item that was seen, waiting for its label with the (packed) features that it had then."""
 
     item_id: str
@@ -29,7 +28,7 @@ class Exposure(NamedTuple):
     features: bytes
 
 
-class PendingOffer(NamedTuple):
+class PendingOffer(Value, frozen=True):
     """An offer that was sent, waiting for its impression."""
 
     offer_id: str
@@ -37,7 +36,7 @@ class PendingOffer(NamedTuple):
     items: tuple[tuple[str, bytes], ...]
 
 
-class Effect(NamedTuple):
+class Effect(Value, frozen=True):
     """Bytes to send that are not yet known to be durable; caused by (source, offset)."""
 
     source: int
@@ -46,7 +45,7 @@ class Effect(NamedTuple):
     payload: bytes
 
 
-class Admission(NamedTuple):
+class Admission(Value, frozen=True):
     """What tells a duplicate or a flood: ids seen lately, and a token bucket."""
 
     seen: tuple[int, ...] = ()
@@ -54,7 +53,7 @@ class Admission(NamedTuple):
     filled: int = 0
 
 
-class Profile(NamedTuple):
+class Profile(Value, frozen=True):
     """Who the customer is by what was done: counts, money, decayed tastes.
 
     ``spent`` holds net minor units per currency; ``frequency`` (orders) and ``monetary`` (minor
@@ -79,7 +78,7 @@ class Profile(NamedTuple):
     segment: int | None = None
 
 
-class History(NamedTuple):
+class History(Value, frozen=True):
     """The last items touched and bought, oldest first, and the session that is open."""
 
     recent: tuple[Touch, ...] = ()
@@ -90,14 +89,14 @@ class History(NamedTuple):
     session_clicks: int = 0
 
 
-class Waiting(NamedTuple):
+class Waiting(Value, frozen=True):
     """What waits for a label: exposures, and offers that may still be shown."""
 
     exposures: tuple[Exposure, ...] = ()
     offers: tuple[PendingOffer, ...] = ()
 
 
-class Delivery(NamedTuple):
+class Delivery(Value, frozen=True):
     """What was offered and shown: the ground of caps; ``made`` is (campaign, time), a day long."""
 
     offers: int = 0
@@ -107,14 +106,14 @@ class Delivery(NamedTuple):
     dismissed: int = 0
 
 
-class Permission(NamedTuple):
+class Permission(Value, frozen=True):
     """Consent as the customer gave it; None until the customer said so."""
 
     profiling: bool | None = None
     offers: bool | None = None
 
 
-class CustomerState(NamedTuple):
+class CustomerState(Value, frozen=True):
     """All that is kept of one customer; each part belongs to one stage.
 
     ``stamps`` holds the last offset applied of each :class:`Source`, -1 for none.

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stream.codec.deadletters import Record, build_dead_letter, restore
 from stream.codec.events import Decoded, Ignored, Outcome, encode
@@ -54,29 +55,27 @@ trait_values = (
 traits = st.dictionaries(st.text(min_size=1, max_size=20).map(tidy).filter(bool), trait_values)
 
 
-def named_currency(click: Click, currency: str) -> Click:
-    """A decoded price always has a currency."""
-    return click._replace(currency=currency) if click.price is not None else click
+def click(price: int | None, currency: str | None, shops: str, **fields: Any) -> Click:
+    """A click as it can be decoded: with a price there is always a currency."""
+    named = currency or (None if price is None else shops)
+    return Click(price=price, currency=named, **fields)
 
 
 clicks = st.builds(
-    named_currency,
-    st.builds(
-        Click,
-        ids,
-        ids,
-        times,
-        st.sampled_from(Action),
-        ids,
-        prices,
-        st.none() | currencies,
-        labels,
-        labels,
-        quantities,
-        st.none() | ids,
-        consents,
-    ),
+    click,
+    prices,
+    st.none() | currencies,
     currencies,
+    event_id=ids,
+    customer_id=ids,
+    time=times,
+    action=st.sampled_from(Action),
+    item_id=ids,
+    category=labels,
+    brand=labels,
+    quantity=quantities,
+    session_id=st.none() | ids,
+    consent=consents,
 )
 purchases = st.builds(
     Purchase,
