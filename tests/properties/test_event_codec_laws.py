@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from stream.codec.deadletters import Record, build_dead_letter, restore
 from stream.codec.events import Decoded, Ignored, Outcome, encode
