@@ -160,8 +160,8 @@ async def test_shoppers_get_offers_and_every_worker_is_seen_at_work(
 
 async def until(holds: Callable[[], float]) -> None:
     """Ask again until it holds; the test's own timeout ends what never does."""
-    while not await asyncio.to_thread(holds):
-        await asyncio.sleep(0.2)  # noqa: ASYNC110 - another process can't set an event of ours
+    while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - another process sets no event
+        await asyncio.sleep(0.2)
 
 
 async def some_offers(address: str, count: int) -> list[dict[str, Any]]:
