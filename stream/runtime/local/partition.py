@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame
-from stream.runtime.local.segment import HEAD, SUFFIX, Segment, read_head
+from stream.runtime.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
 
 TEMPORARY: Final = ".tmp"
 DAY: Final = 86_400_000
@@ -88,6 +88,7 @@ class Partition:
         self._lock = threading.Lock()
         self.compacting = threading.Lock()  # held by the one compaction that may be under way
         directory.mkdir(parents=True, exist_ok=True)
+        self._half: Frame | None = None  # that the last read stopped in: the next one goes on there
         self._segments = self._load()
         self._trim()
 
@@ -134,25 +135,28 @@ class Partition:
                 )
             records: list[StoredRecord] = []
             size = 0
-            for segment in self._segments:
-                if segment.end <= offset:
-                    continue
-                for _, header, buffer, at in segment.frames(offset):
-                    size += header.size
-                    if records and size > max_bytes:
-                        return records
-                    records += decode_frame(
-                        buffer,
-                        at,
-                        header,
-                        self.topic,
-                        self.number,
-                        start=offset,
-                        limit=max_records - len(records),
-                    )
-                    if len(records) >= max_records:
-                        return records
+            for frame in self._frames(offset):
+                _, header, buffer, at = frame
+                size += header.size
+                if records and size > max_bytes:
+                    break
+                room = max_records - len(records)
+                records += decode_frame(
+                    buffer, at, header, self.topic, self.number, start=offset, limit=room
+                )
+                if len(records) >= max_records:
+                    self._half = frame
+                    break
         return records
+
+    def _frames(self, offset: int) -> Iterator[Frame]:
+        half, self._half = self._half, None
+        if half is not None and half.header.base < offset < half.header.end:
+            yield half
+            offset = half.header.end
+        for segment in self._segments:
+            if segment.end > offset:
+                yield from segment.frames(offset)
 
     def sync(self) -> None:
         """Make durable what was appended; appending goes on meanwhile."""
@@ -178,6 +182,7 @@ class Partition:
             compacted.rename(first.path)
             self._sync_directory()
             size = first.path.stat().st_size
+            self._half = None
             self._segments[: len(old)] = [Segment(first.path, first.base, covers, size, covers)]
         for segment in old[1:]:
             segment.path.unlink()
