@@ -19,10 +19,10 @@ REPLAY_HEADER: Final = "offerstream-replay"
 ROW_HEADER: Final = "offerstream-replay-row"
 
 #: Kafka's headers.
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
 
-def headers_of(replay_id: str, record: Published) -> Headers:
+def headers_of(replay_id: str, record: Published) -> tuple[tuple[str, bytes], ...]:
     """The headers that a record of a replay is written with."""
     return ((REPLAY_HEADER, replay_id.encode()), (ROW_HEADER, b"%d" % record.row))
 
@@ -63,7 +63,7 @@ def resume_from(replay_id: str, last: Iterable[tuple[str, int, Headers]]) -> Res
     rows = {}
     for kind, partition, headers in last:
         found = dict(headers)
-        row = found.get(ROW_HEADER, b"")
+        row = found.get(ROW_HEADER) or b""
         if found.get(REPLAY_HEADER) == replay_id.encode() and row.isdigit():
             rows[kind, partition] = int(row)
     return Resume(rows)

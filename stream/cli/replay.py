@@ -1,0 +1,327 @@
+"""``offerstream replay``: a shop's own log through the whole pipeline, in this process.
+
+Rules: without a broker everything is in a temporary directory; with one, it is kept, and the same
+command again goes on where it ended. Nothing is written to stdout but the summary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, time
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import click
+import orjson
+
+from stream.cli.options import loaded_option
+from stream.cli.progress import gauge
+from stream.cli.signals import interruptible
+from stream.config import ConfigError, Settings
+from stream.replay.mapping import Mapping
+from stream.replay.mapping_file import load_mapping, shipped_mappings
+from stream.replay.outcome import Refused
+from stream.replay.pace import Pace, parse_pace
+from stream.replay.plan import Plan
+from stream.replay.replay import Replay
+from stream.runtime.environment import Loaded
+
+if TYPE_CHECKING:
+    from stream.replay.drive import Sink, Step
+    from stream.replay.report import Report
+    from stream.replay.resume import Resume
+
+_SHOWN_OFFERS = 3
+
+
+@click.command(short_help="Turn a shop's own log (CSV, JSON lines) into events and offers.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--mapping",
+    "mapping_name",
+    metavar="NAME|PATH",
+    help="What the columns mean: a shipped mapping (`offerstream mappings list`) or a TOML file.",
+)
+@loaded_option
+@click.option("--offers", type=click.Path(path_type=Path), metavar="OUT", help="Write the offers.")
+@click.option(
+    "--refused", type=click.Path(path_type=Path), metavar="OUT", help="Write the refused rows."
+)
+@click.option(
+    "--speed",
+    default="max",
+    show_default=True,
+    metavar="max|N|N/s",
+    help="N times as fast as it happened, or N rows a second.",
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
+@click.option("--json", "in_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option(
+    "--no-worker", is_flag=True, help="Only publish: workers that run elsewhere do the rest."
+)
+def replay(
+    loaded: Loaded,
+    file: Path,
+    mapping_name: str | None,
+    offers: Path | None,
+    refused: Path | None,
+    speed: str,
+    limit: int | None,
+    in_json: bool,
+    no_worker: bool,
+) -> None:
+    """Turn FILE, a shop's own log, into events, and the events into offers.
+
+    FILE is CSV or JSON lines, plain or packed (.gz, .bz2, .xz, .zip), in any order of time. A
+    mapping says what its columns mean. Without --broker all of it happens in a temporary
+    directory; with one it is kept, and the same command again goes on where it ended.
+
+    \b
+    Examples:
+      offerstream mappings list
+      offerstream replay 2019-Oct.csv.gz --mapping rees46 --limit 100000
+      offerstream replay events.csv --mapping retailrocket --offers offers.jsonl
+      offerstream replay my-log.jsonl --mapping my-shop.toml --broker local://./shop
+      offerstream replay day.csv --mapping rees46 --speed 60 --broker kafka://127.0.0.1:9092
+      offerstream replay day.csv --mapping rees46 --no-worker --broker kafka://127.0.0.1:9092
+    """
+    logging.basicConfig(level=logging.ERROR)
+    mapping, pace = _mapping(mapping_name), parse_pace(speed)
+    if no_worker and offers is not None:
+        raise ConfigError(
+            "--offers needs a worker: leave out --no-worker, or read the offers topic"
+        )
+    log = Replay(file, mapping, limit)
+    with ExitStack() as stack:
+        settings, kept = stack.enter_context(_workplace(loaded, mapping, no_worker=no_worker))
+        outputs = _Outputs(stack, offers, refused)
+        report = _Run(log, settings, pace, outputs, quiet=in_json, worker=not no_worker).report()
+    report.kept = kept
+    report.offers_file = None if offers is None else str(offers)
+    report.refused_file = None if refused is None else str(refused)
+    _tell(report, outputs, in_json=in_json)
+
+
+def _mapping(name: str | None) -> Mapping:
+    if name is None:
+        raise ConfigError(
+            f"--mapping is missing; the shipped ones are {', '.join(shipped_mappings())}; "
+            "or give the path of a .toml file"
+        )
+    return load_mapping(name)
+
+
+@contextmanager
+def _workplace(
+    loaded: Loaded, mapping: Mapping, *, no_worker: bool
+) -> Iterator[tuple[Settings, bool]]:
+    """Give the settings of the run, and whether what it writes is kept."""
+    settings = _rehearsal(loaded, mapping)
+    if loaded.sources["broker"] != "default":
+        yield settings, True
+        return
+    if no_worker:
+        raise ConfigError("--no-worker needs a --broker: there is nobody else to do the rest")
+    with TemporaryDirectory(prefix="offerstream-replay-") as directory:
+        here = Path(directory)
+        yield replace(settings, broker=f"local://{here / 'log'}", data_dir=here / "state"), False
+
+
+def _rehearsal(loaded: Loaded, mapping: Mapping) -> Settings:
+    """History disturbs nobody's night and has its own currency, unless settings say otherwise."""
+    settings, sources = loaded
+    core, policy = settings.core, settings.core.policy
+    if {sources["core.policy.quiet_from"], sources["core.policy.quiet_until"]} == {"default"}:
+        policy = replace(policy, quiet_from=0, quiet_until=0)
+    if sources["core.currency"] == "default" and mapping.defaults.currency:
+        core = replace(core, currency=mapping.defaults.currency)
+    return replace(settings, core=replace(core, policy=policy))
+
+
+class _Outputs:
+    """The files that a replay writes, opened before anything else happens."""
+
+    def __init__(self, stack: ExitStack, offers: Path | None, refused: Path | None) -> None:
+        self._offers = _opened(stack, offers)
+        self._refused = _opened(stack, refused)
+        self._known: frozenset[bytes] = frozenset()
+        self.latest: deque[bytes] = deque(maxlen=_SHOWN_OFFERS)
+        self.count = 0
+
+    @property
+    def wants_offers(self) -> bool:
+        """Whether the offers are written."""
+        return self._offers is not None
+
+    def begin_with(self, offers: list[bytes]) -> None:
+        """Write the offers of an earlier run, which may be made again."""
+        self._known = frozenset(offers)
+        self._write(offers)
+
+    def take(self, step: Step) -> None:
+        """Write what a step brought."""
+        self._write([offer for offer in step.offers if offer not in self._known])
+        if self._refused is not None:
+            self._refused.writelines(_refusal(row) for row in step.refused)
+
+    def _write(self, offers: list[bytes]) -> None:
+        self.count += len(offers)
+        self.latest.extend(offers)
+        if self._offers is not None:
+            self._offers.writelines(offer + b"\n" for offer in offers)
+
+
+def _opened(stack: ExitStack, path: Path | None) -> BinaryIO | None:
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(path.open("wb"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _refusal(refused: Refused) -> bytes:
+    """One line of JSON; bytes that are no text are in base64."""
+    line: dict[str, object] = {"row": refused.row, "reason": refused.reason}
+    try:
+        line["raw"] = refused.raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        line["raw_base64"] = base64.b64encode(refused.raw).decode()
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class _Ended(NamedTuple):
+    """How far a run got, with the engine's numbers where there was one."""
+
+    finished: bool
+    counts: dict[str, int] | None
+
+
+class _Run:
+    """One replay, from the first look at the file to its report."""
+
+    def __init__(
+        self,
+        log: Replay,
+        settings: Settings,
+        pace: Pace,
+        outputs: _Outputs,
+        *,
+        quiet: bool,
+        worker: bool,
+    ) -> None:
+        self._log, self._settings, self._pace = log, settings, pace
+        self._outputs, self._quiet, self._worker = outputs, quiet, worker
+        self._published = self._present = 0
+
+    def report(self) -> Report:
+        """Replay, and tell what came of it."""
+        from stream.runtime.topics import verify
+
+        verify(self._settings)
+        plan = self._plan()
+        resume = self._resume()
+        return asyncio.run(self._replay(plan, resume))
+
+    def _plan(self) -> Plan:
+        size = self._log.source.size
+        with gauge("looking through", size, "bytes", quiet=self._quiet) as shown:
+            return self._log.plan(
+                lambda rows, share: shown.show(round(share * size), f"{rows:,} rows")
+            )
+
+    def _resume(self) -> Resume:
+        from stream.replay.resume import resume_from
+        from stream.replay.topic_ends import last_records, offers_so_far
+
+        resume = resume_from(self._log.id, last_records(self._settings))
+        if resume.rows and self._outputs.wants_offers:
+            self._outputs.begin_with(offers_so_far(self._settings))
+        return resume
+
+    async def _replay(self, plan: Plan, resume: Resume) -> Report:
+        from stream.replay.report import Report
+
+        began = perf_counter()
+        report = Report(
+            file=str(self._log.source.path),
+            mapping=self._log.mapping.name,
+            broker=self._settings.broker,
+            rows=plan.rows,
+            account=self._log.account,
+        )
+        if self._worker:
+            await self._with_engine(plan, resume, report)
+        else:
+            from stream.replay.sinks import topics_only
+
+            async with topics_only(self._settings, time) as sink:
+                report.finished = await self._drive(sink, plan, resume)
+        report.account = self._log.account
+        report.seconds = perf_counter() - began
+        report.published, report.present = self._published, self._present
+        report.offers = self._outputs.count
+        return report
+
+    async def _with_engine(self, plan: Plan, resume: Resume, report: Report) -> None:
+        from stream.replay.report import count_people
+        from stream.runtime.engine import Engine
+
+        async with Engine(self._settings, lockstep=True) as engine:
+            await engine.settle()
+            before = Counter(engine.status().counts)
+            report.finished = await self._drive(engine, plan, resume)
+            status = engine.status()
+            report.counts = Counter(status.counts) - before
+            report.people = count_people(engine.customers())
+            report.quality = None if status.quality is None else status.quality._asdict()
+            report.segments = tuple(status.segments)
+            waits = sorted(status.waits)
+            if waits:
+                report.waits = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
+
+    async def _drive(self, sink: Sink, plan: Plan, resume: Resume) -> bool:
+        from stream.replay.drive import Drive
+
+        log, began = self._log, perf_counter()
+        drive = Drive(
+            sink, self._settings, log.id, resume, self._pace, lambda: perf_counter() - began
+        )
+        with (
+            gauge("replaying", plan.rows, "rows", quiet=self._quiet) as shown,
+            interruptible() as stop,
+        ):
+
+            def watch(step: Step) -> None:
+                self._published += step.published
+                self._present += step.present
+                self._outputs.take(step)
+                shown.show(log.account.rows, f"{self._outputs.count:,} offers")
+
+            return await drive.run(log.outcomes(plan), watch, stop)
+
+
+def _tell(report: Report, outputs: _Outputs, *, in_json: bool) -> None:
+    from stream.cli.replay_words import summary
+
+    if in_json:
+        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(summary(report, list(outputs.latest)))
+    if not report.finished:
+        sys.exit(130)
+    if report.account.rows and not report.account.published:
+        raise click.ClickException(
+            f"not one of {report.account.rows:,} rows became an event: does the mapping "
+            f"{report.mapping} fit this file? (--refused OUT tells why each was refused)"
+        )
+    if report.unaccounted() and report.broker.startswith("local://"):
+        raise click.ClickException(f"{report.unaccounted():,} events are not accounted for")

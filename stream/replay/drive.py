@@ -1,0 +1,161 @@
+"""A replay drives a sink, chunk by chunk: what is published is settled before more is.
+
+Rules:
+
+- A chunk is a fixed number of rows; after each, the sink settles. What an engine decides then
+  depends on the rows alone, and not on timing.
+- What an earlier run has written already is passed over, and counted.
+- An interruption ends it between two chunks: what was published is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from stream.codec.partition import partition_for
+from stream.config import Settings
+from stream.replay.outcome import Published, Refused
+from stream.replay.pace import Pace
+from stream.replay.resume import Resume, headers_of
+
+if TYPE_CHECKING:
+    from stream.runtime.engine import Publication
+
+
+class Sink(Protocol):
+    """Where records go: an engine, or topics that others work on."""
+
+    async def publish(self, records: Sequence[Publication], /) -> None:
+        """Append records; durable on return."""
+
+    async def settle(self) -> None:
+        """Wait until all of them are decided, learned and in use."""
+
+    def drain_offers(self) -> list[bytes]:
+        """The offers made since the last call."""
+
+
+class Step(NamedTuple):
+    """One chunk's effect: rows read, events published, records passed over, and what came of it."""
+
+    rows: int
+    published: int
+    present: int
+    time_ms: int | None
+    refused: tuple[Refused, ...]
+    offers: Sequence[bytes]
+
+
+def chunks(
+    outcomes: Iterable[Published | Refused], rows: int
+) -> Iterator[list[Published | Refused]]:
+    """Cut a replay into pieces of at least ``rows`` rows.
+
+    >>> refused = [Refused(n, "ragged", b"") for n in range(5)]
+    >>> [len(chunk) for chunk in chunks(refused, 2)]
+    [2, 2, 1]
+    """
+    chunk: list[Published | Refused] = []
+    held = 0
+    for outcome in outcomes:
+        chunk.append(outcome)
+        held += outcome.rows if isinstance(outcome, Published) else 1
+        if held >= rows:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+class Drive:
+    """A replay on its way into a sink.
+
+    Parameters
+    ----------
+    sink
+        Where the records go.
+    settings
+        For the number of partitions.
+    replay_id
+        Written with each record, so that a later run can resume.
+    resume
+        What is there already.
+    pace
+        How fast.
+    elapsed
+        Seconds since the beginning, by the wall.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        settings: Settings,
+        replay_id: str,
+        resume: Resume,
+        pace: Pace,
+        elapsed: Callable[[], float],
+    ) -> None:
+        self._sink = sink
+        self._partitions = settings.partitions
+        self._id = replay_id
+        self._resume = resume
+        self._pace = pace
+        self._elapsed = elapsed
+
+    async def run(
+        self,
+        outcomes: Iterable[Published | Refused],
+        watch: Callable[[Step], None],
+        stop: asyncio.Event,
+    ) -> bool:
+        """Publish everything, telling ``watch`` of each step; False if ``stop`` was set before."""
+        rows, first = 0, None
+        for chunk in chunks(outcomes, self._pace.chunk):
+            time = next((o.time_ms for o in chunk if isinstance(o, Published)), None)
+            first = time if first is None else first
+            passed = 0 if time is None or first is None else time - first
+            await _pause(self._pace.wait(rows, passed, self._elapsed()), stop)
+            if stop.is_set():
+                return False
+            step = await self._publish(chunk)
+            rows += step.rows
+            watch(step)
+        return True
+
+    async def _publish(self, chunk: Sequence[Published | Refused]) -> Step:
+        records = [outcome for outcome in chunk if isinstance(outcome, Published)]
+        absent = [record for record in records if not self._is_present(record)]
+        if absent:
+            # The arrival is the record's timestamp: topics keep their records from then on, and
+            # an event that claims to be from the future is told by it.
+            await self._sink.publish(
+                [(r.kind, r.key, r.value, headers_of(self._id, r), None) for r in absent]
+            )
+            await self._sink.settle()
+        refused = tuple(outcome for outcome in chunk if isinstance(outcome, Refused))
+        return Step(
+            rows=sum(record.rows for record in records) + len(refused),
+            published=sum(record.kind != "catalog" for record in absent),
+            present=len(records) - len(absent),
+            time_ms=records[-1].time_ms if records else None,
+            refused=refused,
+            offers=self._sink.drain_offers(),
+        )
+
+    def _is_present(self, record: Published) -> bool:
+        shards = 1 if record.kind == "catalog" else self._partitions
+        return self._resume.has(record, partition_for(record.key, shards))
+
+
+async def _pause(seconds: float, stop: asyncio.Event) -> None:
+    """Wait, but no longer than until ``stop`` is set; let others run in any case."""
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

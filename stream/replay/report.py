@@ -1,0 +1,123 @@
+"""What a replay came to: numbers for machines; ``stream.cli`` puts them into words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream.core.state import CustomerState
+from stream.replay.replay import Account
+
+OUTCOMES = ("applied", "duplicate", "late", "suppressed", "rejected")
+"""What becomes of an event, each of exactly one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The customers that are known at the end; ``spent`` is net, in minor units by currency."""
+
+    customers: int = 0
+    orders: int = 0
+    refunds: int = 0
+    spent: Mapping[str, int] = field(default_factory=dict)
+
+
+def count_people(customers: Iterable[tuple[str, CustomerState]]) -> People:
+    """Add up the customers' records."""
+    number = orders = refunds = 0
+    spent: Counter[str] = Counter()
+    for _, state in customers:
+        number += 1
+        orders += state.profile.orders
+        refunds += state.profile.refunds
+        for currency, amount in state.profile.spent:
+            spent[currency] += amount
+    return People(number, orders, refunds, dict(sorted(spent.items())))
+
+
+@dataclass(slots=True)
+class Report:
+    """A replay's numbers.
+
+    ``published`` and ``present`` are records by this run and by one before it; ``counts`` are the
+    engine's for what this run published, None where no engine ran.
+    """
+
+    file: str
+    mapping: str
+    broker: str
+    rows: int
+    account: Account
+    seconds: float = 0.0
+    published: int = 0
+    present: int = 0
+    offers: int = 0
+    finished: bool = True
+    counts: Mapping[str, int] | None = None
+    people: People | None = None
+    quality: Mapping[str, float] | None = None
+    segments: tuple[str, ...] = ()
+    waits: tuple[float, float] | None = None  # s from event to offer: median, 99th percentile
+    offers_file: str | None = None
+    refused_file: str | None = None
+    kept: bool = True  # False: the log was a temporary one
+
+    def outcomes(self) -> dict[str, int]:
+        """Events by what became of them."""
+        counts = self.counts or {}
+        found = {name: counts.get(name, 0) for name in OUTCOMES[:-1]}
+        return found | {"rejected": sum(self.by_reason("rejected").values())}
+
+    def by_reason(self, prefix: str) -> dict[str, int]:
+        """The engine's counts of one kind, by their reasons, the most frequent first."""
+        found = {
+            name.removeprefix(f"{prefix}:"): count
+            for name, count in (self.counts or {}).items()
+            if name.startswith(f"{prefix}:") and count
+        }
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def unaccounted(self) -> int:
+        """Events published by this run of which the engine does not tell what became."""
+        return 0 if self.counts is None else self.published - sum(self.outcomes().values())
+
+    def as_json(self) -> dict[str, Any]:
+        """One object, for machines."""
+        account = self.account
+        document: dict[str, Any] = {
+            "file": self.file,
+            "mapping": self.mapping,
+            "broker": self.broker if self.kept else None,
+            "finished": self.finished,
+            "seconds": round(self.seconds, 3),
+            "rows": account.rows,
+            "rows_planned": self.rows,
+            "events": dict(account.published),
+            "merged": account.merged,
+            "refused": dict(account.refused),
+            "catalog": account.catalog,
+            "published": self.published,
+            "already_there": self.present,
+            "offers_file": self.offers_file,
+            "refused_file": self.refused_file,
+        }
+        if self.counts is None:
+            return document
+        return document | {
+            "outcomes": self.outcomes(),
+            "rejected": self.by_reason("rejected"),
+            "denied": self.by_reason("denied"),
+            "unaccounted": self.unaccounted(),
+            "offers": self.offers,
+            "customers": self.people.customers if self.people else 0,
+            "orders": self.people.orders if self.people else 0,
+            "refunds": self.people.refunds if self.people else 0,
+            "spent_minor": dict(self.people.spent) if self.people else {},
+            "quality": self.quality,
+            "segments": list(self.segments),
+            "event_to_offer_seconds": (
+                None if self.waits is None else {"p50": self.waits[0], "p99": self.waits[1]}
+            ),
+        }
