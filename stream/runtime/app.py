@@ -19,6 +19,7 @@ from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
 from stream.runtime.batching.kafka import KafkaTransport
+from stream.runtime.batching.lane import Group
 from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing
 from stream.runtime.batching.schema import AsIs
 from stream.runtime.batching.table import BatchTable
@@ -30,6 +31,7 @@ from stream.runtime.local.log import Log
 from stream.runtime.metrics import Metrics
 from stream.runtime.observing import Observing
 from stream.runtime.pipeline import Pipeline
+from stream.runtime.reading import EventReader, as_it_is
 from stream.runtime.worldview import WorldView
 
 logger = get_logger(__name__)
@@ -51,16 +53,11 @@ class OfferstreamApp(faust.App):
     learning: Learning
     observing: Observing
     #: The group of each topic that is read in batches.
-    batch_groups: Mapping[str, str]
-    #: How many batches that are not acknowledged a lane of each group may hold.
-    batches_ahead: Mapping[str, int]
+    groups: Mapping[str, Group]
 
-    def __init__(self, settings: Settings) -> None:
-        topics, ahead = settings.topics, settings.worker.batches_ahead
-        single = (topics.catalog, topics.campaigns, topics.examples)
+    def __init__(self, settings: Settings, groups: Mapping[str, Group]) -> None:
         self.settings = settings
-        self.batch_groups = dict.fromkeys(topics.events, EVENTS) | {t: t for t in single}
-        self.batches_ahead = {EVENTS: ahead, topics.examples: LESSONS_AHEAD}
+        self.groups = groups
         super().__init__(settings.app_id, **_options(settings))
 
     def on_positions(self, offsets: Mapping[TP, int]) -> None:
@@ -137,8 +134,9 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     ConfigError
         If a schema or a certificate cannot be read.
     """
-    app = OfferstreamApp(settings)
     topics, schemas = settings.topics, load_schemas()
+    reader = EventReader(EventDecoder(schemas, settings.core), topics)
+    app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(
         app,
@@ -161,8 +159,7 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         app.follower = KafkaFollower(settings, follow)
     else:
         app.follower = LocalFollower(app.open_log, follow)
-    decoder = EventDecoder(schemas, settings.core)
-    app.pipeline = Pipeline(app, app.table, settings, decoder, lambda: app.view.world, observing)
+    app.pipeline = Pipeline(app, app.table, settings, lambda: app.view.world, observing)
     app.learning = Learning(app, settings, app.view, lambda: _caught_up(app), observing.learned)
     app.table.on_recovered = app.forget_partitions
     app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
@@ -176,6 +173,17 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     if regular:
         _task(app, app.learning.publish_regularly)
     return app
+
+
+def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
+    topics, worker, limit = settings.topics, settings.worker, settings.kafka.poll_records
+    groups = [
+        Group(EVENTS, topics.events, reader.read, worker.batches_ahead, limit, worker.order_wait),
+        Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit),
+        Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit),
+        Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit),
+    ]
+    return {topic: group for group in groups for topic in group.topics}
 
 
 def _task(app: OfferstreamApp, run: Callable[[], Awaitable[None]]) -> None:

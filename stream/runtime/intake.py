@@ -42,11 +42,10 @@ class Intake:
     async def _take(self, event: Delivery, decode: Decode) -> None:
         batch = event.value
         refused: list[tuple[Record, Rejection]] = []
-        for records in batch.records.values():
-            for record in records:
-                outcome = decode(record.key, record.value, record.headers)
-                if isinstance(outcome, Rejection):
-                    refused.append((record, outcome))
+        for record in batch.records:
+            outcome = decode(record.key, record.value, record.headers)
+            if isinstance(outcome, Rejection):
+                refused.append((record, outcome))
         if refused:
             letters = [letter(record, rejection) for record, rejection in refused]
             await (await self._app.send_batch(self._topic, 0, letters))

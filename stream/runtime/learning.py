@@ -49,12 +49,11 @@ class Learning:
         async with self._lock:
             learner = self._learner or await self._restored()
             batch = event.value
-            for records in batch.records.values():
-                for record in records:
-                    if record.value is not None:
-                        _learn(learner, record.value)
+            for record in batch.records:
+                if record.value is not None:
+                    _learn(learner, record.value)
             self._taken.append(event)
-            self.progress.advance(batch.next_offsets())
+            self.progress.advance(batch.next_offsets)
 
     async def publish(self) -> int:
         """Publish what was learned; the number of examples that models now in the topic know."""

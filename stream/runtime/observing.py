@@ -39,7 +39,7 @@ class Observing:
         tally = flush.decided.tally
         self._metrics.batch_decided(
             BatchCounts(
-                consumed={topic: len(records) for topic, records in batch.records.items()},
+                consumed=batch.by_topic(),
                 outcomes={outcome: tally[outcome] for outcome in Outcome if tally[outcome]},
                 rejected=_named(tally, "rejected:", RejectionCode),
                 offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
@@ -59,11 +59,7 @@ class Observing:
         self._metrics.unacked_since(batch.partition, waiting[0] if waiting else None)
         if flush.decided.offers:
             now = time()
-            born = {
-                (topic, record.offset): record.timestamp
-                for topic, records in batch.records.items()
-                for record in records
-            }
+            born = {(record.topic, record.offset): record.timestamp for record in batch.records}
             waits = [
                 now - born[self._topics[offer.cause.source], offer.cause.offset] / 1000
                 for offer in flush.decided.offers
@@ -89,7 +85,7 @@ class Observing:
         """Entries of the catalog or the campaigns were checked."""
         self._metrics.batch_decided(
             BatchCounts(
-                consumed={topic: len(records) for topic, records in batch.records.items()},
+                consumed=batch.by_topic(),
                 outcomes={Outcome.APPLIED: len(batch) - len(refused)},
                 rejected=Counter(rejection.code for rejection in refused),
             )

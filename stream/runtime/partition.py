@@ -1,4 +1,4 @@
-"""One partition of the event topics: decoded records in, one decided batch out.
+"""One partition of the event topics: entries in, one decided batch out.
 
 Rules: states are read through an overlay of what is decided but not yet durable, then a bounded
 cache of decoded records, then the store. Nothing here awaits, so a batch is decided whole.
@@ -7,16 +7,13 @@ cache of decoded records, then the store. Nothing here awaits, so a batch is dec
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from heapq import merge
-from operator import itemgetter
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from stream.codec.events import Decoded, EventDecoder, Ignored
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
 from stream.codec.offers import encode_offer
 from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
-from stream.core.event import Event, Rejection, Source
+from stream.core.event import Rejection
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState
 from stream.core.world import World
@@ -59,14 +56,10 @@ class Partition:
         self,
         number: int,
         table: BatchTable,
-        decoder: EventDecoder,
-        sources: Mapping[str, Source],
         cached: int,
     ) -> None:
         self.number = number
         self._table = table
-        self._decoder = decoder
-        self._sources = sources
         self._cached = cached
         self._cache: OrderedDict[str, CustomerState] = OrderedDict()
         self._overlay: dict[str, tuple[int, CustomerState | None]] = {}
@@ -77,8 +70,7 @@ class Partition:
 
     def decide(self, batch: Batch, world: World) -> Flush:
         """Decide every record of a batch; the partition goes on from the outcome at once."""
-        pairs = self._in_order(batch)
-        entries = [entry for entry, _ in pairs]
+        entries: list[Entry] = [content for _, _, content in batch.arrived]
         decided = decide_batch(
             entries, self.number, self.ledger, self._durable, self._lookup, world, EffectWriter
         )
@@ -92,8 +84,8 @@ class Partition:
             decided=decided,
             offers=_offers(decided),
             lesson=_lesson(self.number, decided),
-            late=[pairs[index][1] for index in decided.late],
-            rejected=[(pairs[i][1], _rejection(entries[i])) for i in decided.rejected],
+            late=[batch.arrived[index].record for index in decided.late],
+            rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             stamps=_stamps(entries),
         )
 
@@ -135,28 +127,6 @@ class Partition:
         ]
         writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
         return writes
-
-    def _in_order(self, batch: Batch) -> list[tuple[Entry, Record]]:
-        """The batch's records by event time; each topic's keep the order of their offsets."""
-        topics = [self._decoded(topic, records) for topic, records in batch.records.items()]
-        ordered = topics[0] if len(topics) == 1 else merge(*topics, key=itemgetter(0))
-        return [(entry, record) for _, entry, record in ordered]
-
-    def _decoded(self, topic: str, records: Sequence[Record]) -> list[tuple[int, Entry, Record]]:
-        source = self._sources[topic]
-        decode = self._decoder.of(source)
-        time = 0
-        decoded = []
-        for record in records:
-            outcome = decode(record.key, record.value, record.headers, record.timestamp)
-            content: Event | Rejection | None
-            if isinstance(outcome, Decoded):
-                content = outcome.event
-                time = content.time
-            else:
-                content = None if isinstance(outcome, Ignored) else outcome
-            decoded.append((time, Entry(source, record.offset, content), record))
-        return decoded
 
 
 def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:

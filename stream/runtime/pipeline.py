@@ -15,9 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mode import get_logger
 
-from stream.codec.events import EventDecoder
 from stream.config import Settings
-from stream.core.event import Source
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Delivery, Outgoing
 from stream.runtime.batching.table import BatchTable
@@ -65,7 +63,6 @@ class Pipeline:
         app: Any,
         table: BatchTable,
         settings: Settings,
-        decoder: EventDecoder,
         world: Callable[[], World],
         observer: Observer,
     ) -> None:
@@ -73,10 +70,8 @@ class Pipeline:
         self._table = table
         self._topics = settings.topics
         self._cached = settings.worker.cached_customers
-        self._decoder = decoder
         self._world = world
         self._observer = observer
-        self._sources = dict(zip(settings.topics.events, Source, strict=True))
         self._flows: dict[int, Flow] = {}
         self.progress = Progress()
 
@@ -101,7 +96,7 @@ class Pipeline:
     def _flow(self, number: int) -> Flow:
         flow = self._flows.get(number)
         if flow is None:
-            partition = Partition(number, self._table, self._decoder, self._sources, self._cached)
+            partition = Partition(number, self._table, self._cached)
             flow = self._flows[number] = Flow(partition)
             flow.task = asyncio.create_task(self._carry(flow), name=f"partition-{number}")
         return flow
@@ -130,7 +125,7 @@ class Pipeline:
             "effects": perf_counter() - stored,
         }
         self._observer.done(batch, flush, stages)
-        self.progress.advance(batch.next_offsets())
+        self.progress.advance(batch.next_offsets)
 
     async def _send_effects(self, number: int, flush: Flush) -> None:
         outgoing = [

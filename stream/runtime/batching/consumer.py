@@ -2,20 +2,21 @@
 
 Rules:
 
-- Topics of one *group*, such as the event topics, travel together: a batch holds what has arrived
-  of each of them for one partition.
+- Topics of one *group*, such as the event topics, travel together: a batch holds records of all of
+  them for one partition, merged by event time.
 - A batch is acknowledged as a whole. Offsets are committed in the order of delivery, and only up
   to the first batch that is not acknowledged.
-- A lane (a group's partition) holds at most so many batches that are not acknowledged;
-  until one is, it is not fetched.
+- A lane (a group's partition) holds a bounded number of batches that are not acknowledged and of
+  records and bytes that wait; beyond that it is not fetched.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from faust.transport.consumer import Consumer
@@ -23,22 +24,18 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from stream.runtime.batching.lane import Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane, Record
 
-AHEAD = 3
 POLL = 1.0
 POLL_WHILE_FULL = 0.02  # s; a lane that gets room again waits no longer for its next fetch
 
 
 class BatchingApp(Protocol):
-    """What the consumer asks of its app.
+    """What the consumer asks of its app."""
 
-    ``batch_groups`` gives the group of each topic that is read in batches, ``batches_ahead`` how
-    many batches that are not acknowledged a lane of a group may hold.
-    """
-
-    batch_groups: Mapping[str, str]
-    batches_ahead: Mapping[str, int]
+    #: The group of each topic that is read in batches.
+    groups: Mapping[str, Group]
 
     def on_positions(self, offsets: Mapping[TP, int], /) -> None:
         """Take note of where reading goes on."""
@@ -48,12 +45,12 @@ class BatchingConsumer(Consumer):
     """Faust's consumer with batches; mixed in before a transport's own consumer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._lanes: defaultdict[Lane, deque[Batch]] = defaultdict(deque)
+        self._lanes: dict[Lane, LaneQueue] = {}
+        self._fetched: dict[TP, int] = {}
         self._committable: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self._owner = cast(BatchingApp, self.app)
-        self._groups = self._owner.batch_groups
-        self._ahead = self._owner.batches_ahead
+        self._groups = self._owner.groups
 
     # -- fetching
 
@@ -79,39 +76,53 @@ class BatchingConsumer(Consumer):
             await self.wait(self.can_resume_flow.wait())
             return {}
         active = self._get_active_partitions()
-        full = {tp for tp in active if self._is_full(tp)}
-        if not active - full:
-            await asyncio.sleep(POLL_WHILE_FULL)
+        open_to_more = {tp for tp in active if self._takes_more(tp)}
+        now = monotonic()
+        timeout = min([POLL, *(lane.merge.remaining(now) for lane in self._lanes.values())])
+        if open_to_more != active:
+            timeout = min(timeout, POLL_WHILE_FULL)
+        if not open_to_more:
+            await asyncio.sleep(timeout)
             return {}
-        records = await self._getmany(
-            active_partitions=active - full, timeout=POLL_WHILE_FULL if full else POLL
-        )
+        records = await self._getmany(active_partitions=open_to_more, timeout=timeout)
         return records or {}
 
-    def _is_full(self, tp: TP) -> bool:
-        group = self._groups.get(tp.topic)
-        if group is None:
-            return False
-        return len(self._lanes[Lane(group, tp.partition)]) >= self._ahead.get(group, AHEAD)
-
     def _messages(self, records: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
-        lanes: dict[Lane, dict[str, list[Record]]] = {}
         for tp, found in records.items():
             group = self._groups.get(tp.topic)
             if group is None:
                 yield from (self._to_message(tp, record) for record in found)
             elif found:
-                lane = Lane(group, tp.partition)
-                lanes.setdefault(lane, {})[tp.topic] = list(found)
-        for lane, by_topic in lanes.items():
-            yield self._deliver(Batch(lane, by_topic))
+                self._lane(group, tp).merge.add(tp.topic, found, group.read)
+                self._fetched[tp] = found[-1].offset + 1
+        for name, lane in list(self._lanes.items()):
+            behind = partial(self._is_behind, name.partition)
+            while not lane.is_full() and (arrived := lane.take(behind, monotonic())):
+                yield self._deliver(lane, Batch(name, arrived))
 
-    def _deliver(self, batch: Batch) -> Message:
-        self._lanes[batch.lane].append(batch)
-        topic, records = next(iter(batch.records.items()))
-        last = records[-1]
+    def _lane(self, group: Group, tp: TP) -> LaneQueue:
+        name = Lane(group.name, tp.partition)
+        if name not in self._lanes:
+            self._lanes[name] = LaneQueue(group)
+        return self._lanes[name]
+
+    def _takes_more(self, tp: TP) -> bool:
+        group = self._groups.get(tp.topic)
+        return group is None or self._lane(group, tp).takes_more()
+
+    def _is_behind(self, partition: int, topic: str) -> bool:
+        """Whether the broker holds records of a topic that have not been fetched."""
+        tp = TP(topic, partition)
+        if tp not in self._active_partitions:
+            return False
+        end: int | None = self.highwater(tp)  # None until the first fetch, whatever its type says
+        return end is not None and self._fetched.get(tp, self._read_offset[tp] or 0) < end
+
+    def _deliver(self, lane: LaneQueue, batch: Batch) -> Message:
+        lane.deliver(batch)
+        last = batch.arrived[-1].record
         return ConsumerMessage(
-            topic,
+            last.topic,
             batch.partition,
             last.offset,
             (last.timestamp or 0) / 1000,
@@ -120,7 +131,7 @@ class BatchingConsumer(Consumer):
             None,
             cast(bytes, batch),  # Faust hands a value on as it is
             None,
-            tp=TP(topic, batch.partition),
+            tp=TP(last.topic, batch.partition),
             generation_id=self.app.consumer_generation_id,
         )
 
@@ -133,9 +144,9 @@ class BatchingConsumer(Consumer):
             return bool(super().ack(message))
         message.acked = batch.acked = True
         self._unacked_messages.discard(message)
-        lane = self._lanes[batch.lane]
-        while lane and lane[0].acked:
-            self._committable.update(lane.popleft().next_offsets())
+        if batch.lane in self._lanes:
+            for done in self._lanes[batch.lane].done():
+                self._committable.update(done.next_offsets)
         notify(self._waiting_for_ack)
         return True
 
@@ -155,8 +166,9 @@ class BatchingConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; what was delivered of these lanes no longer counts."""
-        self._forget(tp for tp in list(self._committable))
         self._lanes.clear()
+        self._fetched.clear()
+        self._committable.clear()
         await super().perform_seek()
         self._owner.on_positions(
             {tp: at for tp, at in self._read_offset.items() if at and tp.topic in self._groups}
@@ -165,11 +177,8 @@ class BatchingConsumer(Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the lanes that move, after Faust has waited for what was under way."""
         await super().on_partitions_revoked(revoked)
-        self._forget(revoked)
-
-    def _forget(self, tps: Iterable[TP]) -> None:
-        for tp in list(tps):
+        for tp in revoked:
             self._committable.pop(tp, None)
-            group = self._groups.get(tp.topic)
-            if group is not None:
-                self._lanes.pop(Lane(group, tp.partition), None)
+            self._fetched.pop(tp, None)
+            if tp.topic in self._groups:
+                self._lanes.pop(Lane(self._groups[tp.topic].name, tp.partition), None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from faust.types import TP
@@ -38,30 +39,48 @@ class Lane(NamedTuple):
     partition: int
 
 
+class Arrived(NamedTuple):
+    """A record, its event time in ms, and what reading it gave."""
+
+    time: int
+    record: Record
+    content: Any
+
+
+Read: TypeAlias = Callable[[Record], tuple[int | None, Any]]
+"""Reads a record: its event time in ms, None if it says none, and its content."""
+
+
 class Batch:
-    """The records of one lane and poll, by topic and in order of offset."""
+    """Records of one lane, in the order in which they are to be decided."""
 
-    __slots__ = ("__weakref__", "acked", "lane", "records")
+    __slots__ = ("__weakref__", "acked", "arrived", "lane", "next_offsets")
 
-    def __init__(self, lane: Lane, records: dict[str, list[Record]]) -> None:
+    def __init__(self, lane: Lane, arrived: Sequence[Arrived]) -> None:
         self.lane = lane
-        self.records = records
+        self.arrived = arrived
         self.acked = False
+        #: The offsets to commit when the batch is done, by topic and partition.
+        self.next_offsets = {
+            TP(record.topic, lane.partition): record.offset + 1 for _, record, _ in arrived
+        }
 
     @property
     def partition(self) -> int:
         """The partition that all records have in common."""
         return self.lane.partition
 
-    def __len__(self) -> int:
-        return sum(map(len, self.records.values()))
+    @property
+    def records(self) -> Iterator[Record]:
+        """The records alone."""
+        return (record for _, record, _ in self.arrived)
 
-    def next_offsets(self) -> dict[TP, int]:
-        """The offsets to commit when the batch is done, by topic and partition."""
-        return {
-            TP(topic, self.lane.partition): records[-1].offset + 1
-            for topic, records in self.records.items()
-        }
+    def by_topic(self) -> Counter[str]:
+        """How many records there are of each topic."""
+        return Counter(record.topic for record in self.records)
+
+    def __len__(self) -> int:
+        return len(self.arrived)
 
 
 class Delivery(Protocol):

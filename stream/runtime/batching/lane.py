@@ -1,0 +1,64 @@
+"""One lane: what has arrived of a group's partition, and the batches that are under way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream.runtime.batching.merge import Merge
+from stream.runtime.batching.records import Arrived, Batch, Read
+
+BUFFERED_RECORDS = 4_000
+BUFFERED_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Topics whose partitions are read together.
+
+    ``ahead`` is how many batches that are not acknowledged a lane may hold, ``limit`` the most
+    records in a batch, ``wait`` the seconds for which a topic that is behind is waited for.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    read: Read
+    ahead: int = 3
+    limit: int = 1_000
+    wait: float = 0.1
+
+
+class LaneQueue:
+    """The state of one lane between its fetches and its commits."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.merge = Merge(group.topics, group.wait)
+        self._under_way: deque[Batch] = deque()
+
+    def is_full(self) -> bool:
+        """Whether as many batches are under way as may be."""
+        return len(self._under_way) >= self.group.ahead
+
+    def takes_more(self) -> bool:
+        """Whether more records should be fetched."""
+        merge = self.merge
+        return not self.is_full() and (
+            merge.size < BUFFERED_RECORDS and merge.bytes < BUFFERED_BYTES
+        )
+
+    def take(self, is_behind: Callable[[str], bool], now: float) -> list[Arrived]:
+        """The records of the next batch; empty if there is nothing, or something to wait for."""
+        return self.merge.take(self.group.limit, is_behind, now)
+
+    def deliver(self, batch: Batch) -> None:
+        """Note that a batch is under way."""
+        self._under_way.append(batch)
+
+    def done(self) -> list[Batch]:
+        """Take off the acknowledged batches up to the first that is not, in order of delivery."""
+        done = []
+        while self._under_way and self._under_way[0].acked:
+            done.append(self._under_way.popleft())
+        return done

@@ -1,0 +1,96 @@
+"""Merging the topics of one partition by event time, as far as they have arrived.
+
+A click and the purchase after it stand in two topics; whichever is fetched first must not decide
+what is made of them. Rules, after Kafka Streams' KIP-353 and KIP-695:
+
+- The next record is the one with the lowest time among the heads of the topics; within a topic,
+  records keep the order of their offsets.
+- A topic whose buffer is empty while the broker holds more of it is *behind*: nothing is taken
+  until it has arrived, or until the wait is over.
+- A topic that is empty at its end holds nobody up: caught up, nobody waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from stream.runtime.batching.records import Arrived, Read, Record
+
+
+class Merge:
+    """What has arrived of the topics of one partition and was not delivered yet.
+
+    Parameters
+    ----------
+    topics
+        That are merged.
+    wait
+        Seconds for which a topic that is behind is waited for.
+    """
+
+    def __init__(self, topics: Iterable[str], wait: float) -> None:
+        self._buffers: dict[str, deque[Arrived]] = {topic: deque() for topic in topics}
+        self._times = dict.fromkeys(self._buffers, 0)
+        self._wait = wait
+        self._since: float | None = None
+        self.size = 0
+        self.bytes = 0
+
+    def add(self, topic: str, records: Iterable[Record], read: Read) -> None:
+        """Take in what arrived of a topic, in the order of its offsets.
+
+        A record that says no time keeps its place behind the one before it.
+        """
+        buffer, time = self._buffers[topic], self._times[topic]
+        for record in records:
+            said, content = read(record)
+            time = time if said is None else said
+            buffer.append(Arrived(time, record, content))
+            self.size += 1
+            self.bytes += len(record.value or b"")
+        self._times[topic] = time
+
+    def take(self, limit: int, is_behind: Callable[[str], bool], now: float) -> list[Arrived]:
+        """The next records in order, at most ``limit``; empty if there is one to wait for.
+
+        ``is_behind`` says of a topic whose buffer is empty whether the broker holds more of it;
+        ``now`` is in seconds, of a clock that never goes back.
+        """
+        if not self.size:
+            self._since = None
+            return []
+        empty = (topic for topic, buffer in self._buffers.items() if not buffer)
+        behind = set(filter(is_behind, empty))
+        if behind and self._waits(now):
+            return []
+        taken: list[Arrived] = []
+        while len(taken) < limit and self.size:
+            topic = self._next()
+            taken.append(self._pop(topic))
+            if not self._buffers[topic] and topic not in behind and is_behind(topic):
+                break  # the next of this topic may be older than the others' heads
+        if not behind:
+            self._since = None
+        return taken
+
+    def remaining(self, now: float) -> float:
+        """Seconds until what waits is taken all the same; infinite if nothing waits."""
+        if self._since is None:
+            return float("inf")
+        return max(self._since + self._wait - now, 0.0)
+
+    def _waits(self, now: float) -> bool:
+        if self._since is None:
+            self._since = now
+        return now - self._since < self._wait
+
+    def _next(self) -> str:
+        heads = ((buffer[0].time, topic) for topic, buffer in self._buffers.items() if buffer)
+        return min(heads)[1]
+
+    def _pop(self, topic: str) -> Arrived:
+        arrived = self._buffers[topic].popleft()
+        self.size -= 1
+        self.bytes -= len(arrived.record.value or b"")
+        return arrived
