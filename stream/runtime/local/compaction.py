@@ -14,8 +14,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
+from stream.runtime.local.directory import TEMPORARY
 from stream.runtime.local.frame import RawRecord, pack_frame, raw_records
-from stream.runtime.local.partition import TEMPORARY, Partition
+from stream.runtime.local.partition import Partition
 from stream.runtime.local.segment import Segment, encode_head
 
 STEP: Final = 500  # records between two chances to give way: about a millisecond

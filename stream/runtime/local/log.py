@@ -16,23 +16,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from stream.config import ConfigError
 from stream.runtime.local.compaction import compact
+from stream.runtime.local.directory import hold, sync_directory
 from stream.runtime.local.frame import Headers, Record, StoredRecord
-from stream.runtime.local.partition import DAY, TEMPORARY, Partition, TopicConfig
+from stream.runtime.local.partition import Partition
 from stream.runtime.local.segment import CorruptLogError
+from stream.runtime.local.topic import (
+    DAY,
+    TopicConfig,
+    check_new,
+    check_same,
+    read_config,
+    write_config,
+)
 
 __all__ = ["CorruptLogError", "Log", "Record", "StoredRecord", "TopicConfig", "TopicPartition"]
 
@@ -40,7 +45,6 @@ Fsync: TypeAlias = Literal["always", "interval", "never"]
 Listener: TypeAlias = Callable[[str, int, int], None]
 
 OFFSETS: Final = "__offsets"
-_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC_FILE = "topic.json"
 
 _logger = logging.getLogger(__name__)
@@ -95,7 +99,7 @@ class Log:
         self._lock = threading.Lock()
         self._dirty: set[Partition] = set()
         self._failure: OSError | None = None
-        self._held = _hold(self.directory)
+        self._held = hold(self.directory)
         self._topics: dict[str, tuple[TopicConfig, list[Partition]]] = {}
         self._committed: dict[tuple[str, str, int], int] = {}
         try:
@@ -134,16 +138,14 @@ class Log:
         )
         with self._lock:
             if topic in self._topics:
-                _check_same(topic, self._topics[topic][0], wanted)
+                check_same(topic, self._topics[topic][0], wanted)
                 return
-            if not _TOPIC_NAME.fullmatch(topic) or not topic.strip("."):
-                raise ConfigError(
-                    f"topic {topic!r}: a name takes 1 to 249 of letters, digits, '.', '_' and '-'"
-                )
-            if partitions < 1:
-                raise ConfigError(f"topic {topic!r}: partitions must be at least 1")
+            check_new(topic, wanted)
             self._open_topic(topic, wanted)
-            _write_durably(self._topic_directory(topic) / _TOPIC_FILE, asdict(wanted))
+            directory = self._topic_directory(topic)
+            write_config(directory / _TOPIC_FILE, wanted)
+            if self.fsync != "never":
+                sync_directory(directory, directory.parent, self.directory)
 
     def topics(self) -> dict[str, TopicConfig]:
         """Return the topics and what they are."""
@@ -325,7 +327,7 @@ class Log:
 
     def _load(self) -> None:
         for path in sorted(self.directory.glob(f"topics/*/{_TOPIC_FILE}")):
-            self._open_topic(path.parent.name, _read_config(path))
+            self._open_topic(path.parent.name, read_config(path))
         self.create_topic(OFFSETS, 1, compacted=True)
         offset = 0
         while records := self.read(OFFSETS, 0, offset):
@@ -352,54 +354,3 @@ class Log:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _hold(directory: Path) -> int:
-    """Make the directory and lock it."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        held = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ConfigError(
-            f"broker: cannot write to {directory}: {error.strerror}; "
-            "choose a directory that can be written, as in local:///var/lib/offerstream"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(held, 20).decode(errors="replace").strip() or "unknown"
-        os.close(held)
-        raise ConfigError(
-            f"broker: {directory} is open already, in process {holder}; "
-            "stop that one, or choose another directory"
-        ) from error
-    os.truncate(held, 0)
-    os.write(held, b"%d\n" % os.getpid())
-    return held
-
-
-def _check_same(topic: str, known: TopicConfig, wanted: TopicConfig) -> None:
-    if known.partitions != wanted.partitions:
-        raise ConfigError(
-            f"partitions: topic {topic} has {known.partitions}, not {wanted.partitions}, and "
-            f"can't be changed; set {known.partitions}, or start with a new directory"
-        )
-    if known.compacted != wanted.compacted:
-        state = "is" if known.compacted else "isn't"
-        raise ConfigError(f"topic {topic} {state} compacted, for good; use another name")
-
-
-def _read_config(path: Path) -> TopicConfig:
-    try:
-        return TopicConfig(**json.loads(path.read_bytes()))
-    except (TypeError, ValueError) as error:
-        raise CorruptLogError(path, 0, f"no description of a topic: {error}") from error
-
-
-def _write_durably(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(TEMPORARY)
-    with temporary.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)

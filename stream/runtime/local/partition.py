@@ -13,43 +13,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final
 
+from stream.runtime.local.directory import TEMPORARY, sync_directory
 from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame
 from stream.runtime.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
-
-TEMPORARY: Final = ".tmp"
-DAY: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class TopicConfig:
-    """What a topic is.
-
-    Parameters
-    ----------
-    partitions
-        How many; for good.
-    compacted
-        Whether only the latest record of a key is kept; for good.
-    segment_bytes
-        Size at which a file is closed and the next begun; None leaves it to the log.
-    retention_ms, retention_bytes
-        Closed files are removed when nothing was appended to them for longer, or when the
-        partition is larger; None keeps all. Not for compacted topics.
-    tombstone_ms
-        How long compaction keeps the deletion of a key, for readers that lag.
-    """
-
-    partitions: int
-    compacted: bool = False
-    segment_bytes: int | None = None
-    retention_ms: int | None = None
-    retention_bytes: int | None = None
-    tombstone_ms: int = DAY
+from stream.runtime.local.topic import TopicConfig
 
 
 class Partition:
@@ -249,13 +219,8 @@ class Partition:
             del self._segments[0]
 
     def _sync_directory(self) -> None:
-        if not self._durable:
-            return
-        fd = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        if self._durable:
+            sync_directory(self.directory)
 
 
 def _is_compacted(path: Path) -> bool:
