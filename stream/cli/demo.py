@@ -75,6 +75,9 @@ class _Clocks:
     def elapsed(self) -> float:
         return perf_counter() - self._began
 
+    async def sleep(self, seconds: float, /) -> None:
+        await asyncio.sleep(seconds)
+
 
 async def _play(
     directory: Path, seconds: float, customers: int, seed: int, show: Show, every: float

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import orjson
 
+from stream.core.admission import Outcome
 from stream.runtime.engine import Publication, Status
 from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.rhythm import DAY_MS, HOUR_MS
@@ -62,6 +63,9 @@ class Clocks(Protocol):
     def elapsed(self) -> float:
         """Seconds since the beginning."""
 
+    async def sleep(self, seconds: float, /) -> None:
+        """Let others work for so long."""
+
 
 def opening(wall: int, customers: int, events: float) -> int:
     """When to begin, so that a day and ``events`` later the shop's time is still past.
@@ -73,11 +77,6 @@ def opening(wall: int, customers: int, events: float) -> int:
     """
     days = 2 + round(2 * events / (customers * EVENTS_A_CUSTOMER_DAY))
     return (wall // DAY_MS - days - 1) * DAY_MS + _OPENING_HOUR * HOUR_MS
-
-
-def _is_outcome(count: str) -> bool:
-    """Whether it counts events, each once: ``offers`` and ``denied:<reason>`` come on top."""
-    return count != "offers" and not count.startswith("denied:")
 
 
 class Play:
@@ -130,7 +129,7 @@ class Play:
             if self._ahead() < _WARM_AHEAD:
                 await self._publish(self._shoppers.step(_WARM_STEP))
             self._pass_offers_on()
-            await asyncio.sleep(0)
+            await self._clocks.sleep(0.0)
         self._witness.present_begins()
 
     async def _live(self, stop: asyncio.Event) -> None:
@@ -145,7 +144,7 @@ class Play:
                 await self._publish(records)
                 pause = len(records) / self._rate
             self._pass_offers_on()
-            await asyncio.sleep(max(pause - (self._clocks.elapsed() - began), 0.0))
+            await self._clocks.sleep(max(pause - (self._clocks.elapsed() - began), 0.0))
 
     def _is_over(self, stop: asyncio.Event, deadline: float) -> bool:
         return stop.is_set() or self._clocks.elapsed() >= min(deadline, self._seconds)
@@ -153,13 +152,14 @@ class Play:
     def _ahead(self) -> int:
         """How many events were sent and not decided yet."""
         counts = self._stage.status().counts
-        return self._sent - sum(n for name, n in counts.items() if _is_outcome(name))
+        return self._sent - sum(counts.get(outcome, 0) for outcome in Outcome)
 
     async def _publish(self, records: Sequence[Record]) -> None:
         wall = self._clocks.wall()
         await self._stage.publish([(r.topic, r.key, r.value, (), wall) for r in records])
-        self._witness.published(len(records))
-        self._sent += sum(record.topic in EVENTS for record in records)
+        events = sum(record.topic in EVENTS for record in records)
+        self._sent += events
+        self._witness.published(events)
 
     def _pass_offers_on(self) -> None:
         for encoded in self._stage.drain_offers():

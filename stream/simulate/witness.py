@@ -72,7 +72,7 @@ class Witness:
         self._before = self._shoppers.books.copy()
 
     def published(self, events: int) -> None:
-        """So many records went to the engine."""
+        """So many events went to the engine."""
         self._events += events
 
     def offered(self, offer: Mapping[str, Any]) -> None:
