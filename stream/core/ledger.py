@@ -2,7 +2,8 @@
 
 Rules: every record is counted once, whatever crashes; a record at or below the ledger's stamp
 was accounted for before, changes nothing, and sends again what its customer's record still
-holds. Records of a batch are decided in the order given; nothing here waits or fails.
+holds. Records of a batch are decided in the order given. A bug of ours costs the one record that
+meets it, which is set aside as if it had been refused; nothing here waits.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from stream.core.admission import Outcome
 from stream.core.decide import Step, decide
-from stream.core.event import Event, Rejection, Source
+from stream.core.event import Event, Rejection, RejectionCode, Source
 from stream.core.example import Example
 from stream.core.offer import Cause, Offer
 from stream.core.state import NEVER, NEW_CUSTOMER, CustomerState, Effect
@@ -30,14 +31,16 @@ class Ledger(NamedTuple):
     """What is kept of a partition beside its customers.
 
     ``stamps`` holds the last offset accounted for of each :class:`Source`; ``counts`` the records
-    by outcome, offers and denials since the beginning; ``late`` the (source, offset) pairs that
-    go to the late topic and are not yet known to be there.
+    by outcome, offers and denials since the beginning; ``late`` and ``failed`` the (source, offset)
+    pairs that go to the late topic and, for a bug of ours, to the dead letters, and are not yet
+    known to be there.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
     stream_time: int = 0
     counts: Mapping[str, int] = {}
     late: tuple[tuple[int, int], ...] = ()
+    failed: tuple[tuple[int, int], ...] = ()
 
 
 class Entry(NamedTuple):
@@ -65,8 +68,9 @@ class Writer(Protocol):
 class Decided:
     """What a batch comes to: states to write, effects to send in order, records to set aside.
 
-    ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries;
-    ``tally`` counts what is new.
+    ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
+    ``failed`` those that met a bug of ours, with the exception (None if it was met before a
+    crash); ``tally`` counts what is new.
     """
 
     ledger: Ledger
@@ -74,6 +78,7 @@ class Decided:
     effects: list[tuple[str, Effect]] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
+    failed: list[tuple[int, Exception | None]] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
 
@@ -115,6 +120,7 @@ class _Batch:
         self.stamps = list(ledger.stamps)
         self.stream_time = ledger.stream_time
         self.late = [mark for mark in ledger.late if mark[1] > durable[mark[0]]]
+        self.failed = [mark for mark in ledger.failed if mark[1] > durable[mark[0]]]
         self.decided = Decided(ledger)
 
     def take(self, index: int, entry: Entry) -> None:
@@ -132,6 +138,8 @@ class _Batch:
             self._decide(index, content, Cause(source, self.partition, offset, self.stream_time))
         elif (source, offset) in self.before.late:
             self.decided.late.append(index)
+        elif (source, offset) in self.before.failed:
+            self.decided.failed.append((index, None))
         else:
             self._resend(content, source, offset)
 
@@ -140,7 +148,7 @@ class _Batch:
         counts = Counter(self.before.counts)
         counts.update(decided.tally)
         decided.ledger = Ledger(
-            tuple(self.stamps), self.stream_time, dict(counts), tuple(self.late)
+            tuple(self.stamps), self.stream_time, dict(counts), tuple(self.late), tuple(self.failed)
         )
         return decided
 
@@ -151,9 +159,18 @@ class _Batch:
         return self.lookup(customer_id) or NEW_CUSTOMER
 
     def _decide(self, index: int, event: Event, cause: Cause) -> None:
-        step = decide(self._state(event.customer_id), event, cause, self.world)
+        state = self._state(event.customer_id)
+        try:
+            step = decide(state, event, cause, self.world)
+            effects = self._effects(step, cause)
+        except Exception as error:  # it would meet the same bug again, and nobody get past it
+            self._count(Outcome.REJECTED, f"rejected:{RejectionCode.INTERNAL}")
+            self.decided.failed.append((index, error))
+            self.failed.append((cause.source, cause.offset))
+            return
         if step.outcome is Outcome.REPLAYED:
             self._count(Outcome.APPLIED)
+            self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
             self._send(event.customer_id, step.resend)
             return
         self._count(step.outcome)
@@ -166,10 +183,13 @@ class _Batch:
             self.stream_time = max(self.stream_time, event.time)
         if step.denial is not None:
             self._count(f"denied:{step.denial}")
-        self.decided.changed[event.customer_id] = self._sealed(event.customer_id, step, cause)
+        self._send(event.customer_id, effects)
+        self.decided.offers.extend(step.offers)
+        self.decided.tally["offers"] += len(step.offers)
+        self.decided.changed[event.customer_id] = self._sealed(step, effects)
 
-    def _sealed(self, customer_id: str, step: Step, cause: Cause) -> CustomerState | None:
-        """The new state with its effects in it, until they are known to be durable."""
+    def _effects(self, step: Step, cause: Cause) -> list[Effect]:
+        """What a step sends, as bytes."""
         effects = [
             Effect(cause.source, cause.offset, OFFER, self.writer.offer(offer))
             for offer in step.offers
@@ -177,9 +197,10 @@ class _Batch:
         if step.examples:
             payload = self.writer.examples(step.examples)
             effects.append(Effect(cause.source, cause.offset, EXAMPLES, payload))
-        self._send(customer_id, effects)
-        self.decided.offers.extend(step.offers)
-        self.decided.tally["offers"] += len(step.offers)
+        return effects
+
+    def _sealed(self, step: Step, effects: list[Effect]) -> CustomerState | None:
+        """The new state with its effects in it, until they are known to be durable."""
         if step.state is None:
             return None
         pending = [e for e in step.state.effects if e.offset > self.durable[e.source]]

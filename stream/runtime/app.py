@@ -148,7 +148,7 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         help="One record for each customer, and a ledger for each partition.",
     )
     app.tables.add(app.table)
-    app.observing = observing = Observing(metrics, settings)
+    app.observing = observing = Observing(metrics, settings, reader.unknown)
     app.view = WorldView(settings.core, reference)
     follow = {
         topics.catalog: app.view.take_item,

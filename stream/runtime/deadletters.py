@@ -1,15 +1,35 @@
-"""Dead letters as records to send."""
+"""Dead letters as records to send, and what is said of a bug of ours."""
 
 from __future__ import annotations
+
+from traceback import format_tb
+
+from mode import get_logger
 
 from stream import __version__
 from stream.codec.deadletters import Record as Buried
 from stream.codec.deadletters import build_dead_letter
-from stream.core.event import Rejection
+from stream.core.event import Rejection, RejectionCode
 from stream.runtime.batching.records import Outgoing, Record
 
+logger = get_logger(__name__)
+BUG = Rejection(RejectionCode.INTERNAL, "a bug of offerstream's; its log has the trace")
 
-def letter(record: Record, rejection: Rejection) -> Outgoing:
+
+def bug_met(record: Record, stage: str, error: Exception) -> Rejection:
+    """Log a bug of ours that a record met, and give the reason to bury it with.
+
+    The log gets the error's type and trace, not its message: that may hold a person's data.
+    """
+    logger.error(
+        "a bug: %s to %s %s-%d at %d, which becomes a dead letter\n%s",
+        *(type(error).__name__, stage, record.topic, record.partition, record.offset),
+        "".join(format_tb(error.__traceback__)).rstrip(),
+    )
+    return BUG
+
+
+def letter(record: Record, rejection: Rejection, stage: str = "decode") -> Outgoing:
     """The dead letter of a refused record, with its burial as its timestamp."""
     original = Buried(
         record.topic,
@@ -20,5 +40,5 @@ def letter(record: Record, rejection: Rejection) -> Outgoing:
         record.value,
         tuple(record.headers),
     )
-    built = build_dead_letter(original, rejection, stage="decode", version=__version__)
+    built = build_dead_letter(original, rejection, stage=stage, version=__version__)
     return built.key, built.value, None, built.headers

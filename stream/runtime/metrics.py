@@ -59,7 +59,8 @@ class BatchCounts(NamedTuple):
     """What became of one batch.
 
     ``consumed`` by topic, ``outcomes`` by :class:`Outcome`, ``rejected`` by
-    :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`.
+    :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`,
+    ``unknown_fields`` by topic.
     """
 
     consumed: Mapping[str, int] = {}
@@ -68,6 +69,7 @@ class BatchCounts(NamedTuple):
     offers: Mapping[tuple[str, str], int] = {}
     denied: Mapping[Denial, int] = {}
     examples: int = 0
+    unknown_fields: Mapping[str, int] = {}
 
 
 class Metrics:
@@ -111,6 +113,7 @@ class Metrics:
         _add(self._consumed, counts.consumed)
         _add(self._rejected, counts.rejected)
         _add(self._denied, counts.denied)
+        _add(self._unknown, counts.unknown_fields)
         for outcome, number in counts.outcomes.items():
             if outcome in self._by_outcome:  # rejections are counted with their reason
                 self._by_outcome[outcome].inc(number)
@@ -223,6 +226,8 @@ class Metrics:
         }
         text = "Records that were no event: dead letters."
         self._rejected = counter("events_rejected", text, "reason")
+        text = "Fields of valid events that nobody knew: ignored."
+        self._unknown = counter("unknown_fields", text, "topic")
         self._offers = counter("offers_emitted", "Offers sent out.", "campaign", "arm")
         self._denied = counter("offers_suppressed", "Offers that the policy withheld.", "reason")
         self._examples = counter("examples_emitted", "Examples sent to the learner.")

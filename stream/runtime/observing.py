@@ -24,8 +24,9 @@ K = TypeVar("K", bound=StrEnum)
 class Observing:
     """Turns what happened into counts and times."""
 
-    def __init__(self, metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, metrics: Metrics, settings: Settings, unknown: Counter[str]) -> None:
         self._metrics = metrics
+        self._unknown = unknown
         self.keep_offers = False  # only where somebody drains them
         self._topics = settings.topics.events
         self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
@@ -37,15 +38,19 @@ class Observing:
     def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
         """A batch was decided."""
         tally = flush.decided.tally
+        outcomes = {outcome: tally[outcome] for outcome in Outcome if tally[outcome]}
+        outcomes[Outcome.REPLAYED] = len(batch) - sum(outcomes.values())
         self._metrics.batch_decided(
             BatchCounts(
                 consumed=batch.by_topic(),
-                outcomes={outcome: tally[outcome] for outcome in Outcome if tally[outcome]},
+                outcomes=outcomes,
                 rejected=_named(tally, "rejected:", RejectionCode),
                 offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
                 denied=_named(tally, "denied:", Denial),
+                unknown_fields=dict(self._unknown),
             )
         )
+        self._unknown.clear()
         waiting = self._unacked[batch.partition]
         waiting.append(time() - seconds)
         self._metrics.unacked_since(batch.partition, waiting[0])

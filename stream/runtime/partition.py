@@ -19,6 +19,7 @@ from stream.core.state import CustomerState
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Record
 from stream.runtime.batching.table import BatchTable, Write
+from stream.runtime.deadletters import BUG, bug_met
 
 
 class Flush(NamedTuple):
@@ -34,6 +35,7 @@ class Flush(NamedTuple):
     lesson: bytes | None
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
+    failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
 
 
@@ -86,6 +88,7 @@ class Partition:
             lesson=_lesson(self.number, decided),
             late=[batch.arrived[index].record for index in decided.late],
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
+            failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
         )
 
@@ -149,6 +152,10 @@ def _lesson(partition: int, decided: Decided) -> bytes | None:
 def _rejection(entry: Entry) -> Rejection:
     assert isinstance(entry.content, Rejection)
     return entry.content
+
+
+def _failure(record: Record, error: Exception | None) -> tuple[Record, Rejection]:
+    return record, BUG if error is None else bug_met(record, "decide", error)
 
 
 def _stamps(entries: Sequence[Entry]) -> tuple[int, ...]:

@@ -141,4 +141,6 @@ class Pipeline:
         if flush.lesson is not None:
             yield topics.examples, 0, [(None, flush.lesson, None, ())]
         yield topics.late, number, [(r.key, r.value, r.timestamp, r.headers) for r in flush.late]
-        yield topics.dead_letters, number, [letter(*refused) for refused in flush.rejected]
+        letters = [letter(*refused) for refused in flush.rejected]
+        letters += [letter(*failed, "decide") for failed in flush.failed]
+        yield topics.dead_letters, number, letters
