@@ -70,14 +70,21 @@ class Engine:
     async def __aenter__(self) -> Self:
         self._app = build_app(self.settings, metrics=self.metrics, regular=not self._lockstep)
         self._app.observing.keep_offers = True
-        await self._app.start()
-        await self._app.recovered()
+        try:
+            await self._app.start()
+            await self._app.recovered()
+        except BaseException:
+            await self._app.stop()  # its tasks would outlive us, and ignore being cancelled
+            raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         app, self._app = self.app, None
-        await app.learning.publish()
-        await app.stop()
+        try:
+            if kind is None:
+                await app.learning.publish()
+        finally:
+            await app.stop()
 
     async def publish(self, records: Sequence[Publication]) -> None:
         """Append records to their topics; they are durable on return."""
