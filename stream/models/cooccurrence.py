@@ -96,7 +96,7 @@ class CoOccurrence:
             number = admit(item, count)
             if not previous:
                 self.total += weight
-            seen: set[str] = set() if self.repeats else {item}
+            seen: set[str] = set()
             for distance, name in enumerate(reversed(previous[-self.window :]), 1):
                 if name in seen:
                     continue
@@ -105,7 +105,7 @@ class CoOccurrence:
                 known = self.vocabulary.find(name)
                 rows.append(known or admit(name, weight))
                 others.append(number)
-                together.append(count)
+                together.append(0.0 if name == item and not self.repeats else count)
                 after.append(weight / distance)
         self._write(rows, others, together, after)
 

@@ -1,0 +1,171 @@
+"""``offerstream evaluate next-item``: HR@20 and MRR@20 of what is recommended next.
+
+Rules: with ``--train`` and ``--test`` the train file is learned in one pass, in file order, and the
+test rows are only asked about; with ``--events`` each event is asked about, then learned.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import orjson
+
+from stream.cli.progress import gauge
+from stream.config import ConfigError
+from stream.core.event import Action
+from stream.evaluate.next_item import (
+    Curve,
+    Measure,
+    Row,
+    Sessions,
+    learn,
+    prequential,
+    session_steps,
+)
+from stream.evaluate.plot import line_chart
+from stream.models.recommender import Recommender, Step
+from stream.replay.mapping_file import load_mapping
+from stream.replay.outcome import Published
+from stream.replay.replay import Replay
+from stream.replay.source import Source
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(short_help="How often the next item of a session is among the twenty offered.")
+@click.option("--train", type=FILE, help="Sessions, one a line, items separated by spaces.")
+@click.option("--test", type=FILE, help="Questions, one a line: prefix<TAB>target.")
+@click.option("--events", type=FILE, help="Instead: a shop's own log, asked, then learned.")
+@click.option("--mapping", metavar="NAME|PATH", help="What the columns of --events mean.")
+@click.option("--items", default=131_072, show_default=True, help="Items held at once.")
+@click.option("--sessions", default=262_144, show_default=True, help="Recent sessions held.")
+@click.option("--plot", type=FILE, help="Draw the learning curve into this SVG file.")
+@click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
+def next_item(
+    train: Path | None,
+    test: Path | None,
+    events: Path | None,
+    mapping: str | None,
+    items: int,
+    sessions: int,
+    plot: Path | None,
+    in_json: bool,
+) -> None:
+    """Measure what is recommended next: hit rate and mean reciprocal rank of the first twenty.
+
+    Twice: with items that the session has seen already, and without them; then on those rows whose
+    target is new to the session.
+    """
+    recommender = Recommender(items=items, sessions=sessions, half_life=30 * 86_400.0)
+    measure = Measure(recommender, perf_counter)
+    curve = Curve(recommender) if plot else None
+    began = perf_counter()
+    if train is not None and test is not None and events is None:
+        learned = _train(recommender, train, curve, in_json)
+        seconds = perf_counter() - began
+        _ask(measure, test, in_json)
+    elif events is not None and mapping is not None and train is None and test is None:
+        learned = _follow(measure, curve, _events(events, mapping), in_json)
+        seconds = perf_counter() - began
+    else:
+        raise click.UsageError("give --train and --test, or --events and --mapping")
+    report = {**measure.report(), **_costs(recommender, learned, seconds)}
+    if plot and curve:
+        plot.write_text(_drawn(curve), encoding="utf-8")
+    click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+
+
+def _train(recommender: Recommender, file: Path, curve: Curve | None, quiet: bool) -> int:
+    steps = session_steps(line.split() for line in _lines(file) if line.strip())
+    with gauge("learning", None, "steps", quiet=quiet) as progress:
+        if curve is None:
+            return learn(recommender, steps, progress.show)
+        return prequential(recommender, steps, [curve.ask], progress.show)
+
+
+def _ask(measure: Measure, file: Path, quiet: bool) -> None:
+    with gauge("asking", None, "rows", quiet=quiet) as progress:
+        for number, line in enumerate(_lines(file), 1):
+            if not line.strip():
+                continue
+            prefix, tab, target = line.rstrip("\r\n").partition("\t")
+            if not tab or not target.strip():
+                raise ConfigError(f"{file}: line {number} is not prefix<TAB>target")
+            measure.ask(Row(prefix.split(), target.strip()))
+            progress.show(number)
+
+
+def _follow(measure: Measure, curve: Curve | None, steps: Iterator[Step], quiet: bool) -> int:
+    ask: list[Callable[[Row, str], None]] = [measure.ask]
+    if curve is not None:
+        ask.append(curve.ask)
+    with gauge("asking and learning", None, "events", quiet=quiet) as progress:
+        return prequential(measure.recommender, steps, ask, progress.show)
+
+
+def _events(file: Path, mapping: str) -> Iterator[Step]:
+    """Steps of the log's clicks, in time order."""
+    replay = Replay(file, load_mapping(mapping))
+    sessions = Sessions()
+    for outcome in replay.outcomes(replay.plan()):
+        if not isinstance(outcome, Published) or outcome.kind != "clicks":
+            continue
+        event: dict[str, Any] = orjson.loads(outcome.value)
+        if event.get("type") == Action.REMOVE_FROM_CART or not event.get("item_id"):
+            continue
+        customer, session = outcome.key.decode(), event.get("session_id")
+        yield sessions.step(customer, session, event["item_id"], outcome.time_ms)
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Lines of a text file, plain or compressed."""
+    source = Source(file)
+    with source.forward() as (lines, _):
+        while raw := lines.read():
+            try:
+                yield raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ConfigError(f"{file}: is not UTF-8 text") from error
+
+
+def _costs(recommender: Recommender, learned: int, seconds: float) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "peak_rss_mb": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+        "learned_steps": learned,
+        "microseconds_per_learned_step": seconds / max(1, learned) * 1e6,
+        "evicted": recommender.evicted,
+    }
+
+
+def _drawn(curve: Curve) -> str:
+    series = {**curve.series, "lead of the blend": curve.lead()}
+    return line_chart(series, "Next item, each asked before it is learned", "steps", "HR@20")
+
+
+def _words(report: dict[str, Any]) -> str:
+    rows = [
+        f"{name:<16} {part['positions']:>9,} rows   HR@20 {part['hr_at_20']:.4f}   "
+        f"MRR@20 {part['mrr_at_20']:.4f}"
+        for name, part in (
+            ("seen allowed", report["seen_allowed"]),
+            ("seen excluded", report["seen_excluded"]),
+            ("new targets", report["new_target_rows"]),
+        )
+    ]
+    times = report["microseconds_per_recommendation"]
+    evicted = ", ".join(f"{count:,} {kind}" for kind, count in report["evicted"].items())
+    return "\n".join([
+        *rows,
+        f"a recommendation {times['mean']:,.0f} µs (p99 {times['p99']:,.0f} µs), "
+        f"a step asked or learned {report['microseconds_per_learned_step']:,.0f} µs, "
+        f"{report['peak_rss_mb']:,.0f} MB at most",
+        f"evicted: {evicted}",
+    ])  # fmt: skip

@@ -1,0 +1,249 @@
+"""What comes next in a session: pairs, similar sessions and own items, blended by learned weights.
+
+Rules: each step is predicted before it is learned (that is what teaches the blend), a batch of
+steps by what was known before the batch. Everything is bounded. The ladder is declared: personal
+candidates first; the segment's trend, the overall trend and new items only fill up what these
+leave open, and each answer names its source and its rung. Reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from stream.models.blend import Blend
+from stream.models.cooccurrence import CoOccurrence
+from stream.models.sessions import SessionIndex
+from stream.models.sources import COMMON, FEATURES, SOURCES, Pool, Sources, prior
+from stream.models.state import State, nested, part_of
+from stream.models.trending import Trending
+
+LADDER: Final = ("personal", "segment", "trending", "new")
+REASONS: Final = (*SOURCES, "own")
+
+
+class Step(NamedTuple):
+    """One step of a session: ``item`` at ``time`` (ms) after ``previous`` (newest last)."""
+
+    session: str
+    previous: Sequence[str]
+    item: str
+    time: int
+    segment: int | None = None
+
+
+class Ranked(NamedTuple):
+    """An item recommended.
+
+    Attributes
+    ----------
+    item
+        Its id.
+    score
+        P(it is next) among the candidates, 0 to 1; 0 on the lower rungs of the ladder.
+    source
+        What speaks most for it: one of ``similar``, ``next``, ``together``, ``two_step``, ``own``,
+        or the rung's name.
+    rung
+        One of ``LADDER``.
+    """
+
+    item: str
+    score: float
+    source: str
+    rung: str
+
+
+class Recommender:
+    """Learns sessions step by step and recommends what may come next.
+
+    Parameters
+    ----------
+    items
+        Items held at once.
+    neighbours
+        Pairs kept per item.
+    sessions
+        Recent sessions held for similarity.
+    half_life
+        Seconds of event time after which a pair counts half; ``math.inf`` never forgets.
+    trend_half_life
+        The same for what is trending.
+    segments
+        Segments whose trends are kept apart.
+    eager
+        Steps from which the blend learns each; afterwards it learns from one in ``thin``.
+    thin
+        See ``eager``: bounds what learning costs.
+
+    Examples
+    --------
+    >>> recommender = Recommender(items=100, sessions=100)
+    >>> for n in range(30):
+    ...     recommender.learn(Step(f"s{n}", [], "tea", n))
+    ...     recommender.learn(Step(f"s{n}", ["tea"], "milk", n))
+    >>> [ranked] = recommender.recommend(["tea"], k=1, exclude={"tea"})
+    >>> ranked.item, ranked.rung
+    ('milk', 'personal')
+    """
+
+    def __init__(
+        self,
+        items: int = 131_072,
+        neighbours: int = 64,
+        sessions: int = 262_144,
+        half_life: float = math.inf,
+        trend_half_life: float = 86_400.0,
+        segments: int = 16,
+        eager: int = 65_536,
+        thin: int = 8,
+    ) -> None:
+        self.pairs = CoOccurrence(items, neighbours, half_life)
+        self.index = SessionIndex(self.pairs.vocabulary, sessions)
+        self.trending = Trending(trend_half_life, items, segments)
+        self.blend = Blend(prior())
+        self.eager, self.thin = eager, thin
+        self.steps = 0
+        self._sources = Sources(self.pairs, self.index)
+
+    def learn(self, step: Step) -> None:
+        """Learn one step; :meth:`learn_many` is several times faster per step."""
+        self.learn_many([step])
+
+    def learn_many(self, steps: Sequence[Step]) -> None:
+        """Learn steps in order; the blend predicts them from what was known before them all."""
+        for step in steps:
+            if not step.previous:
+                continue
+            self.steps += 1
+            if self.steps <= self.eager or self.steps % self.thin == 0:
+                pool = self.gather(step.previous, step.session)
+                if pool is not None:
+                    self._teach(pool, step.item)
+        self.pairs.learn_many((step.previous, step.item, step.time) for step in steps)
+        for step in steps:
+            number = self.pairs.vocabulary.find(step.item)
+            if number:
+                self.index.learn(step.session, number)
+            self.trending.learn(step.item, step.segment, step.time)
+
+    def gather(self, items: Sequence[str], session: str = "") -> Pool | None:
+        """The candidates after these items, with their features; None if no item is known."""
+        return self._sources.gather(items, session)
+
+    def _teach(self, pool: Pool, item: str) -> None:
+        chosen = np.flatnonzero(pool.numbers == self.pairs.vocabulary.find(item))
+        if len(chosen):
+            self.blend.learn(pool.features, int(chosen[0]), pool.context)
+
+    def recommend(
+        self,
+        items: Sequence[str],
+        k: int = 20,
+        exclude: Collection[str] = (),
+        session: str = "",
+        segment: int | None = None,
+        newest: Iterable[str] = (),
+    ) -> list[Ranked]:
+        """The ``k`` items most likely next, best first.
+
+        Parameters
+        ----------
+        items
+            Of the session so far, newest last; unknown ones are passed over.
+        k
+            At most this many.
+        exclude
+            Items not to be recommended.
+        session
+            Key of the session, if it is being learned: it is no neighbour of its own.
+        segment
+            The customer's, for the ladder's second rung.
+        newest
+            New items, for its last.
+        """
+        ranked = self._personal(items, k, exclude, session)
+        if len(ranked) < k:
+            self._fill(ranked, k, exclude, segment, newest)
+        return ranked
+
+    def _personal(
+        self, items: Sequence[str], k: int, exclude: Collection[str], session: str
+    ) -> list[Ranked]:
+        pool = self.gather(items, session)
+        if pool is None:
+            return []
+        scores = self.blend.scores(pool.features, pool.context)
+        odds = np.exp(scores - scores.max())
+        order = np.argsort(-scores, kind="stable")[: k + len(exclude)]
+        strongest = pool.features[len(SOURCES) : COMMON, order].argmax(axis=0)
+        strongest[pool.own[order]] = len(SOURCES)
+        names = map(self.pairs.vocabulary.name, pool.numbers[order].tolist())
+        shares = (odds[order] / odds.sum()).tolist()
+        return [
+            Ranked(item, share, REASONS[source], LADDER[0])
+            for item, share, source in zip(names, shares, strongest.tolist(), strict=True)
+            if item not in exclude
+        ][:k]
+
+    def _fill(
+        self,
+        ranked: list[Ranked],
+        k: int,
+        exclude: Collection[str],
+        segment: int | None,
+        newest: Iterable[str],
+    ) -> None:
+        """Add from the lower rungs of the ladder what the personal one left open."""
+        taken = {*exclude, *(one.item for one in ranked)}
+        room = k + len(taken)
+        rungs = (
+            [item for item, _ in self.trending.top(segment, room)] if segment is not None else [],
+            [item for item, _ in self.trending.top(None, room)],
+            newest,
+        )
+        for rung, names in zip(LADDER[1:], rungs, strict=True):
+            for item in names:
+                if len(ranked) >= k:
+                    return
+                if item not in taken:
+                    taken.add(item)
+                    ranked.append(Ranked(item, 0.0, rung, rung))
+
+    @property
+    def evicted(self) -> dict[str, int]:
+        """What had to go to stay within bounds, by kind."""
+        return {
+            "items": self.pairs.evicted,
+            "pairs": self.pairs.pairs.pruned,
+            "sessions": self.index.evicted,
+            "trending": self.trending.evicted,
+        }
+
+    def state(self) -> State:
+        """Flat, plain state: numbers, text lists and arrays."""
+        return {
+            "features": FEATURES,
+            "eager": self.eager,
+            "thin": self.thin,
+            "steps": self.steps,
+            **nested("pairs", self.pairs.state()),
+            **nested("index", self.index.state()),
+            **nested("trending", self.trending.state()),
+            **nested("blend", self.blend.state()),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Recommender:
+        """The recommender that gave ``state``, to the bit."""
+        self = cls(items=1, sessions=1, eager=int(state["eager"]), thin=int(state["thin"]))
+        self.pairs = CoOccurrence.from_state(part_of(state, "pairs"))
+        self.index = SessionIndex.from_state(self.pairs.vocabulary, part_of(state, "index"))
+        self.trending = Trending.from_state(part_of(state, "trending"))
+        self.blend = Blend.from_state(part_of(state, "blend"))
+        self.steps = int(state["steps"])
+        self._sources = Sources(self.pairs, self.index)
+        return self

@@ -1,0 +1,246 @@
+"""Session kNN: what similar recent sessions went on with, from an index of bounded size.
+
+Rules: sessions fill a ring of rows, the newest overwriting the oldest; a row holds a session's
+items, each once, in order. Each item has a ring of the cells in which it stands, the newest ones.
+A cell is valid while it still holds that item, so overwriting needs no clean-up. A session that
+outgrows its row goes on in a new one. Reading changes nothing but scratch memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.models.state import State
+from stream.models.vocabulary import Numbers, Vocabulary
+
+Scores = NDArray[np.float64]
+Cells = NDArray[np.int64]
+Scored = tuple[Numbers, Scores]
+
+NONE: Final[Scored] = (np.zeros(0, np.int32), np.zeros(0))
+
+
+class Neighbourhood(NamedTuple):
+    """How neighbours are weighed: one choice for all shops, as the blend corrects the rest.
+
+    Attributes
+    ----------
+    steps
+        Newest items of the current session that are looked up.
+    nearest
+        Neighbours that count.
+    position
+        Factor per step back in the current session.
+    size
+        Power of a neighbour's length that divides its similarity.
+    reach
+        Places over which closeness to the match falls to 1/e.
+    before, next
+        Factors for items before the match, and for its immediate successor.
+    """
+
+    steps: int = 8
+    nearest: int = 200
+    position: float = 0.6
+    size: float = 0.15
+    reach: float = 4.0
+    before: float = 0.7
+    next: float = 1.6
+
+    def closeness(self, length: int) -> NDArray[np.float64]:
+        """Weight by place relative to the match, ``[2 length + 1]``; the match is the middle."""
+        distance = np.abs(np.arange(-length, length + 1))
+        near: NDArray[np.float64] = np.exp(-(distance - 1.0) / self.reach)
+        near[:length] *= self.before
+        near[length] = 0.0
+        near[length + 1] *= self.next
+        return near
+
+
+DEFAULT: Final = Neighbourhood()
+
+
+class SessionIndex:
+    """The newest sessions, found by their items.
+
+    Parameters
+    ----------
+    vocabulary
+        Whose numbers the items are.
+    sessions
+        Rows of the ring.
+    length
+        Items in one row.
+    postings
+        Newest sessions found per item.
+
+    References
+    ----------
+    Jannach, Ludewig: When recurrent neural networks meet the neighborhood for session-based
+    recommendation. RecSys 2017. Garg et al.: Sequence and time aware neighborhood for session-based
+    recommendations. SIGIR 2019. Kersbergen et al.: Serenade, low-latency session-based
+    recommendation in e-commerce at scale. SIGMOD 2022.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        sessions: int = 65_536,
+        length: int = 16,
+        postings: int = 256,
+        weights: Neighbourhood = DEFAULT,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.sessions, self.length, self.postings = sessions, length, postings
+        self.weights = weights
+        self.items: Numbers = np.zeros(sessions * length, np.int32)
+        self.sizes: NDArray[np.int32] = np.zeros(sessions, np.int32)
+        self.owner: Numbers = np.zeros(vocabulary.capacity, np.int32)
+        self.counts: NDArray[np.int64] = np.zeros(vocabulary.capacity, np.int64)
+        self.cells: Numbers = np.zeros((vocabulary.capacity, postings), np.int32)
+        self.begun = 0
+        self._rows: dict[str, int] = {}
+        self._keys: list[str] = []
+        self._places: NDArray[np.int64] = np.zeros(sessions, np.int64)  # scratch
+        self._near = weights.closeness(length)
+        sizes = np.arange(length + 1, dtype=np.float64).clip(1.0)
+        self._shrink: Scores = sizes**-weights.size
+
+    @property
+    def evicted(self) -> int:
+        """Rows overwritten so far."""
+        return max(0, self.begun - self.sessions)
+
+    def learn(self, session: str, number: int) -> None:
+        """Put an item behind the others of its session."""
+        row = self._rows.get(session, -1)
+        size = int(self.sizes[row]) if row >= 0 else 0
+        start = row * self.length
+        if size and (self.items[start : start + size] == number).any():
+            return
+        if row < 0 or size == self.length:
+            row, size = self._begin(session), 0
+            start = row * self.length
+        self.items[start + size] = number
+        self.sizes[row] = size + 1
+        slot = number & self.vocabulary.mask
+        if self.owner[slot] != number:
+            self.owner[slot] = number
+            self.counts[slot] = 0
+        count = int(self.counts[slot])
+        self.cells[slot, count % self.postings] = start + size
+        self.counts[slot] = count + 1
+
+    def _begin(self, session: str) -> int:
+        row = self.begun % self.sessions
+        if self.begun >= self.sessions:
+            if self._rows.get(self._keys[row]) == row:
+                del self._rows[self._keys[row]]
+            self._keys[row] = session
+            self.items[row * self.length : (row + 1) * self.length] = 0
+        else:
+            self._keys.append(session)
+        self._rows[session] = row
+        self.begun += 1
+        return row
+
+    def similar(self, current: list[int], rarity: list[float], session: str) -> Scored:
+        """Items of the sessions like the current one, each as often as it stands there.
+
+        Parameters
+        ----------
+        current
+            Distinct live numbers, newest first.
+        rarity
+            Their weights (idf), in the same order.
+        session
+            The current session's key, whose own row is left out.
+        """
+        cells, weights = self._matches(current, rarity)
+        if not len(cells):
+            return NONE
+        rows = cells // self.length
+        order = np.arange(len(rows))
+        self._places[rows] = order  # of several matches in a session the newest item's counts
+        place = self._places[rows]
+        similarity = np.bincount(place, weights, len(rows)).astype(np.float64)
+        best = np.flatnonzero((place == order) & (rows != self._rows.get(session, -1)))
+        rows, cells, similarity = rows[best], cells[best], similarity[best]
+        sizes = self.sizes[rows]
+        similarity *= self._shrink[sizes]
+        if len(rows) > self.weights.nearest:
+            least = np.partition(similarity, -self.weights.nearest)[-self.weights.nearest]
+            best = np.flatnonzero(similarity >= least)
+            rows, cells, similarity, sizes = rows[best], cells[best], similarity[best], sizes[best]
+        return self._spread(rows, cells, similarity, sizes)
+
+    def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
+        """Cells in which the current items stand, the newest item's last, and their weights."""
+        found: list[Cells] = []
+        weights: list[float] = []
+        for back in range(min(len(current), self.weights.steps) - 1, -1, -1):
+            number = current[back]
+            slot = number & self.vocabulary.mask
+            if self.owner[slot] != number:
+                continue
+            cells = self.cells[slot, : self.counts[slot]].astype(np.int64)
+            found.append(cells[self.items[cells] == number])
+            weights.append(self.weights.position**back * rarity[back])
+        if not found:
+            return np.zeros(0, np.int64), np.zeros(0)
+        return np.concatenate(found), np.repeat(weights, [len(cells) for cells in found])
+
+    def _spread(
+        self, rows: Cells, cells: Cells, similarity: Scores, sizes: NDArray[np.int32]
+    ) -> Scored:
+        """All items of these sessions, weighed by similarity and closeness to the match."""
+        ends = np.cumsum(sizes)
+        starts = rows * self.length
+        begins = starts - ends + sizes
+        which = np.repeat(np.arange(len(rows)), sizes)
+        at = np.arange(len(which)) + begins[which]
+        near = self._near[at - (cells - self.length)[which]]
+        return self.items[at], near * similarity[which]
+
+    def state(self) -> State:
+        """Everything that :meth:`from_state` needs beside the vocabulary."""
+        used, rows = self.vocabulary.used, len(self._keys)
+        return {
+            "sessions": self.sessions,
+            "length": self.length,
+            "postings": self.postings,
+            "begun": self.begun,
+            "weights": [float(weight) for weight in self.weights],
+            "keys": list(self._keys),
+            "items": self.items[: rows * self.length].copy(),
+            "sizes": self.sizes[:rows].copy(),
+            "owner": self.owner[:used].copy(),
+            "counts": self.counts[:used].copy(),
+            "cells": self.cells[:used].copy(),
+        }
+
+    @classmethod
+    def from_state(cls, vocabulary: Vocabulary, state: Mapping[str, Any]) -> SessionIndex:
+        """The index that gave ``state``, to the bit."""
+        steps, nearest, *rest = state["weights"]
+        self = cls(
+            vocabulary,
+            int(state["sessions"]),
+            int(state["length"]),
+            int(state["postings"]),
+            Neighbourhood(int(steps), int(nearest), *rest),
+        )
+        self.begun = int(state["begun"])
+        self._keys = list(state["keys"])
+        newest = (self.begun - 1) % self.sessions  # a session of several rows goes on in its newest
+        order = sorted(range(len(self._keys)), key=lambda row: (row - newest - 1) % self.sessions)
+        self._rows = {self._keys[row]: row for row in order}
+        self.items[: len(self._keys) * self.length] = state["items"]
+        self.sizes[: len(self._keys)] = state["sizes"]
+        for name in ("owner", "counts", "cells"):
+            getattr(self, name)[: vocabulary.used] = state[name]
+        return self
