@@ -79,6 +79,10 @@ def opening(wall: int, customers: int, events: float) -> int:
     return (wall // DAY_MS - days - 1) * DAY_MS + _OPENING_HOUR * HOUR_MS
 
 
+def _unseen(scene: Scene) -> None:
+    """Show a scene to nobody."""
+
+
 class Play:
     """Shoppers against an engine, for ``seconds`` of wall time, at ``rate`` events a second."""
 
@@ -96,19 +100,18 @@ class Play:
         self._seconds, self._rate = seconds, rate
         self._customers = len(shoppers.willing())
         self._sent = 0
+        self._show: Callable[[Scene], None] = _unseen
+        self._every, self._due = 1.0, 0.0
         self._witness = Witness(shoppers, held_out, seconds)
 
     async def run(self, show: Callable[[Scene], None], every: float, stop: asyncio.Event) -> Scene:
         """Play, showing a scene each ``every`` seconds, and return the last one."""
-        showing = asyncio.create_task(self._show_regularly(show, every))
-        try:
-            await self._open()
-            await self._tell_the_past(stop)
-            await self._live(stop)
-            async with asyncio.timeout(_SETTLING):
-                await self._stage.settle()
-        finally:
-            showing.cancel()
+        self._show, self._every = show, every
+        await self._open()
+        await self._tell_the_past(stop)
+        await self._live(stop)
+        async with asyncio.timeout(_SETTLING):
+            await self._stage.settle()
         self._pass_offers_on()
         return self.scene()
 
@@ -117,6 +120,7 @@ class Play:
         return self._witness.scene(self._clocks.elapsed(), self._stage.status())
 
     async def _open(self) -> None:
+        await self._breathe(0.0)
         shop = self._shoppers
         records = shop.catalog_records() + shop.campaign_records() + shop.customer_records()
         await self._publish(records)
@@ -129,7 +133,7 @@ class Play:
             if self._ahead() < _WARM_AHEAD:
                 await self._publish(self._shoppers.step(_WARM_STEP))
             self._pass_offers_on()
-            await self._clocks.sleep(0.0)
+            await self._breathe(0.0)
         self._witness.present_begins()
 
     async def _live(self, stop: asyncio.Event) -> None:
@@ -144,7 +148,7 @@ class Play:
                 await self._publish(records)
                 pause = len(records) / self._rate
             self._pass_offers_on()
-            await self._clocks.sleep(max(pause - (self._clocks.elapsed() - began), 0.0))
+            await self._breathe(max(pause - (self._clocks.elapsed() - began), 0.0))
 
     def _is_over(self, stop: asyncio.Event, deadline: float) -> bool:
         return stop.is_set() or self._clocks.elapsed() >= min(deadline, self._seconds)
@@ -167,7 +171,10 @@ class Play:
             self._witness.offered(offer)
             self._shoppers.receive(offer)
 
-    async def _show_regularly(self, show: Callable[[Scene], None], every: float) -> None:
-        while True:
-            show(self.scene())
-            await asyncio.sleep(every)
+    async def _breathe(self, seconds: float) -> None:
+        """Let the engine work for a while, and show a scene if one is due."""
+        now = self._clocks.elapsed()
+        if now >= self._due:
+            self._due = now + self._every
+            self._show(self.scene())
+        await self._clocks.sleep(seconds)
