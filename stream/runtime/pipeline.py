@@ -16,14 +16,17 @@ from typing import Any, NamedTuple, Protocol
 from mode import get_logger
 
 from stream.config import Settings
+from stream.core.event import RejectionCode
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Delivery, Outgoing
 from stream.runtime.batching.table import BatchTable
+from stream.runtime.breaker import Breaker
 from stream.runtime.deadletters import letter
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.progress import Progress
 
 logger = get_logger(__name__)
+BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
 class Observer(Protocol):
@@ -73,6 +76,7 @@ class Pipeline:
         self._world = world
         self._observer = observer
         self._flows: dict[int, Flow] = {}
+        self._breaker = Breaker()
         self.progress = Progress()
 
     async def take(self, event: Delivery) -> None:
@@ -81,6 +85,7 @@ class Pipeline:
         taken = perf_counter()
         flow = self._flow(batch.partition)
         flush = flow.partition.decide(batch, self._world())
+        self._breaker.note(len(batch), flush.decided.tally[BUGS])
         decided = perf_counter()
         self._observer.decided(batch, flush, decided - taken)
         changelog = await self._table.send(batch.partition, flush.writes)

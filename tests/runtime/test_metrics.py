@@ -23,7 +23,8 @@ EXPECTED = re.findall(
     r"\w+",
     """
 events_consumed_total events_applied_total events_rejected_total duplicates_total
-late_events_total events_suppressed_total events_replayed_total unknown_fields_total offers_emitted_total
+late_events_total events_suppressed_total events_replayed_total unknown_fields_total
+offers_emitted_total
 offers_suppressed_total examples_emitted_total examples_learned_total evictions_total
 event_processing_seconds offer_end_to_end_seconds stage_seconds consumer_lag_records
 watermark_lag_seconds oldest_unacked_seconds commit_age_seconds rebalances_total
