@@ -120,5 +120,6 @@ def _offer(
 def _item(ranked: Ranked, world: World) -> OfferItem:
     item_id, origin, _, because = ranked.candidate
     item = world.item(item_id)
-    price = item.price if item else None
+    at_home = item is not None and item.currency in (None, world.settings.currency)
+    price = item.price if item is not None and at_home else None
     return OfferItem(item_id, round(ranked.propensity, 6), origin, because, price)

@@ -22,7 +22,7 @@ from stream.runtime.batching.kafka import KafkaTransport
 from stream.runtime.batching.lane import Group
 from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing
 from stream.runtime.batching.schema import AsIs
-from stream.runtime.batching.table import BatchTable
+from stream.runtime.batching.table import BatchTable, PromptTables
 from stream.runtime.connection import faust_credentials
 from stream.runtime.follow import Follower, KafkaFollower, LocalFollower
 from stream.runtime.intake import Intake
@@ -39,6 +39,7 @@ Take: TypeAlias = Callable[[Delivery], Awaitable[None]]
 
 T = TypeVar("T")
 EVENTS = "events"
+MAX_REQUEST = 4 << 20  # bytes: a dead letter is larger than what it buries
 LESSONS_AHEAD = 10_000  # lessons are acknowledged by publications, not one by one
 
 
@@ -58,7 +59,7 @@ class OfferstreamApp(faust.App):
     def __init__(self, settings: Settings, groups: Mapping[str, Group]) -> None:
         self.settings = settings
         self.groups = groups
-        super().__init__(settings.app_id, **_options(settings))
+        super().__init__(settings.app_id, TableManager=PromptTables, **_options(settings))
 
     def on_positions(self, offsets: Mapping[TP, int]) -> None:
         """Take note of where reading goes on: all before it is done."""
@@ -249,6 +250,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": kafka.group_instance_id or None,
         "producer_max_batch_size": kafka.batch_bytes,
+        "producer_max_request_size": MAX_REQUEST,
         "producer_request_timeout": kafka.request_timeout,
         "table_standby_replicas": 0 if settings.embedded_log else settings.worker.standbys,
     }

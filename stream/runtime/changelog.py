@@ -30,7 +30,7 @@ class Customers:
         for number in range(partitions):
             stored = records.pop(ledger_key(number), None)
             self.ledgers.append(Ledger() if stored is None else decode_ledger(stored))
-        for key in sorted(records):
+        for key in sorted(key for key in records if not key.startswith(b"\0")):
             self.states[key.decode()] = decode_state(records[key])
 
 

@@ -1,9 +1,9 @@
 """The learner's agent: examples in order, models out, acknowledged when what they taught is safe.
 
-Rules: one worker learns, the one that owns the examples' only partition; it goes on from the
-last publication, drops what that had learned already, and acknowledges a batch only when a
-publication that has learned it is durable. It publishes at most once an interval, and only what
-changed.
+Rules: one worker learns, the one that owns the examples' only partition, and only the latest of
+them can publish; it goes on from the last publication, drops what that had learned already, and
+acknowledges a batch only when a publication that has learned it is durable. It publishes at most
+once an interval, and only what changed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
+
+from faust.types import TP
 
 from stream.codec.examples import decode_examples, decode_lesson
 from stream.codec.models import Publisher
@@ -88,6 +90,7 @@ class Learning:
         self._taken.clear()
 
     async def _restored(self) -> Learner:
+        await self._fence()
         await self._caught_up()
         learner = Learner(self._settings.learning, self._settings.core.seed)
         published = self._view.published
@@ -96,6 +99,12 @@ class Learning:
         self._publisher = Publisher(self._view.slot)
         self._learner = learner
         return learner
+
+    async def _fence(self) -> None:
+        """Be the only one who publishes, before reading what was published."""
+        models = TP(self._settings.topics.models, 0)
+        await self._app.producer.own(models)
+        await (await self._app.send_batch(*models, [(b"fence", None, None, ())]))
 
 
 def _learn(learner: Learner, value: bytes) -> None:

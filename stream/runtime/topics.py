@@ -107,7 +107,8 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.catalog, 1, compacted),
         TopicSpec(topics.campaigns, 1, compacted),
         TopicSpec(topics.offers, spread, week),
-        TopicSpec(topics.dead_letters, spread, month | copies),
+        # A dead letter is its record and some 400 bytes of why: room for the largest of records.
+        TopicSpec(topics.dead_letters, spread, month | copies | {"max.message.bytes": "2097152"}),
         TopicSpec(topics.late, spread, month | copies),
         TopicSpec(topics.examples, 1, month),
         TopicSpec(topics.models, 1, models),

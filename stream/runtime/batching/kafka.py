@@ -8,8 +8,10 @@ from typing import Any
 
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from stream.runtime.batching.consumer import BatchingConsumer
+from stream.runtime.batching.fencing import FencedProducer
 from stream.runtime.batching.records import Outgoing
 
 
@@ -20,19 +22,40 @@ class KafkaConsumer(BatchingConsumer, driver.Consumer):
 class KafkaProducer(driver.Producer):
     """Record batches to Kafka, idempotent and acknowledged by all in-sync replicas."""
 
+    def __post_init__(self) -> None:
+        """Own nothing yet."""
+        super().__post_init__()
+        self._owned: dict[TP, FencedProducer] = {}
+
     def _settings_extra(self) -> Mapping[str, Any]:
         # Stock: only under exactly_once. Without it, a retry could reorder two batches.
         return {"acks": "all", "enable_idempotence": True}
 
+    async def own(self, tp: TP) -> None:
+        """Become the only writer of a partition: whoever was it before is refused from now on."""
+        options = {**self._settings_default(), **self._settings_auth()}
+        fenced = FencedProducer(f"{self.app.conf.id}-{tp.topic}-{tp.partition}", options)
+        await fenced.start()
+        self._owned[tp] = fenced
+
+    async def disown(self, tp: TP) -> None:
+        """Let go of a partition."""
+        fenced = self._owned.pop(tp, None)
+        if fenced is not None:
+            await fenced.stop()
+
+    async def on_stop(self) -> None:
+        """Let go of everything."""
+        for tp in list(self._owned):
+            await self.disown(tp)
+        await super().on_stop()
+
     async def send_batch(
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> Awaitable[RecordMetadata]:
-        """Hand over (key, value, timestamp in ms or None, headers) records of one partition.
-
-        Returns an awaitable that is done when all of them are durable, with the metadata of the
-        last record batch that they took.
-        """
-        producer = self._ensure_producer()
+        """Hand over the records of one partition; see :class:`BatchProducer`."""
+        fenced = self._owned.get(TP(topic, partition))
+        producer = self._ensure_producer() if fenced is None else fenced.producer
         sent = []
         builder = producer.create_batch()
         for key, value, timestamp, headers in records:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from faust.types import AppT
+from faust.types import TP, AppT
 from yarl import URL
 
 from stream.config import Settings
@@ -24,6 +24,12 @@ class LocalConsumer(BatchingConsumer, Consumer):
 
 class LocalProducer(Producer):
     """Record batches to the local log: one append for each partition and batch."""
+
+    async def own(self, tp: TP) -> None:
+        """Do nothing: a directory has one process, and the log's lock sees to that."""
+
+    async def disown(self, tp: TP) -> None:
+        """Do nothing."""
 
     async def send_batch(  # type: ignore[override]  # awaited like Kafka's, which may have to wait
         self, topic: str, partition: int, records: Sequence[Outgoing]

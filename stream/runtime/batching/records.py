@@ -97,6 +97,12 @@ class Delivery(Protocol):
 class BatchProducer(Protocol):
     """A producer of record batches."""
 
+    async def own(self, tp: TP) -> None:
+        """Become the only writer of a partition; see :mod:`stream.runtime.batching.fencing`."""
+
+    async def disown(self, tp: TP) -> None:
+        """Let go of a partition."""
+
     async def send_batch(
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> Awaitable[Any]:

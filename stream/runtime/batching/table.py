@@ -1,22 +1,34 @@
 """A Faust table that is read by key and written by batch.
 
-Rules: what is written goes to the standard changelog topic first, as one record batch, and into
-the store when that is durable; so the store never holds what the changelog does not. Recovery,
-standbys and rebalances are Faust's own.
+Rules: only the latest owner of a partition can write it. What is written goes to the standard
+changelog topic first, as one record batch, and into the store when that is durable; so the store
+never holds what the changelog does not. Recovery, standbys and rebalances are Faust's own.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 import faust
 from faust.stores.memory import Store as MemoryStore
+from faust.tables.manager import TableManager
 from faust.types import TP
 
 from stream.runtime.batching.records import BatchProducer, Outgoing
 
 Write: TypeAlias = tuple[bytes, bytes | None]
+FENCE = b"\0fence-%d"  # the key of what a new owner writes first; no id of anyone's has a NUL
+
+
+class PromptTables(TableManager):
+    """Faust's table manager without its second of waiting for tables: ours are declared before."""
+
+    async def on_start(self) -> None:
+        """Recover at once."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class BatchTable(faust.Table[bytes, bytes]):
@@ -26,6 +38,10 @@ class BatchTable(faust.Table[bytes, bytes]):
     """
 
     on_recovered: Callable[[], None] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owned: set[TP] = set()
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The value that the store holds for a key."""
@@ -39,8 +55,7 @@ class BatchTable(faust.Table[bytes, bytes]):
     async def send(self, partition: int, writes: Sequence[Write]) -> Awaitable[Any]:
         """Append writes to the changelog; the awaitable is done when they are durable."""
         records: list[Outgoing] = [(key, value, None, ()) for key, value in writes]
-        app = cast(BatchProducer, self.app)
-        return await app.send_batch(self.changelog_topic_name, partition, records)
+        return await self._producer.send_batch(self.changelog_topic_name, partition, records)
 
     def store(self, partition: int, writes: Sequence[Write], offset: int) -> None:
         """Put durable writes into the store; ``offset`` is the last one's in the changelog."""
@@ -78,6 +93,31 @@ class BatchTable(faust.Table[bytes, bytes]):
                 batch.put(key, value)
         batch.put(store.offset_key, str(offset).encode())
         store._db_for_partition(partition).write(batch)
+
+    @property
+    def _producer(self) -> BatchProducer:
+        return cast(BatchProducer, self.app.producer)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        """Fence the partitions that are ours now, before recovery asks where their logs end."""
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        topic = self.changelog_topic_name
+        ours = {tp for tp in self.app.assignor.assigned_actives() if tp.topic == topic}
+        for tp in self._owned - ours:
+            await self._producer.disown(tp)
+        await asyncio.gather(*(self._own(tp) for tp in ours - self._owned))
+        self._owned = ours
+
+    async def _own(self, tp: TP) -> None:
+        await self._producer.own(tp)
+        fence = (FENCE % tp.partition, b"", None, ())
+        await (await self._producer.send_batch(tp.topic, tp.partition, [fence]))
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Tell the owner that what it cached of the store is void."""
