@@ -118,10 +118,10 @@ def _events(file: Path, mapping: str) -> Iterator[Step]:
         if not isinstance(outcome, Published) or outcome.kind != "clicks":
             continue
         event: dict[str, Any] = orjson.loads(outcome.value)
-        if event.get("type") == Action.REMOVE_FROM_CART or not event.get("item_id"):
+        if event.get("event") == Action.REMOVE_FROM_CART or not event.get("product_id"):
             continue
         customer, session = outcome.key.decode(), event.get("session_id")
-        yield sessions.step(customer, session, event["item_id"], outcome.time_ms)
+        yield sessions.step(customer, session, event["product_id"], outcome.time_ms)
 
 
 def _lines(file: Path) -> Iterator[str]:
