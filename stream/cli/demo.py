@@ -27,6 +27,7 @@ from stream.simulate.words import line, summary
 
 HOLDOUT = 0.2  # more than a shop would: the comparison has to fit into half a minute
 RATE = 500.0  # events/s: well below what an engine takes, so that waiting shows its true length
+PACE = 3.0  # visits come as often as that, so that the models get to know each customer
 ITEMS = 1_200
 NOISE = 0.02
 _REDRAW, _PLAIN_LINE = 0.25, 2.0  # s
@@ -35,7 +36,7 @@ Show = Callable[[Scene], None]
 
 @click.command
 @click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(5, 86_400))
-@click.option("--customers", default=3_000, show_default=True, type=click.IntRange(100, 200_000))
+@click.option("--customers", default=1_500, show_default=True, type=click.IntRange(100, 200_000))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
 @click.option("--json", "in_json", is_flag=True, help="Print nothing but the summary, as JSON.")
 @click.option("--plain", is_flag=True, help="Print plain lines, as where there is no terminal.")
@@ -85,14 +86,15 @@ async def _play(
     from stream.core.policy import CONTROL, arm_of  # Faust takes half a second to import
     from stream.runtime.engine import Engine
     from stream.runtime.topics import verify
-    from stream.simulate.people import customer_id
+    from stream.simulate.people import EVENTS_A_CUSTOMER_DAY, customer_id
     from stream.simulate.play import Play, opening
     from stream.simulate.shoppers import Shoppers
 
     clocks, settings = _Clocks(), demo_settings(directory)
     await asyncio.to_thread(verify, settings)
-    start = opening(clocks.wall(), customers, events=RATE * seconds)
-    shoppers = Shoppers(seed, customers, ITEMS, start, noise=NOISE)
+    a_day = customers * EVENTS_A_CUSTOMER_DAY * PACE
+    start = opening(clocks.wall(), RATE * seconds, a_day)
+    shoppers = Shoppers(seed, customers, ITEMS, start, pace=PACE, noise=NOISE)
     core = settings.core
     held_out = np.array(
         [
@@ -104,7 +106,15 @@ async def _play(
     )
     with interruptible() as stop:
         async with Engine(settings) as engine:
-            play = Play(engine, shoppers, clocks, held_out=held_out, seconds=seconds, rate=RATE)
+            play = Play(
+                engine,
+                shoppers,
+                clocks,
+                held_out=held_out,
+                seconds=seconds,
+                rate=RATE,
+                a_day=a_day,
+            )
             return await play.run(show, every, stop)
 
 

@@ -20,7 +20,6 @@ import orjson
 
 from stream.core.admission import Outcome
 from stream.runtime.engine import Publication, Status
-from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.rhythm import DAY_MS, HOUR_MS
 from stream.simulate.scene import Scene
 from stream.simulate.shop import Counts
@@ -67,15 +66,15 @@ class Clocks(Protocol):
         """Let others work for so long."""
 
 
-def opening(wall: int, customers: int, events: float) -> int:
+def opening(wall: int, events: float, a_day: float) -> int:
     """When to begin, so that a day and ``events`` later the shop's time is still past.
 
-    Times are in ms; it is seven in the morning then.
+    Times are in ms, ``a_day`` is how many events a day has; it is seven in the morning then.
 
-    >>> opening(1_760_000_000_000, customers=1000, events=4700) % DAY_MS == 7 * HOUR_MS
+    >>> opening(1_760_000_000_000, events=15_000, a_day=4_600) % DAY_MS == 7 * HOUR_MS
     True
     """
-    days = 2 + round(2 * events / (customers * EVENTS_A_CUSTOMER_DAY))
+    days = 2 + round(2 * events / a_day)
     return (wall // DAY_MS - days - 1) * DAY_MS + _OPENING_HOUR * HOUR_MS
 
 
@@ -84,7 +83,10 @@ def _unseen(scene: Scene) -> None:
 
 
 class Play:
-    """Shoppers against an engine, for ``seconds`` of wall time, at ``rate`` events a second."""
+    """Shoppers against an engine, for ``seconds`` of wall time, at ``rate`` events a second.
+
+    ``a_day`` is how many events to expect of a day in the shop.
+    """
 
     def __init__(
         self,
@@ -95,10 +97,11 @@ class Play:
         held_out: Counts,
         seconds: float,
         rate: float,
+        a_day: float,
     ) -> None:
         self._stage, self._shoppers, self._clocks = stage, shoppers, clocks
         self._seconds, self._rate = seconds, rate
-        self._customers = len(shoppers.willing())
+        self._a_day = a_day
         self._sent = 0
         self._show: Callable[[Scene], None] = _unseen
         self._every, self._due = 1.0, 0.0
@@ -110,9 +113,7 @@ class Play:
         await self._open()
         await self._tell_the_past(stop)
         await self._live(stop)
-        async with asyncio.timeout(_SETTLING):
-            await self._stage.settle()
-        self._pass_offers_on()
+        await self._settle()
         return self.scene()
 
     def scene(self) -> Scene:
@@ -124,7 +125,12 @@ class Play:
         shop = self._shoppers
         records = shop.catalog_records() + shop.campaign_records() + shop.customer_records()
         await self._publish(records)
-        await self._stage.settle()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        async with asyncio.timeout(_SETTLING):
+            await self._stage.settle()
+        self._pass_offers_on()
 
     async def _tell_the_past(self, stop: asyncio.Event) -> None:
         until = self._shoppers.now + DAY_MS
@@ -134,10 +140,11 @@ class Play:
                 await self._publish(self._shoppers.step(_WARM_STEP))
             self._pass_offers_on()
             await self._breathe(0.0)
+        await self._settle()
         self._witness.present_begins()
 
     async def _live(self, stop: asyncio.Event) -> None:
-        density = self._customers * EVENTS_A_CUSTOMER_DAY / (DAY_MS / 1000)
+        density = self._a_day / (DAY_MS / 1000)
         while not self._is_over(stop, self._seconds):
             began, pause = self._clocks.elapsed(), _TICK
             step = min(self._rate * _TICK / density, _LONGEST_STEP)

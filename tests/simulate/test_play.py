@@ -11,6 +11,7 @@ import pytest
 
 from stream.core.learner import Quality
 from stream.runtime.engine import Publication, Status
+from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.play import Play, opening
 from stream.simulate.rhythm import DAY_MS
 from stream.simulate.scene import Scene
@@ -105,9 +106,23 @@ def an_offer(customer: str, number: int) -> bytes:
 def a_play(
     stage: FakeStage, seconds: float = 8.0, customers: int = 200, rate: float = 500.0
 ) -> tuple[Play, Shoppers]:
-    shoppers = Shoppers(7, customers, 150, opening(WALL, customers, rate * seconds))
-    play = Play(stage, shoppers, FakeClocks(), held_out=NOBODY, seconds=seconds, rate=rate)
-    return play, shoppers
+    a_day = customers * EVENTS_A_CUSTOMER_DAY
+    shoppers = Shoppers(7, customers, 150, opening(WALL, rate * seconds, a_day))
+    return a_play_of(shoppers, stage, seconds, rate, a_day), shoppers
+
+
+def a_play_of(
+    shoppers: Shoppers, stage: FakeStage, seconds: float, rate: float, a_day: float
+) -> Play:
+    return Play(
+        stage,
+        shoppers,
+        FakeClocks(),
+        held_out=NOBODY,
+        seconds=seconds,
+        rate=rate,
+        a_day=a_day,
+    )
 
 
 async def test_catalog_campaigns_and_consent_come_before_the_first_click() -> None:
@@ -167,15 +182,14 @@ async def test_no_more_is_sent_than_the_engine_keeps_up_with() -> None:
 async def test_events_never_come_from_the_future() -> None:
     stage = FakeStage()
     shoppers = Shoppers(7, 100, 150, WALL - 2 * DAY_MS)
-    play = Play(stage, shoppers, FakeClocks(), held_out=NOBODY, seconds=20, rate=5_000)
+    play = a_play_of(shoppers, stage, seconds=20, rate=5_000, a_day=460)
     await play.run(lambda scene: None, 1.0, asyncio.Event())
     assert WALL - DAY_MS < stage.latest <= WALL + 20_000
 
 
-@pytest.mark.parametrize(("customers", "events"), [(100, 15_000.0), (3_000, 1e6), (200_000, 1e4)])
-def test_the_opening_leaves_room_for_all_events(customers: int, events: float) -> None:
-    start = opening(WALL, customers, events)
-    assert start + DAY_MS + events / (customers * 4.7) * DAY_MS < WALL
+@pytest.mark.parametrize(("events", "a_day"), [(15_000, 460), (1e6, 13_800), (1e4, 920_000)])
+def test_the_opening_leaves_room_for_all_events(events: float, a_day: float) -> None:
+    assert opening(WALL, events, a_day) + DAY_MS + events / a_day * DAY_MS < WALL
 
 
 async def test_latency_is_of_the_present_alone() -> None:
@@ -187,8 +201,6 @@ async def test_latency_is_of_the_present_alone() -> None:
 
 
 def test_customers_leave_about_as_many_records_a_day_as_the_pace_assumes() -> None:
-    from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
-
     shoppers = Shoppers(29, 300, 400, WALL, pace=8, daily=False)
     shoppers.step(4 * 86_400)
     a_day = sum(record.topic in EVENTS for record in shoppers.step(86_400)) / 300 / 8
