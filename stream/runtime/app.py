@@ -20,7 +20,7 @@ from stream.codec.schema import load_schemas
 from stream.config import Settings
 from stream.runtime.batching.kafka import KafkaTransport
 from stream.runtime.batching.lane import Group
-from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing
+from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing, Record
 from stream.runtime.batching.schema import AsIs
 from stream.runtime.batching.table import BatchTable, PromptTables
 from stream.runtime.connection import faust_credentials
@@ -66,6 +66,12 @@ class OfferstreamApp(faust.App):
         examples = self.settings.topics.examples
         self.pipeline.progress.advance({tp: n for tp, n in offsets.items() if tp.topic != examples})
         self.learning.progress.advance({tp: n for tp, n in offsets.items() if tp.topic == examples})
+
+    def absorbed(self, tp: TP, records: Sequence[Record]) -> Sequence[Record]:
+        """Take in records of a changelog; those that Faust's recovery is to see."""
+        if tp.topic == self.table.changelog_topic_name:
+            return self.table.absorb(tp.partition, records)
+        return records
 
     async def recovered(self) -> None:
         """Wait until the tables are recovered and events are being taken."""

@@ -40,6 +40,9 @@ class BatchingApp(Protocol):
     def on_positions(self, offsets: Mapping[TP, int], /) -> None:
         """Take note of where reading goes on."""
 
+    def absorbed(self, tp: TP, records: Sequence[Record], /) -> Sequence[Record]:
+        """Take in records of a changelog; those that Faust's recovery is to see."""
+
 
 class BatchingConsumer(Consumer):
     """Faust's consumer with batches; mixed in before a transport's own consumer."""
@@ -91,7 +94,8 @@ class BatchingConsumer(Consumer):
         for tp, found in records.items():
             group = self._groups.get(tp.topic)
             if group is None:
-                yield from (self._to_message(tp, record) for record in found)
+                seen = self._owner.absorbed(tp, found)
+                yield from (self._to_message(tp, record) for record in seen)
             elif found:
                 self._lane(group, tp).merge.add(tp.topic, found, group.read)
                 self._fetched[tp] = found[-1].offset + 1

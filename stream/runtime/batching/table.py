@@ -8,7 +8,7 @@ never holds what the changelog does not. Recovery, standbys and rebalances are F
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 import faust
@@ -16,7 +16,7 @@ from faust.stores.memory import Store as MemoryStore
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from stream.runtime.batching.records import BatchProducer, Outgoing
+from stream.runtime.batching.records import BatchProducer, Outgoing, Record
 
 Write: TypeAlias = tuple[bytes, bytes | None]
 FENCE = b"\0fence-%d"  # the key of what a new owner writes first; no id of anyone's has a NUL
@@ -70,6 +70,28 @@ class BatchTable(faust.Table[bytes, bytes]):
                     store._key_partition[key] = partition
         else:
             self._store_on_disk(partition, writes, offset)
+
+    def absorb(self, partition: int, records: Sequence[Record]) -> Sequence[Record]:
+        """Apply what recovery fetched of a changelog at once; return what Faust is to see of it.
+
+        Stock: an event, a queue and a buffer for each record. Faust's recovery sees only the last
+        record of each fetch, and follows the offsets by it.
+        """
+        recovery = self.app.tables.recovery  # type: ignore[attr-defined]  # not in Faust's types
+        tp = TP(self.changelog_topic_name, partition)
+        active = tp in recovery.active_tps
+        offsets = recovery.active_offsets if active else recovery.standby_offsets
+        seen = offsets.get(tp)
+        fresh = [record for record in records if seen is None or record.offset > seen]
+        if fresh:
+            last = fresh[-1].offset
+            writes = [(record.key, record.value) for record in fresh if record.key is not None]
+            self.store(partition, writes, last)
+            offsets[tp] = last - 1
+        return fresh[-1:]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Do nothing: what Faust has seen was absorbed, and newer records with it."""
 
     def items_of(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every key and value that the store holds of a partition."""
