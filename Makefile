@@ -71,11 +71,17 @@ test: $(DEV) ## Run all tests, on a real Kafka too (ARGS='-k word' for some of t
 	@$(RUN) -m tests.kafka.prepare || true
 	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
-.PHONY: lint
-lint: $(DEV) ## Check style, types and the direction of imports
+.PHONY: lint style types imports
+lint: style types imports ## Check style, types and the direction of imports
+
+style: $(DEV)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+types: $(DEV)
 	@.venv/bin/mypy
+
+imports: $(DEV)
 	@.venv/bin/lint-imports --no-logo
 
 .PHONY: format

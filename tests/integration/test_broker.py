@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,9 @@ async def test_a_compacted_topic_keeps_each_keys_last_value(kafka: str, topic_pr
     )  # fmt: skip
     await produce(kafka, topic_prefix + "t", [*RECORDS, (b"k0", None)])
     last = {**dict(RECORDS), b"k0": None}
-    found: list[tuple[bytes, bytes | None]] = []
-    while len(found) != 7 and len(found) < 500:  # each record more closes the segment before it
-        await produce(kafka, topic_prefix + "t", [(b"k1", last[b"k1"])])
+    found = RECORDS
+    while len(found) >= len(RECORDS):  # until it has compacted
+        await produce(kafka, topic_prefix + "t", [(b"k1", last[b"k1"])])  # closes a segment
         found = await consume(kafka, topic_prefix + "t")
         assert {key: dict(found).get(key) for key in last} == last
 
@@ -135,3 +136,42 @@ def _ends(pidfd: int) -> bool:
     ready, _, _ = select.select([pidfd], [], [], 30)
     os.close(pidfd)
     return bool(ready)
+
+
+USER_OF_SHARED_BROKER = """
+import pathlib, sys
+from tests.kafka.shared import shared_broker
+with shared_broker(pathlib.Path(sys.argv[1])) as address:
+    print(address, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_shared_broker_stays_for_its_last_user_and_no_longer(
+    kafka_install: None, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", USER_OF_SHARED_BROKER, str(tmp_path / "kafka")]
+    users = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    addresses = {user.stdout.readline().decode().strip() for user in users if user.stdout}
+    (address,) = addresses
+    host, port = address.split(":")
+    for user in users:
+        with socket.create_connection((host, int(port))) as open_while_it_lives:
+            user.kill()
+            user.communicate()
+            last = user is users[-1]
+            open_while_it_lives.settimeout(60 if last else 1)
+            assert _closed(open_while_it_lives) == last
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Wait for the other side to close; False if it doesn't in the connection's time."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
