@@ -1,7 +1,7 @@
 """What an item is worth to a shopper, and how that becomes a choice.
 
     utility = tastes . attributes - price x ln(price paid / 30) + deal x discount
-            + quality x ln(tier) + fit - satiation - reserve
+            + quality x ln(tier) + fit - satiation + mood - reserve
 
 in logits, against staying away at 0: a shopper who looks at an item wants it with probability
 1 / (1 + exp(-utility)) (McFadden, "Conditional logit analysis of qualitative choice behavior",
@@ -40,11 +40,11 @@ def liking(shopper: Shopper, shelf: Shelf) -> Floats:
 
 
 def circumstance(shopper: Shopper, goods: Goods, item: int, time: int, discount: int) -> float:
-    """The part that depends on basket, past purchases and the discount in percent."""
-    kind, extra = goods.kind_of[item], 0.0
+    """The part that depends on mood, basket, past purchases and the discount in percent."""
+    kind, extra = goods.kind_of[item], shopper.mood
     if discount:
         archetype, share = shopper.archetype, discount / 100
-        extra = archetype.deal * share - archetype.price * log(1.0 - share)
+        extra += archetype.deal * share - archetype.price * log(1.0 - share)
     if shopper.basket:
         kinds = [goods.kind_of[other] for other in shopper.basket]
         if kind in kinds:

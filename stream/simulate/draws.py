@@ -63,6 +63,10 @@ class Draws:
         """Draw a waiting time with this mean."""
         return -mean * log(1.0 - self.uniform())
 
+    def normal(self) -> float:
+        """Draw a standard normal."""
+        return float(self.normals(1)[0])
+
     def generator(self) -> np.random.Generator:
         """Start a generator of whole arrays, keyed like this stream."""
         key = int.from_bytes(blake2b(self._key, digest_size=16).digest(), "little")

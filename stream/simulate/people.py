@@ -47,12 +47,12 @@ class Archetype(NamedTuple):
 
 
 ARCHETYPES = (
-    Archetype("bargain hunter", 0.22, 1.1, 7.0, 0.2, 6.4, 3.6, 0.3, 0.50, 9, 0.50, 0.85),
-    Archetype("loyal fan", 0.16, 0.5, 2.0, 0.5, 7.2, 5.0, 0.9, 0.60, 6, 0.70, 0.75),
-    Archetype("premium buyer", 0.10, 0.1, 0.5, 2.2, 6.6, 3.8, 0.5, 0.30, 6, 0.75, 0.55),
-    Archetype("window shopper", 0.22, 0.8, 3.0, 0.5, 8.1, 4.0, 0.2, 0.80, 11, 0.35, 0.60),
-    Archetype("regular", 0.18, 0.6, 2.5, 0.6, 6.2, 3.8, 0.5, 0.40, 6, 0.65, 0.65),
-    Archetype("new customer", 0.12, 0.7, 4.0, 0.5, 6.5, 4.0, 0.5, 0.45, 8, 0.50, 0.80, 12.0),
+    Archetype("bargain hunter", 0.22, 1.1, 7.0, 0.2, 7.0, 3.6, 0.3, 0.50, 9, 0.50, 0.85),
+    Archetype("loyal fan", 0.16, 0.5, 2.0, 0.5, 7.9, 5.0, 0.9, 0.60, 6, 0.70, 0.75),
+    Archetype("premium buyer", 0.10, 0.1, 0.5, 2.2, 7.3, 3.8, 0.5, 0.30, 6, 0.75, 0.55),
+    Archetype("window shopper", 0.22, 0.8, 3.0, 0.5, 8.8, 4.0, 0.2, 0.80, 11, 0.35, 0.60),
+    Archetype("regular", 0.18, 0.6, 2.5, 0.6, 6.9, 3.8, 0.5, 0.40, 6, 0.65, 0.65),
+    Archetype("new customer", 0.12, 0.7, 4.0, 0.5, 6.9, 4.0, 0.5, 0.45, 8, 0.50, 0.80, 12.0),
 )
 
 EVENTS_A_CUSTOMER_DAY = 4.6
@@ -73,7 +73,8 @@ class Shopper:
 
     ``bought`` maps a kind to the time of the last purchase, ``basket`` an item to its discount
     in percent; ``pondered`` are items that were looked at and nearly bought,
-    ``inbox`` is the offer that waits for the next page, ``tired`` how much offers bore by now.
+    ``inbox`` is the offer that waits for the next page, ``tired`` how much offers bore by now,
+    ``mood`` how much this visit is for buying and not for looking, in logits.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class Shopper:
         "bought",
         "customer_id",
         "inbox",
+        "mood",
         "number",
         "owned",
         "pondered",
@@ -103,6 +105,7 @@ class Shopper:
         self.pondered: deque[int] = deque(maxlen=4)
         self.visits = 0
         self.tired = 0.0
+        self.mood = 0.0
         self.wants_offers = True
         self.inbox: Offered | None = None
         self.visiting = False

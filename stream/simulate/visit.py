@@ -6,6 +6,8 @@ shopper and the number of the visit, so that it does not hang on what others do.
 
 from __future__ import annotations
 
+from math import exp
+
 import numpy as np
 
 from stream.simulate import messages
@@ -22,7 +24,10 @@ _RETURN = 0.35  # chance to look again at what was nearly bought
 _COMPANIONS = 0.55  # chance to look at what goes with what was just put into the basket
 _KEEPS_BASKET = 0.5
 _REFUND = 0.035  # of orders
-_NEARLY = -1.5  # utility from which an item is remembered
+_NEARLY = -2.0  # utility from which an item is remembered
+_SECOND_LOOK = 0.4  # chance to compare it with the next one
+_MOODY = 1.2  # spread of what sets visits for buying and for looking apart, in logits
+_PATIENCE = 0.25  # who is here to buy looks at more
 
 
 class Visit:
@@ -40,6 +45,7 @@ class Visit:
         shopper.tired *= 0.9
         shop.books.visits[shopper.number] += 1
         live_on(shopper, self.draws, shop.goods)
+        shopper.mood = _MOODY * self.draws.normal()
         self._pages = self._plan()
         if landing is not None:
             self._pages.append(landing)
@@ -66,9 +72,16 @@ class Visit:
         if item not in shopper.basket and shop.in_stock(item) and wants(worth, self.draws):
             shop.timeline.after(dwell / 2, self._put_in_basket, page)
             return
-        if worth > _NEARLY and item not in shopper.pondered:
-            shopper.pondered.append(item)
+        if worth > _NEARLY:
+            self._ponder(page)
         shop.timeline.after(dwell, self.open_page)
+
+    def _ponder(self, page: Page) -> None:
+        """Remember an item that was nearly wanted, and perhaps come back after the next one."""
+        if page.item not in self.shopper.pondered:
+            self.shopper.pondered.append(page.item)
+        if self._pages and self.draws.chance(_SECOND_LOOK):
+            self._pages.insert(-1, page)
 
     def _go_on(self, page: Page | None) -> None:
         """Follow an offer to its page, in place of one of the own plan, or ignore it."""
@@ -85,7 +98,10 @@ class Visit:
     def _plan(self) -> list[Page]:
         """The pages in reverse: first what was left in the basket or pondered, then the shelf."""
         shopper, draws = self.shopper, self.draws
-        count = min(1 + int(draws.exponential(shopper.archetype.pages - 0.5)), _MOST_PAGES)
+        patience = exp(_PATIENCE * shopper.mood)
+        count = min(
+            1 + int(draws.exponential(shopper.archetype.pages - 0.5) * patience), _MOST_PAGES
+        )
         found = browse(shopper, self._wish(), draws, count)
         self._likes.update(found)
         pages = [Page(item) for item, _ in found]
@@ -146,7 +162,7 @@ class Visit:
             for item, discount in list(shopper.basket.items()):
                 self._click("remove_from_cart", item, discount)
             shopper.basket.clear()
-        self.shopper.visiting = False
+        self._end()
 
     def _check_out(self) -> None:
         shop, shopper = self.shop, self.shopper
@@ -163,7 +179,7 @@ class Visit:
                 item = list(bought)[self.draws.below(len(bought))]
                 wait = shop.goods.day * (1.0 + self.draws.exponential(3.0))
                 shop.timeline.after(wait, self._refund, order, item, bought[item])
-        self.shopper.visiting = False
+        self._end()
 
     def _enter_in_books(self, bought: dict[int, int]) -> None:
         shop, shopper, books = self.shop, self.shopper, self.shop.books
@@ -177,6 +193,9 @@ class Visit:
             shopper.bought[good.kind] = shop.timeline.now
             shopper.owned.add(item)
             shop.sell(item)
+
+    def _end(self) -> None:
+        self.shopper.visiting, self.shopper.mood = False, 0.0
 
     def _refund(self, order: str, item: int, discount: int) -> None:
         shop, shopper = self.shop, self.shopper

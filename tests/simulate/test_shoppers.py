@@ -128,7 +128,7 @@ def test_every_record_is_valid_and_decodes() -> None:
     seen = Counter(record.topic for record in records)
     told = shoppers.customer_records() + shoppers.campaign_records() + shoppers.catalog_records()
     for record in (*told, *records):
-        assert schemas.of(record.topic).fault(orjson.loads(record.value)) is None, record
+        assert schemas.of(record.topic).validator.is_valid(orjson.loads(record.value)), record
         if record.topic in SOURCES:
             outcome = decoder.decode(
                 SOURCES[record.topic], record.key, record.value, (), record.time
@@ -300,7 +300,7 @@ def test_offers_from_one_who_knows_the_tastes_sell_more_than_random_ones() -> No
     assert oracle.offers.sum() == random.offers.sum() > 2_000
     assert oracle.offer_clicks.sum() > 3 * random.offer_clicks.sum()
     assert oracle.offer_orders.sum() > 3 * random.offer_orders.sum()
-    assert oracle.orders.sum() > 1.05 * random.orders.sum()
+    assert oracle.orders.sum() > 1.03 * random.orders.sum()
 
 
 def offering(policy: str, discount: int) -> Any:
