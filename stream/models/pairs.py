@@ -125,9 +125,11 @@ class PairTable:
         ids = self.ids[slots]
         alive = self.vocabulary.live(ids)
         score = np.where(alive, self.together[slots] + self.after[slots], -1.0)
-        best = np.argsort(-score, axis=1, kind="stable")[:, : self.keep]
+        best = np.argsort(score, axis=1, kind="stable")[:, -self.keep :]  # of equals, the newest
         kept = np.minimum(alive.sum(axis=1), self.keep)
-        empty = np.arange(self.keep) >= kept[:, None]
+        places = np.arange(self.keep)
+        best = np.take_along_axis(best, (places - kept[:, None]) % self.keep, axis=1)
+        empty = places >= kept[:, None]
         for cells in (self.ids, self.together, self.after):
             moved = np.take_along_axis(cells[slots], best, axis=1)
             moved[empty] = 0
