@@ -1,4 +1,4 @@
-"""A cluster without a broker: workers that crash, pause and wake up again, under a seeded scheduler.
+"""A cluster without a broker: workers crash, pause and wake up again, under a seeded scheduler.
 
 One partition. The decision, the partition's overlay and the order of effects are the real ones
 (`stream.runtime.partition`); the broker, time and death are simulated. At each step the scheduler

@@ -90,7 +90,7 @@ def judge(topics: Topics, broker: Broker, case: int) -> None:
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_nothing_is_lost_doubled_or_changed_whoever_dies_or_wakes_up(block: int, seed: int) -> None:
-    """A failing case prints its own seed: ``run(a_history(random.Random(case)), WORLD, case, …)``."""
+    """A failing assertion names its case: the seed of its history and of its run."""
     for case in range(seed, seed + SEEDS // BLOCKS):
         topics = a_history(random.Random(case))
         judge(topics, run(topics, WORLD, case, faults=case % 5), case)
