@@ -145,8 +145,7 @@ class Worker:
         steps = flight.left
         steps.append(lambda: self._stored(flush))
         steps.extend(partial_append(broker.offers, offer) for offer in flush.offers)
-        if flush.lesson is not None:
-            steps.append(partial_append(broker.lessons, flush.lesson))
+        steps.extend(partial_append(broker.lessons, lesson) for lesson in flush.lessons)
         steps.extend(partial_append(broker.late, (r.topic, r.offset)) for r in flush.late)
         steps.extend(partial_append(broker.dead, (r.topic, r.offset)) for r, _ in flush.rejected)
         steps.append(lambda: self._commit(flight))

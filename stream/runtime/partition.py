@@ -21,6 +21,8 @@ from stream.runtime.batching.records import Batch, Record
 from stream.runtime.batching.table import BatchTable, Write
 from stream.runtime.deadletters import BUG, bug_met
 
+LESSON_BYTES = 512 << 10
+
 
 class Flush(NamedTuple):
     """What a decided batch has to send, in the order in which it becomes durable.
@@ -32,7 +34,7 @@ class Flush(NamedTuple):
     writes: list[Write]
     decided: Decided
     offers: list[tuple[bytes, bytes]]
-    lesson: bytes | None
+    lessons: list[bytes]
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
@@ -85,7 +87,7 @@ class Partition:
             writes=self._writes(decided),
             decided=decided,
             offers=_offers(decided),
-            lesson=_lesson(self.number, decided),
+            lessons=_lessons(self.number, decided),
             late=[batch.arrived[index].record for index in decided.late],
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
@@ -140,13 +142,18 @@ def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _lesson(partition: int, decided: Decided) -> bytes | None:
-    taught = tuple(
-        Taught(effect.source, effect.offset, effect.payload)
-        for _, effect in decided.effects
-        if effect.kind == EXAMPLES
-    )
-    return encode_lesson(Lesson(partition, taught)) if taught else None
+def _lessons(partition: int, decided: Decided) -> list[bytes]:
+    """What a batch taught, in records that stay well below a broker's limit."""
+    lessons: list[list[Taught]] = [[]]
+    size = 0
+    for _, effect in decided.effects:
+        if effect.kind == EXAMPLES:
+            if size + len(effect.payload) > LESSON_BYTES and lessons[-1]:
+                lessons.append([])
+                size = 0
+            lessons[-1].append(Taught(effect.source, effect.offset, effect.payload))
+            size += len(effect.payload)
+    return [encode_lesson(Lesson(partition, tuple(taught))) for taught in lessons if taught]
 
 
 def _rejection(entry: Entry) -> Rejection:

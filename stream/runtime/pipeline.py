@@ -143,8 +143,7 @@ class Pipeline:
     def _effects(self, number: int, flush: Flush) -> Iterable[tuple[str, int, Sequence[Outgoing]]]:
         topics = self._topics
         yield topics.offers, number, [(key, value, None, ()) for key, value in flush.offers]
-        if flush.lesson is not None:
-            yield topics.examples, 0, [(None, flush.lesson, None, ())]
+        yield topics.examples, 0, [(None, lesson, None, ()) for lesson in flush.lessons]
         yield topics.late, number, [(r.key, r.value, r.timestamp, r.headers) for r in flush.late]
         letters = [letter(*refused) for refused in flush.rejected]
         letters += [letter(*failed, "decide") for failed in flush.failed]
