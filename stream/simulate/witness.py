@@ -25,6 +25,7 @@ from stream.simulate.shoppers import Shoppers
 _POINTS = 80  # of a sparkline
 _SAMPLE = 0.5  # s between them
 _KEPT_OFFERS = 24
+_ENOUGH_LABELS = 1_000  # some purchases among them: a judgement on fewer is a rumour
 _NEW_A_SCENE = 2  # more could not be read
 
 
@@ -121,7 +122,7 @@ class Witness:
             return
         self._samples.append(_Sample(seconds, self._events, self._offers))
         quality = status.quality
-        if quality is not None and quality.log_loss > 0:
+        if quality is not None and quality.labels >= _ENOUGH_LABELS and quality.log_loss > 0:
             self._auc.append(quality.auc)
             self._log_loss.append(quality.log_loss)
 

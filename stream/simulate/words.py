@@ -32,7 +32,7 @@ REASONS = {
 """What the engine's reasons mean, for people."""
 
 NEXT = (
-    ("offerstream demo --seconds 120 --customers 10000", "watch it learn for longer"),
+    ("offerstream demo --seconds 120 --customers 5000", "watch it learn for longer"),
     ("offerstream replay FILE --mapping retailrocket", "your own shop's log, no broker needed"),
     ("offerstream evaluate --help", "measure the models on a file"),
     ("offerstream config show", "every setting, and why it is as it is"),
@@ -99,7 +99,7 @@ def learned(scene: Scene) -> str:
     """How well the propensity predicts by now."""
     last = scene.learning
     if not last.auc:
-        return "nothing learned yet"
+        return f"{last.labels:,} labels: too few to judge by"
     return f"AUC {last.auc[-1]:.3f} log loss {last.log_loss[-1]:.3f}"
 
 

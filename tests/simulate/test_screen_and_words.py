@@ -132,7 +132,7 @@ def test_a_plain_line_is_one_line_with_an_offer_and_its_reason() -> None:
     assert "\n" not in told
     for words in ("23,456 events", "1,234 offers", "31 ms", "AUC 0.710", LAMP.reason):
         assert words in told
-    assert "nothing learned yet" in line(Scene())
+    assert "0 labels: too few to judge by" in line(Scene())
 
 
 def test_an_offer_in_a_line_says_for_whom_what_and_why() -> None:
