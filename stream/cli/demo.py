@@ -30,7 +30,7 @@ RATE = 500.0  # events/s: well below what an engine takes, so that waiting shows
 PACE = 3.0  # visits come as often as that, so that the models get to know each customer
 ITEMS = 1_200
 NOISE = 0.02
-_REDRAW, _PLAIN_LINE = 0.25, 2.0  # s
+_REDRAW, _PLAIN_LINE = 0.5, 2.0  # s
 Show = Callable[[Scene], None]
 
 

@@ -33,7 +33,7 @@ _LONGEST_STEP = 90.0  # s in the shop: an offer should come while its shopper is
 _WARM_STEP = 600.0
 _WARM_SHARE, _WARM_MOST = 0.25, 8.0  # of the demo's time, and in s
 _WARM_AHEAD = 1_500  # events sent and not decided
-_LIVE_AHEAD = 0.25  # of what is sent in a second
+_LIVE_AHEAD = 0.15  # of what is sent in a second
 _SETTLING = 20.0  # s that the engine may take at the end for what it still has
 
 

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
 from rich import box
-from rich.align import Align
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from stream.simulate.scene import Scene, Shown
-from stream.simulate.words import REASONS, clock, learned, milliseconds, verdict
+from stream.simulate.words import REASONS, clock, learned, milliseconds, points, verdict
 
 WIDE = 110
 _BARS = " ▁▂▃▄▅▆▇█"
+_HEADER_ROWS, _BORDERS = 5, 2
 _LEAST_OFFER_ROWS = 4
 _TURN_SECONDS = 4.0  # where not all panels fit, they take turns
+
+
+class Block(NamedTuple):
+    """Something to draw, and the rows that it takes: no cell wraps, so they are known before."""
+
+    drawn: RenderableType
+    rows: int
 
 
 def screen(scene: Scene, width: int, height: int) -> RenderableType:
     """Draw a scene for a terminal of so many columns and rows; what doesn't fit takes its turn."""
     wide = width >= WIDE
     blocks = _blocks(scene, wide)
-    turn = int(scene.seconds / _TURN_SECONDS) % len(blocks)
-    header = _header(scene, width)
-    left = height - _rows(header, width) - _rows(_offers(scene, _LEAST_OFFER_ROWS, wide), width)
+    left = height - _HEADER_ROWS - _LEAST_OFFER_ROWS - _BORDERS
+    if sum(block.rows for block in blocks) > left:
+        turn = int(scene.seconds / _TURN_SECONDS) % len(blocks)
+        blocks = blocks[turn:] + blocks[:turn]
     chosen: list[RenderableType] = []
-    for block in blocks if _all_fit(blocks, left, width) else blocks[turn:] + blocks[:turn]:
-        rows = _rows(block, width)
-        if rows <= left:
-            chosen.append(block)
-            left -= rows
-    return Group(header, _offers(scene, _LEAST_OFFER_ROWS + left, wide), *chosen)
+    for block in blocks:
+        if block.rows <= left:
+            chosen.append(block.drawn)
+            left -= block.rows
+    return Group(_header(scene, width), _offers(scene, _LEAST_OFFER_ROWS + left, wide), *chosen)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -52,20 +60,19 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(_BARS[1 + round((value - low) / span * 7)] for value in last)
 
 
-def _blocks(scene: Scene, wide: bool) -> list[RenderableType]:
-    learning, people = _learning(scene), _people(scene)
-    found, withheld = _segments(scene), _withheld(scene)
-    if wide:
-        return [_side_by_side(learning, people), _side_by_side(found, withheld)]
-    return [learning, people, found, withheld]
-
-
-def _rows(block: RenderableType, width: int) -> int:
-    return len(Console(width=width, height=200).render_lines(block))
-
-
-def _all_fit(blocks: Sequence[RenderableType], rows: int, width: int) -> bool:
-    return sum(_rows(block, width) for block in blocks) <= rows
+def _blocks(scene: Scene, wide: bool) -> list[Block]:
+    panels = {
+        "learning": _learning(scene),
+        "shoppers": _people(scene),
+        "segments found": _segments(scene),
+        "suppressed and rejected": _withheld(scene),
+    }
+    if not wide:
+        return [
+            Block(_panel(title, grid), grid.row_count + _BORDERS) for title, grid in panels.items()
+        ]
+    titled = list(panels.items())
+    return [_side_by_side(titled[0], titled[1]), _side_by_side(titled[2], titled[3])]
 
 
 def _header(scene: Scene, width: int) -> RenderableType:
@@ -149,7 +156,7 @@ def _suggestions(offer: Shown, wide: bool) -> list[Text]:
     ]
 
 
-def _learning(scene: Scene) -> Panel:
+def _learning(scene: Scene) -> Table:
     last = scene.learning
     grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(no_wrap=True, style="dim")
@@ -165,10 +172,10 @@ def _learning(scene: Scene) -> Panel:
     if last.pairs:
         share = f"{last.true_pairs / last.pairs:.0%}"
         grid.add_row("bought together", share, Text("of those offered truly are", style="dim"))
-    return _panel("learning", grid)
+    return grid
 
 
-def _segments(scene: Scene) -> Panel:
+def _segments(scene: Scene) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(justify="right", style="cyan", no_wrap=True)
     grid.add_column(justify="right", style="bold", no_wrap=True)
@@ -177,10 +184,10 @@ def _segments(scene: Scene) -> Panel:
         grid.add_row(str(segment.number), segment.size, segment.words)
     if not scene.segments:
         grid.add_row("", "", Text("no segments yet", style="dim"))
-    return _panel("segments found", grid)
+    return grid
 
 
-def _withheld(scene: Scene) -> Panel:
+def _withheld(scene: Scene) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(justify="right", style="bold", no_wrap=True)
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -200,10 +207,10 @@ def _withheld(scene: Scene) -> Panel:
             f"{right[0]:,}" if right[0] else "",
             right[1],
         )
-    return _panel("suppressed and rejected", grid)
+    return grid
 
 
-def _people(scene: Scene) -> Panel:
+def _people(scene: Scene) -> Table:
     told, effect = scene.answers, scene.effect
     grid = Table.grid(padding=(0, 2), expand=True)
     grid.add_column(no_wrap=True, style="dim")
@@ -213,26 +220,27 @@ def _people(scene: Scene) -> Panel:
     for label, group in (("with offers", effect.offered), ("held out", effect.held_out)):
         share = group.orders / group.visits if group.visits else 0.0
         grid.add_row(label, f"{share:.1%} of {group.visits:,} visits buy")
-    grid.add_row("difference", verdict(effect))
-    return _panel("shoppers", grid)
-
-
-def _side_by_side(left: Panel, right: Panel) -> RenderableType:
-    """Two panels of the same height, half of the width each."""
-    grid = Table.grid(expand=True)
-    grid.add_column(ratio=1)
-    grid.add_column(ratio=1)
-    rows = max(_content_rows(left), _content_rows(right)) + 2
-    left.height = right.height = rows
-    grid.add_row(left, right)
+    grid.add_row("difference", points(effect))
+    grid.add_row("", Text(verdict(effect), style="dim"))
     return grid
 
 
-def _content_rows(panel: Panel) -> int:
-    return _rows(panel.renderable, 60)  # every row of a panel is one line, whatever its width
+def _side_by_side(left: tuple[str, Table], right: tuple[str, Table]) -> Block:
+    """Two panels of the same height, half of the width each."""
+    rows = max(left[1].row_count, right[1].row_count) + _BORDERS
+    grid = Table.grid(expand=True)
+    grid.add_column(ratio=1)
+    grid.add_column(ratio=1)
+    grid.add_row(_panel(*left, rows), _panel(*right, rows))
+    return Block(grid, rows)
 
 
-def _panel(title: str, content: RenderableType) -> Panel:
+def _panel(title: str, content: Table, rows: int | None = None) -> Panel:
     return Panel(
-        Align.left(content), title=title, title_align="left", box=box.ROUNDED, border_style="dim"
+        content,
+        title=title,
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="dim",
+        height=rows,
     )

@@ -25,7 +25,7 @@ from stream.simulate.shoppers import Shoppers
 _POINTS = 80  # of a sparkline
 _SAMPLE = 0.5  # s between them
 _KEPT_OFFERS = 24
-_ENOUGH_LABELS = 1_000  # some purchases among them: a judgement on fewer is a rumour
+_ENOUGH_LABELS = 2_000  # some purchases among them: a judgement on fewer is a rumour
 _NEW_A_SCENE = 2  # more could not be read
 
 

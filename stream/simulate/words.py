@@ -103,17 +103,19 @@ def learned(scene: Scene) -> str:
     return f"AUC {last.auc[-1]:.3f} log loss {last.log_loss[-1]:.3f}"
 
 
+def points(effect: Effect) -> str:
+    """The difference that offers made, in points of conversion, with its 95 % interval."""
+    low, high = effect.low * 100, effect.high * 100
+    return f"{effect.difference * 100:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
 def verdict(effect: Effect) -> str:
-    """What the comparison with those held out says, and how sure that is."""
+    """What the comparison with those held out says: no more than its interval allows."""
     if not effect.offered.visits or not effect.held_out.visits:
         return "nobody to compare with yet"
-    low, high = effect.low * 100, effect.high * 100
-    points = f"{effect.difference * 100:+.1f} points ({low:+.1f} to {high:+.1f})"
-    if low > 0:
-        return f"{points}: offers sell more"
-    if high < 0:
-        return f"{points}: offers sell less"
-    return f"{points}: too few visits to tell"
+    if effect.low > 0:
+        return "offers sell more"
+    return "offers sell less" if effect.high < 0 else "too few visits to tell"
 
 
 def conversion(group: Group) -> str:
@@ -136,7 +138,7 @@ def summary(scene: Scene) -> str:
         f"{told.dismissed:,}; {told.orders:,} orders hold an offered item. "
         f"{scene.refused_consent:,} customers refuse offers; {_unwanted(told.unwanted)}",
         f"With offers, {conversion(scene.effect.offered)}; of customers held out, "
-        f"{conversion(scene.effect.held_out)}: {verdict(scene.effect)} (95 % interval).",
+        f"{conversion(scene.effect.held_out)}: {points(scene.effect)}, {verdict(scene.effect)}.",
         _models(scene),
     ]
     if scene.segments:

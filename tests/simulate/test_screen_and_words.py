@@ -153,7 +153,7 @@ def test_a_summary_says_what_happened_and_what_to_try_next() -> None:
         "1 got one while",
         "AUC 0.710",
         "59%",
-        "(95 % interval)",
+        "+0.9 points (-0.4 to +2.4), too few visits to tell",
         *(command for command, _ in NEXT),
     ):
         assert words in told
