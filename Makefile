@@ -8,6 +8,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 RUN := .venv/bin/python
 RUNTIME := .venv/.runtime-$(VERSION)
 DEV := .venv/.dev-$(VERSION)
+BENCH := .venv/.bench-$(VERSION)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 JOBS ?= auto
 ARGS ?=
@@ -49,6 +50,7 @@ lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock 
 	$(LOCK) pyproject.toml --group dev --constraints requirements/runtime.txt \
 	  --constraints requirements/build.txt --output-file requirements/dev.txt
 	$(LOCK) --group java --output-file requirements/java.txt
+	$(LOCK) --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	$(RUN) -m tests.kafka.prepare --lock
 
 LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -70,6 +72,15 @@ kafka: $(DEV) ## Start a Kafka broker for development on 127.0.0.1:9092, until C
 test: $(DEV) ## Run all tests, on a real Kafka too (ARGS='-k word' for some of them, JOBS=1 in line)
 	@$(RUN) -m tests.kafka.prepare || true
 	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+
+$(BENCH): $(DEV) requirements/bench.txt
+	@echo 'Adding what the benchmark compares with to .venv.'
+	@$(INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.PHONY: bench
+bench: $(BENCH) ## Measure beside stock Faust and quixstreams, on a real Kafka (QUICK=1: a small one)
+	@$(RUN) -m bench $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: lint style types imports
 lint: style types imports ## Check style, types and the direction of imports

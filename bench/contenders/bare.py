@@ -1,0 +1,225 @@
+"""The practical limit: a bare aiokafka loop around the project's own core and learner, no Faust.
+
+Rules: as careful as the worker, and no more: the changelog first, offers and examples when that is
+durable, then the commit; the next batch is decided meanwhile. What it leaves out is what Faust and
+the runtime add: topics merged by time, rebalances, standbys, recovery, metrics and health.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from rocksdict import Options, Rdict, WriteBatch
+
+from bench.run import Run
+from stream.codec.events import EventDecoder
+from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.models import Publisher
+from stream.codec.reference import ReferenceDecoder
+from stream.codec.schema import load_schemas
+from stream.core.learner import Learner
+from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
+from stream.runtime.follow import KafkaFollower
+from stream.runtime.partition import Flush, Partition
+from stream.runtime.reading import EventReader
+from stream.runtime.worldview import WorldView
+
+AHEAD = 3  # batches of a partition that may be on their way, as in the worker
+COMMIT_SECONDS = 1.0
+
+
+class Store:
+    """A RocksDB for each partition, in the place of the worker's table."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[int, Rdict] = {}
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """The value of a key."""
+        found: bytes | None = self._of(partition).get(key)
+        return found
+
+    def store(self, partition: int, writes: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Put durable writes in."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in writes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        self._of(partition).write(batch)
+
+    def _of(self, partition: int) -> Rdict:
+        if partition not in self._open:
+            path = self._directory / str(partition)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open[partition] = Rdict(str(path), Options(raw_mode=True))
+        return self._open[partition]
+
+
+class BareLoop:
+    """Consumer, producer, store, and the parts of the core."""
+
+    def __init__(self, run: Run) -> None:
+        self._settings = settings = run.settings()
+        schemas = load_schemas()
+        self._read = EventReader(EventDecoder(schemas, settings.core), settings.topics).read
+        self._store = Store(settings.data_dir)
+        self._partitions: dict[int, Partition] = {}
+        self._last: dict[int, asyncio.Task[None]] = {}
+        self._room: dict[int, asyncio.Semaphore] = {}
+        self._done: dict[TopicPartition, int] = {}
+        self._learned = self._published = 0
+        self.view = WorldView(settings.core, ReferenceDecoder(schemas, settings.core))
+        topics = settings.topics
+        self.follower = KafkaFollower(
+            settings,
+            {topics.catalog: self.view.take_item, topics.models: self.view.take_models},
+        )
+        self._consumer = _consumer(run, run.group)
+        self._lessons = _consumer(run, run.group + "-learner")
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=run.broker,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=settings.kafka.batch_bytes,
+        )
+
+    async def work(self) -> None:
+        """Work until cancelled."""
+        topics = self._settings.topics
+        for client in (self._consumer, self._lessons, self._producer):
+            await client.start()
+        self._consumer.subscribe(list(topics.events))
+        self._lessons.subscribe([topics.examples])
+        learner = Learner(self._settings.learning, self._settings.core.seed)
+        await asyncio.gather(
+            self._decide(), self._learn(learner), self._publish(learner), self._commit(),
+            self.follower.run(), self.view.build_models(),
+        )  # fmt: skip
+
+    async def send_batch(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> Awaitable[Any]:
+        """Hand over records of one partition; the awaitable is done when they are durable."""
+        sent = []
+        builder = self._producer.create_batch()
+        for key, value, timestamp, headers in records:
+            fields = {"key": key, "value": value, "timestamp": timestamp, "headers": list(headers)}
+            if builder.append(**fields) is None:
+                sent.append(await self._producer.send_batch(builder, topic, partition=partition))
+                builder = self._producer.create_batch()
+                builder.append(**fields)
+        sent.append(await self._producer.send_batch(builder, topic, partition=partition))
+        return asyncio.gather(*sent)
+
+    async def _decide(self) -> None:
+        limit = self._settings.kafka.poll_records * self._settings.partitions
+        while True:
+            found = await self._consumer.getmany(timeout_ms=500, max_records=limit)
+            for tp, records in found.items():
+                await self._take(tp, records)
+
+    async def _take(self, tp: TopicPartition, records: Sequence[Record]) -> None:
+        number = tp.partition
+        if number not in self._partitions:
+            table: Any = self._store
+            cached = self._settings.worker.cached_customers
+            self._partitions[number] = Partition(number, table, cached)
+            self._room[number] = asyncio.Semaphore(AHEAD)
+        await self._room[number].acquire()
+        arrived = []
+        for record in records:
+            time, content = self._read(record)
+            arrived.append(Arrived(time or 0, record, content))
+        flush = self._partitions[number].decide(Batch(Lane("", number), arrived), self.view.world)
+        writes: list[Outgoing] = [(key, value, None, ()) for key, value in flush.writes]
+        changelog = await self.send_batch(self._settings.customers_changelog, number, writes)
+        finish = self._finish(number, flush, changelog, self._last.get(number))
+        task = self._last[number] = asyncio.create_task(finish)
+        offset = records[-1].offset + 1
+        task.add_done_callback(lambda _: self._done.update({tp: offset}))
+
+    async def _finish(
+        self,
+        number: int,
+        flush: Flush,
+        changelog: Awaitable[Any],
+        before: Awaitable[None] | None,
+    ) -> None:
+        await changelog
+        if before is not None:
+            await before
+        partition, topics = self._partitions[number], self._settings.topics
+        self._store.store(number, flush.writes)
+        partition.stored(flush)
+        sent = []
+        if flush.offers:
+            offers: list[Outgoing] = [(key, value, None, ()) for key, value in flush.offers]
+            sent.append(await self.send_batch(topics.offers, number, offers))
+        if flush.lessons:
+            lessons: list[Outgoing] = [(None, lesson, None, ()) for lesson in flush.lessons]
+            sent.append(await self.send_batch(topics.examples, 0, lessons))
+        await asyncio.gather(*sent)
+        partition.safe(flush)
+        self._room[number].release()
+
+    async def _learn(self, learner: Learner) -> None:
+        while True:
+            for records in (await self._lessons.getmany(timeout_ms=500)).values():
+                for record in records:
+                    lesson = decode_lesson(record.value)
+                    for source, offset, payload in lesson.taught:
+                        key = f"{source}/{lesson.partition}"
+                        learner.learn(key, offset, decode_examples(payload))
+                self._learned = records[-1].offset + 1
+
+    async def _publish(self, learner: Learner) -> None:
+        publisher, topic = Publisher(), self._settings.topics.models
+        while True:
+            await asyncio.sleep(self._settings.learning.publish_interval)
+            if self._learned == self._published:
+                continue
+            began, learned = perf_counter(), self._learned
+            records = publisher.publish(learner.states(), learner.through, learner.learned)
+            await (await self.send_batch(topic, 0, [(k, v, None, ()) for k, v in records]))
+            self._published = learned
+            await asyncio.sleep(9 * (perf_counter() - began))  # as the worker does
+
+    async def _commit(self) -> None:
+        examples = TopicPartition(self._settings.topics.examples, 0)
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            if self._done:
+                await self._consumer.commit(self._done.copy())
+                self._done.clear()
+            if self._learned and examples in self._lessons.assignment():
+                await self._lessons.commit({examples: self._learned})
+
+
+def _consumer(run: Run, group: str) -> Any:
+    return AIOKafkaConsumer(
+        bootstrap_servers=run.broker,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+
+
+async def _main(run: Run) -> None:
+    work = asyncio.create_task(BareLoop(run).work())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Run.told()))

@@ -1,0 +1,121 @@
+"""Recovery, resident memory and cost as customers grow: a changelog of so many, then events.
+
+Rules: the changelog holds records as they are after many visits, some of them superseded, and
+tombstones. The worker starts with an empty directory, recovers, and then takes events of as many
+different customers as its cache holds. At the end its store must equal the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from rocksdict import AccessType, Options, Rdict
+
+from bench.contenders import OFFERSTREAM
+from bench.contenders.core import StateJob
+from bench.figures import window
+from bench.lab import Child, Lab
+from bench.run import Run
+from bench.scrape import recovery_seconds
+from bench.throughput import watched
+from bench.workload import Keyed, Shape, clicks
+from stream.codec.state import decode_state, encode_state
+from stream.core.ledger import UNSTAMPED
+
+MB = 1_000_000
+_OFFSET = b"__faust\0offset__"  # where the store keeps how far it has come
+_SUPERSEDED, _GONE = 20, 100  # every so-many-th customer has an older record; … is deleted
+_OTHERS = 900_000_000  # the templates' events have ids of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a number of customers costs; ``resident_mb`` in 10^6 bytes, ``cpu`` in µs per event."""
+
+    customers: int
+    changelog_records: int
+    record_bytes: float
+    recovery_per_second: float
+    resident_mb: float
+    events_per_second: float
+    cpu: float
+    store_equals_log: bool
+
+
+async def memory(lab: Lab, customers: int, events: int) -> Memory:
+    """Recover so many customers, and take so many events of theirs."""
+    async with lab.run("memory", "state") as run:
+        settings = run.settings()
+        templates = _templates(run)
+        changelog = list(_changelog(customers, templates))
+        await lab.load(settings.customers_changelog, changelog)
+        written = len(changelog)
+        del changelog
+        with Child(OFFERSTREAM.command(run), run.path) as child:
+            seconds = await recovery_seconds(run, child)
+            shape = Shape(events, customers, session=1, active=min(2_000, customers // 2))
+            await lab.load(settings.topics.clicks, clicks(shape))
+            samples = await watched(lab, run, [child], events, 120.0)
+            resident = child.usage().resident
+        found = window(samples)
+        return Memory(
+            customers=customers,
+            changelog_records=written,
+            record_bytes=sum(map(len, templates)) / len(templates),
+            recovery_per_second=written / seconds if seconds else 0.0,
+            resident_mb=resident / MB,
+            events_per_second=found.rate,
+            cpu=found.cpu,
+            store_equals_log=await _store_equals_log(lab, run),
+        )
+
+
+def _templates(run: Run) -> list[bytes]:
+    """Records of customers who have come many times, without stamps."""
+    job, states = StateJob(run), dict[bytes, bytes]()
+    shape = Shape(4_000, customers=100, active=50, first=_OTHERS)
+    for offset, (key, value) in enumerate(clicks(shape)):
+        time = 4_000_000_000_000  # later than any event
+        states[key], _ = job.take(0, offset, time, key, value or b"", states.get(key))
+    return [
+        encode_state(replace(decode_state(state), stamps=UNSTAMPED)) for state in states.values()
+    ]
+
+
+def _changelog(customers: int, templates: list[bytes]) -> Iterator[Keyed]:
+    def record(number: int, at: int) -> Keyed:
+        return Keyed(b"customer-%07d" % number, templates[at % len(templates)])
+
+    yield from (record(number, number + 1) for number in range(0, customers, _SUPERSEDED))
+    yield from (record(number, number) for number in range(customers + customers // _GONE))
+    for number in range(customers, customers + customers // _GONE):
+        yield Keyed(b"customer-%07d" % number, None)
+
+
+async def _store_equals_log(lab: Lab, run: Run) -> bool:
+    log: list[dict[bytes, bytes]] = [{} for _ in range(run.partitions)]
+    topic = run.settings().customers_changelog
+    async for partition, key, value in lab.records(topic, run.partitions):
+        if value is None:
+            log[partition].pop(key, None)
+        else:
+            log[partition][key] = _digest(value)
+    stores = [await asyncio.to_thread(_stored, run.path, n) for n in range(run.partitions)]
+    return stores == log
+
+
+def _stored(directory: Path, partition: int) -> dict[bytes, bytes]:
+    """What a partition's RocksDB holds, by key."""
+    (path,) = directory.glob(f"state/**/customers-{partition}.db")
+    store: Any = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+    return {key: _digest(value) for key, value in store.items() if key != _OFFSET}
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, digest_size=12).digest()

@@ -1,0 +1,72 @@
+"""What a worker says of itself: its metrics, and whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from time import monotonic
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from bench.lab import Child
+from bench.run import Run
+
+READY = "ready"
+_READY_SECONDS = 600
+_STEADY_SECONDS = 2.0
+
+
+def stage_seconds(run: Run) -> dict[str, float]:
+    """The seconds that a worker has spent in each stage, of all batches together."""
+    pattern = r'^offerstream_stage_seconds_sum\{stage="(\w+)"\} (\S+)$'
+    found = re.findall(pattern, _get(run, "metrics"), re.MULTILINE)
+    return {stage: float(seconds) for stage, seconds in found}
+
+
+def learner_lag(run: Run) -> int:
+    """The examples' records that wait to be learned."""
+    topic = re.escape(run.settings().topics.examples)
+    pattern = rf'^offerstream_consumer_lag_records\{{partition="0",topic="{topic}"\}} (\S+)$'
+    found = re.search(pattern, _get(run, "metrics"), re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def readiness(run: Run) -> str:
+    """What a worker says to ``/readyz``; empty before it answers at all."""
+    try:
+        return _get(run, "readyz").strip()
+    except HTTPError as refusal:
+        return refusal.read().decode().strip()
+    except URLError:
+        return ""
+
+
+async def recovery_seconds(run: Run, child: Child) -> float:
+    """Wait until a worker is ready; the seconds for which it said that it recovers."""
+    began = 0.0
+    deadline = monotonic() + _READY_SECONDS
+    while (said := await asyncio.to_thread(readiness, run)) != READY:
+        child.usage()
+        if said == "recovering" and not began:
+            began = monotonic()
+        if monotonic() > deadline:
+            raise TimeoutError(f"a worker still says {said!r}:\n{child.tail()}")
+        await asyncio.sleep(0.02)
+    return monotonic() - began if began else 0.0
+
+
+async def steady(runs: list[Run], children: list[Child]) -> None:
+    """Wait until workers that share a group have been ready together for a while."""
+    since = monotonic()
+    while monotonic() - since < _STEADY_SECONDS:
+        for run, child in zip(runs, children, strict=True):
+            child.usage()
+            if await asyncio.to_thread(readiness, run) != READY:
+                since = monotonic()
+        await asyncio.sleep(0.1)
+
+
+def _get(run: Run, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{run.port}/{path}", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text

@@ -1,0 +1,154 @@
+"""Throughput: preload the events, start the contender, count its outputs from outside.
+
+Rules: same events, partitions and machine for all; contenders take turns, round by round. The
+warm-up does not count. Who is slow is watched for a while only. The whole job is done when its
+learner has kept up: is that more than a few seconds behind when the last offer is out, the clock
+runs until it has learned everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import orjson
+
+from bench.contenders import FLOOR, OFFERSTREAM, Contender
+from bench.figures import Sample, Window, stage_costs, window
+from bench.lab import Child, Lab
+from bench.run import Job, Run
+from bench.scrape import learner_lag, stage_seconds
+from bench.workload import Keyed, Shape, catalog, clicks
+
+KEPT_UP_SECONDS = 3.0  # the lag is looked at once a second: this much behind is normal
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Events made once, for all runs that take the same."""
+
+    shape: Shape
+    clicks: Sequence[Keyed] = field(repr=False)
+    catalog: Sequence[Keyed] = field(repr=False)
+    sessions: int
+
+    @classmethod
+    def of(cls, shape: Shape) -> Load:
+        """Make the events of a shape."""
+        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.sessions)
+
+    def outputs(self, job: Job) -> int:
+        """How many offers the job makes of them."""
+        return self.shape.events if job == "state" else self.sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What one run came to; ``cpu`` in µs per event, of the contender's own processes.
+
+    ``stages`` are µs per event that the worker itself reports, ``learner_behind`` the seconds that
+    its learner needed after the last offer.
+    """
+
+    events_per_second: float
+    cpu: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    learner_behind: float = 0.0
+
+
+async def throughput(
+    lab: Lab, contender: Contender, job: Job, load: Load, limit: float, partitions: int = 4
+) -> Throughput:
+    """Run one contender once; it is watched for at most ``limit`` seconds after its first output.
+
+    Raises
+    ------
+    Stuck, ValueError
+        If it ends, stands still, or makes more offers than it should.
+    """
+    async with lab.run(contender.name, job, partitions) as run:
+        topics = run.settings().topics
+        if job == "whole":
+            await lab.load(topics.catalog, load.catalog)
+        await lab.load(topics.clicks, load.clicks)
+        with Child(contender.command(run), run.path) as child:
+            if contender is FLOOR:
+                return await _floor(lab, run, child)
+            samples = await watched(lab, run, [child], load.outputs(job), limit)
+            behind = await _learner_behind(lab, contender, run, child)
+            done = samples[-1].outputs * load.shape.events / load.outputs(job)
+            stages = stage_costs(stage_seconds(run), done) if contender is OFFERSTREAM else {}
+    return judged(samples, load, job, stages, behind)
+
+
+def judged(
+    samples: Sequence[Sample],
+    load: Load,
+    job: Job,
+    stages: Mapping[str, float],
+    behind: float,
+) -> Throughput:
+    """Reckon a run's throughput from what was counted.
+
+    Raises
+    ------
+    ValueError
+        If there were more offers than there should be, or too few to measure.
+    """
+    expected, found = load.outputs(job), window(samples)
+    if samples[-1].outputs > expected:
+        raise ValueError(f"{samples[-1].outputs} offers, of {expected} events that should have one")
+    if behind > KEPT_UP_SECONDS:
+        end = found.end._replace(time=found.end.time + behind)
+        found = Window(found.start, end)
+    events = load.shape.events / expected  # for each offer
+    return Throughput(found.rate * events, found.cpu / events, stages, behind)
+
+
+async def watched(
+    lab: Lab, run: Run, children: Sequence[Child], expected: int, limit: float
+) -> list[Sample]:
+    """Count offers until all are there, or the time since the first is over."""
+    offers = run.settings().topics.offers
+    return await lab.watch(
+        lambda: lab.count(offers, run.partitions), children, _enough(expected, limit)
+    )
+
+
+def _enough(expected: int, limit: float) -> Callable[[Sample], bool]:
+    first: list[float] = []
+
+    def enough(sample: Sample) -> bool:
+        if sample.outputs and not first:
+            first.append(sample.time)
+        return sample.outputs >= expected or bool(first and sample.time > first[0] + limit)
+
+    return enough
+
+
+async def _floor(lab: Lab, run: Run, child: Child) -> Throughput:
+    offers = run.settings().topics.offers
+    await lab.watch(lambda: lab.count(offers, run.partitions), [child], lambda s: s.outputs > 0)
+    async for _, _, value in lab.records(offers, run.partitions):
+        return Throughput(orjson.loads(value or b"")["rate"])
+    raise ValueError("the floor said nothing")
+
+
+async def _learner_behind(lab: Lab, contender: Contender, run: Run, child: Child) -> float:
+    """Seconds until all that the events taught is learned."""
+    if run.job == "state" or not contender.learns:
+        return 0.0
+    began = monotonic()
+    if contender is OFFERSTREAM:
+        while await asyncio.to_thread(learner_lag, run):
+            child.usage()
+            await asyncio.sleep(0.2)
+        return monotonic() - began
+    examples, learner = run.settings().topics.examples, f"{run.group}-learner"
+    end = await lab.count(examples, 1)
+    await lab.watch(
+        lambda: lab.committed(learner, examples), [child], lambda sample: sample.outputs >= end
+    )
+    return monotonic() - began
