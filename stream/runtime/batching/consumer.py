@@ -99,7 +99,8 @@ class BatchingConsumer(Consumer):
             elif found:
                 self._lane(group, tp).merge.add(tp.topic, found, group.read)
                 self._fetched[tp] = found[-1].offset + 1
-        for name, lane in list(self._lanes.items()):
+        # In order: what is decided first is learned first, and Faust keeps partitions in sets.
+        for name, lane in sorted(self._lanes.items()):
             behind = partial(self._is_behind, name.partition)
             while not lane.is_full() and (arrived := lane.take(behind, monotonic())):
                 yield self._deliver(lane, Batch(name, arrived))
