@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.core.learner import QUALITY_WINDOW
 from stream.core.offer import Origin
 from stream.runtime.engine import Status
 from stream.simulate.scene import (
@@ -25,7 +26,8 @@ from stream.simulate.shoppers import Shoppers
 _POINTS = 80  # of a sparkline
 _SAMPLE = 0.5  # s between them
 _KEPT_OFFERS = 24
-_ENOUGH_LABELS = 2_000  # some purchases among them: a judgement on fewer is a rumour
+# A purchase is told at once, that there was none only a day later: the first labels are no sample.
+_ENOUGH_LABELS = QUALITY_WINDOW
 _NEW_A_SCENE = 2  # more could not be read
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.core.learner import Quality
+from stream.core.learner import QUALITY_WINDOW, Quality
 from stream.runtime.engine import Publication, Status
 from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.play import Play, opening
@@ -49,6 +49,7 @@ class FakeStage:
         self.decided = 0
         self.furthest_ahead = 0
         self.settled = 0
+        self.labels = QUALITY_WINDOW
         self.latest = 0
         self._offers: list[bytes] = []
 
@@ -77,7 +78,7 @@ class FakeStage:
 
     def status(self) -> Status:
         counts = {"applied": self.decided, "offers": 10**9, "denied:consent": 10**9}
-        quality = Quality(0.7, 0.2, 1.0, 2_000)
+        quality = Quality(0.7, 0.2, 1.0, self.labels)
         return Status(counts, quality, 0, ("9% of customers: rich",), (0.01, 0.02, 0.03))
 
 
@@ -198,6 +199,15 @@ async def test_latency_is_of_the_present_alone() -> None:
     last = await play.run(scenes.append, 0.0, asyncio.Event())
     assert all(scene.p50 is None for scene in scenes if scene.warming)
     assert last.p50 == pytest.approx(0.02)
+
+
+async def test_models_are_judged_only_when_their_window_is_full() -> None:
+    for labels, judged in ((QUALITY_WINDOW - 1, False), (QUALITY_WINDOW, True)):
+        stage = FakeStage()
+        stage.labels = labels
+        play, _ = a_play(stage)
+        last = await play.run(lambda scene: None, 1.0, asyncio.Event())
+        assert bool(last.learning.auc) == judged
 
 
 def test_customers_leave_about_as_many_records_a_day_as_the_pace_assumes() -> None:
