@@ -2,7 +2,7 @@
 
 Rules: a session counts a pair once, when its later item arrives; a basket counts each of its
 pairs once. Counts halve every half-life of event time. What follows what is counted beside it,
-weighted by 1/distance. Reading changes nothing.
+weighted by 1/distance (in different items). Reading changes nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.models.decay import Decay
 from stream.models.pairs import Floats, PairTable
@@ -86,28 +87,42 @@ class CoOccurrence:
     def learn_many(self, steps: Iterable[SessionStep]) -> None:
         """Learn session steps, in order; a session's first item comes with no previous ones."""
         rows: list[int] = []
-        others: list[int] = []
-        together: list[float] = []
-        after: list[float] = []
-        admit = self.vocabulary.admit
+        lengths: list[int] = []
+        numbers: list[int] = []
+        weights: list[tuple[float, float]] = []
+        find, admit = self.vocabulary.index.get, self.vocabulary.admit
         for previous, item, time in steps:
             weight = self._weight(time)
             count = weight if self.repeats or item not in previous else 0.0
-            number = admit(item, count)
+            numbers.append(admit(item, count))
+            weights.append((weight, count))
             if not previous:
                 self.total += weight
-            seen: set[str] = set()
-            for distance, name in enumerate(reversed(previous[-self.window :]), 1):
-                if name in seen:
-                    continue
-                if not self.repeats:
-                    seen.add(name)
-                known = self.vocabulary.find(name)
-                rows.append(known or admit(name, weight))
-                others.append(number)
-                together.append(0.0 if name == item and not self.repeats else count)
-                after.append(weight / distance)
-        self._write(rows, others, together, after)
+            names: Iterable[str] = reversed(previous[-self.window :])
+            if not self.repeats:
+                names = dict.fromkeys(names)
+            known = [find(name) or admit(name, weight) for name in names]
+            lengths.append(len(known))
+            rows += known
+        if rows:
+            self._write_steps(rows, lengths, numbers, weights)
+
+    def _write_steps(
+        self,
+        rows: list[int],
+        lengths: list[int],
+        numbers: list[int],
+        weights: list[tuple[float, float]],
+    ) -> None:
+        """Pair each step's item with its ``lengths`` previous ones in ``rows``, newest first."""
+        sizes = np.array(lengths)
+        before = np.array(rows, np.int32)
+        items = np.repeat(np.array(numbers, np.int32), sizes)
+        distances = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        weight, count = np.repeat(np.array(weights), sizes, axis=0).T
+        if not self.repeats:
+            count = np.where(before == items, 0.0, count)
+        self._write(before, items, count, weight / distances)
 
     def learn_basket(self, items: Sequence[str], time: int) -> None:
         """Learn what was bought together at ``time`` (ms)."""
@@ -116,9 +131,10 @@ class CoOccurrence:
         self.lines_left_out += max(0, len(lines) - self.basket)
         numbers = [self.vocabulary.admit(item, weight) for item in lines[: self.basket]]
         self.total += weight
-        rows = [a for i, a in enumerate(numbers) for _ in numbers[i + 1 :]]
-        others = [b for i, _ in enumerate(numbers) for b in numbers[i + 1 :]]
-        self._write(rows, others, [weight] * len(rows), [0.0] * len(rows))
+        first, second = np.triu_indices(len(numbers), 1)
+        known = np.array(numbers, np.int32)
+        counts = np.full(len(first), weight)
+        self._write(known[first], known[second], counts, np.zeros(len(first)))
 
     def _weight(self, time: int) -> float:
         factor = self.decay.shift(time)
@@ -129,18 +145,18 @@ class CoOccurrence:
         return self.decay.weight(time)
 
     def _write(
-        self, rows: list[int], others: list[int], together: list[float], after: list[float]
+        self,
+        rows: Numbers,
+        others: Numbers,
+        together: NDArray[np.float64],
+        after: NDArray[np.float64],
     ) -> None:
         """Write pairs both ways; what followed stands in the row of what went before."""
-        if not rows:
-            return
-        a, b = np.array(rows, np.int32), np.array(others, np.int32)
-        count, follow = np.array(together), np.array(after)
         self.pairs.add(
-            np.concatenate((a, b)),
-            np.concatenate((b, a)),
-            np.concatenate((count, count)),
-            np.concatenate((follow, np.zeros(len(follow)))),
+            np.concatenate((rows, others)),
+            np.concatenate((others, rows)),
+            np.concatenate((together, together)),
+            np.concatenate((after, np.zeros(len(after)))),
         )
 
     # -- reading --------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class Decay:
         if not half_life > 0:
             raise ValueError(f"half_life must be positive, not {half_life}")
         self.half_life = half_life
+        self._span = LIMIT * half_life * 1000.0
         self.origin: int | None = None
         self.latest = 0
 
@@ -55,11 +56,9 @@ class Decay:
 
     def shift(self, time: int) -> float:
         """Factor for all that is stored, 1.0 nearly always, before ``weight(time)`` is used."""
-        if self.origin is None or math.isinf(self.half_life):
+        if self.origin is None or time < self.origin + self._span:
             return 1.0
         steps = int((time - self.origin) / (self.half_life * 1000.0))
-        if steps < LIMIT:
-            return 1.0
         self.origin += round(steps * self.half_life * 1000.0)
         return math.ldexp(1.0, -steps)
 

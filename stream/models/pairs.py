@@ -138,6 +138,10 @@ class PairTable:
         self.pruned += int((self.fill[slots] - kept).sum())
         self.fill[slots] = kept
 
+    def holds(self, row: int) -> bool:
+        """Whether the live item ``row`` has a row of its own by now."""
+        return int(self.owner[row & self.vocabulary.mask]) == row
+
     def cell(self, row: int, other: int) -> tuple[float, float]:
         """The two weights of a pair, zeros if it is not held."""
         slot = row & self.vocabulary.mask

@@ -98,7 +98,7 @@ class SessionIndex:
         self.sessions, self.length, self.postings = sessions, length, postings
         self.weights = weights
         self.items: Numbers = np.zeros(sessions * length, np.int32)
-        self.sizes: NDArray[np.int32] = np.zeros(sessions, np.int32)
+        self.sizes: NDArray[np.int64] = np.zeros(sessions, np.int64)
         self.owner: Numbers = np.zeros(vocabulary.capacity, np.int32)
         self.counts: NDArray[np.int64] = np.zeros(vocabulary.capacity, np.int64)
         self.cells: Numbers = np.zeros((vocabulary.capacity, postings), np.int32)
@@ -167,11 +167,14 @@ class SessionIndex:
         order = np.arange(len(rows))
         self._places[rows] = order  # of several matches in a session the newest item's counts
         place = self._places[rows]
-        similarity = np.bincount(place, weights, len(rows)).astype(np.float64)
-        best = np.flatnonzero((place == order) & (rows != self._rows.get(session, -1)))
-        rows, cells, similarity = rows[best], cells[best], similarity[best]
+        chosen = place == order
+        own = self._rows.get(session, -1)
+        if own >= 0:
+            chosen &= rows != own
+        best = np.flatnonzero(chosen)
+        rows, cells = rows[best], cells[best]
         sizes = self.sizes[rows]
-        similarity *= self._shrink[sizes]
+        similarity = np.bincount(place, weights)[best] * self._shrink[sizes]
         if len(rows) > self.weights.nearest:
             least = np.partition(similarity, -self.weights.nearest)[-self.weights.nearest]
             best = np.flatnonzero(similarity >= least)
@@ -180,23 +183,30 @@ class SessionIndex:
 
     def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
         """Cells in which the current items stand, the newest item's last, and their weights."""
-        found: list[Cells] = []
+        found: list[Numbers] = []
         weights: list[float] = []
+        numbers: list[int] = []
         for back in range(min(len(current), self.weights.steps) - 1, -1, -1):
             number = current[back]
             slot = number & self.vocabulary.mask
-            if self.owner[slot] != number:
-                continue
-            cells = self.cells[slot, : self.counts[slot]].astype(np.int64)
-            found.append(cells[self.items[cells] == number])
-            weights.append(self.weights.position**back * rarity[back])
+            if self.owner[slot] == number:
+                found.append(self.cells[slot, : self.counts[slot]])
+                weights.append(self.weights.position**back * rarity[back])
+                numbers.append(number)
         if not found:
             return np.zeros(0, np.int64), np.zeros(0)
-        return np.concatenate(found), np.repeat(weights, [len(cells) for cells in found])
+        cells = np.concatenate(found).astype(np.int64)
+        each = np.empty(len(cells))
+        start = 0
+        for part, weight in zip(found, weights, strict=True):
+            each[start : start + len(part)] = weight
+            start += len(part)
+        if self.evicted:
+            valid = self.items[cells] == np.repeat(numbers, [len(part) for part in found])
+            cells, each = cells[valid], each[valid]
+        return cells, each
 
-    def _spread(
-        self, rows: Cells, cells: Cells, similarity: Scores, sizes: NDArray[np.int32]
-    ) -> Scored:
+    def _spread(self, rows: Cells, cells: Cells, similarity: Scores, sizes: Cells) -> Scored:
         """All items of these sessions, weighed by similarity and closeness to the match."""
         ends = np.cumsum(sizes)
         starts = rows * self.length

@@ -30,9 +30,11 @@ OWN_AT: Final = COMMON + 1
 FEATURES: Final = OWN_AT + len(OWN)
 LOOK_BACK: Final = 32  # newest items of a session that can be own items
 MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
-BACK: Final = np.array([1.0 / (1 + back) for back in range(32)])
+LEAST_RARITY: Final = 0.1
 
-Block = tuple[Numbers, NDArray[np.float64]]
+Block = tuple[Numbers, NDArray[np.floating]]
+
+NOTHING: Final[Block] = (np.zeros(0, np.int32), np.zeros(0))
 
 
 class Pool(NamedTuple):
@@ -79,7 +81,9 @@ class Sources:
 
     def __init__(self, pairs: CoOccurrence, index: SessionIndex, top: int = 60) -> None:
         self.pairs, self.index, self.top = pairs, index, top
-        self._places: NDArray[np.int64] = np.zeros(pairs.vocabulary.capacity, np.int64)  # scratch
+        self._places: NDArray[np.int64] = np.zeros(
+            pairs.vocabulary.capacity + 1, np.int64
+        )  # scratch
 
     def gather(self, items: Sequence[str], session: str = "") -> Pool | None:
         """Candidates after these items of a session (newest last); None if none is known."""
@@ -88,109 +92,117 @@ class Sources:
         if not known:
             return None
         current = list(dict.fromkeys(reversed(known)))
+        blocks = self._blocks(current[: self.index.weights.steps], session)
         own = np.array(current, np.int32)
-        blocks = self._blocks(own[: self.index.weights.steps], current, session)
-        numbers = np.concatenate([block[0] for block in blocks] + [own])
-        first, dense = self._merged(numbers)
-        scores = self._scores(blocks, dense, len(first))
+        slots, dense = self._merged(np.concatenate([block[0] for block in blocks] + [own]))
         own_at = dense[-len(own) :]
-        use = np.maximum(vocabulary.use[numbers[first] & vocabulary.mask], 0.0)
-        use *= 1.0 / self.pairs.decay.now
-        scores[0] *= self._rarity(use)
+        scores = _summed(blocks, dense, len(slots))
+        if vocabulary.evicted:
+            scores[:, slots == vocabulary.capacity] = 0.0
+        common = np.log1p(
+            (vocabulary.use.take(slots, mode="clip") * self._scale).astype(np.float32)
+        )
+        scores[0] *= np.maximum(self._common - common, LEAST_RARITY)
         best = self._best(scores, own_at)
-        features = _features(scores, best, use)
+        features = _features(scores, best, common)
         own_at = np.searchsorted(best, own_at)
         features[OWN_AT:, own_at] = _own_features(known, current)
         is_own = np.zeros(len(best), bool)
         is_own[own_at] = True
         context = (1.0, float(len(current) == 1))
-        return Pool(numbers[first[best]], features, is_own, context)
+        return Pool(vocabulary.numbers[slots[best]], features, is_own, context)
 
-    def _merged(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Where each live item stands first, and which of these each entry is.
+    @property
+    def _scale(self) -> float:
+        """What makes a stored use a count as of the latest event."""
+        return 1.0 / self.pairs.decay.now
 
-        What no longer lives is given the number of candidates, one past the last.
+    @property
+    def _common(self) -> float:
+        """Logarithm of the number of sessions; less that of an item's it is the item's rarity."""
+        return math.log(self.pairs.total * self._scale + 2.0)
+
+    def _merged(self, numbers: Numbers) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Slots of the candidates, each once, and which candidate each entry is.
+
+        What no longer lives becomes a candidate with the slot ``capacity``, which no item has.
         """
         vocabulary = self.pairs.vocabulary
         slots = numbers & vocabulary.mask
-        alive = vocabulary.numbers[slots] == numbers
+        if vocabulary.evicted:
+            slots = np.where(vocabulary.numbers[slots] == numbers, slots, vocabulary.capacity)
         order = np.arange(len(slots))
-        self._places[slots] = -1
-        live = slots[alive]
-        self._places[live] = order[alive]
+        self._places[slots] = order
         place = self._places[slots]
         first = np.flatnonzero(place == order)
-        ranks = np.empty(len(slots) + 1, np.int64)
+        ranks = np.empty(len(slots), np.int64)
         ranks[first] = order[: len(first)]
-        ranks[-1] = len(first)
-        dense = ranks[place]
-        dense[~alive] = len(first)
-        return first, dense
+        return slots[first], ranks[place]
 
-    def _blocks(self, recent: Numbers, current: list[int], session: str) -> list[Block]:
+    def _blocks(self, recent: list[int], session: str) -> list[Block]:
         """What each source says, item by item; an item may stand in a source repeatedly."""
-        pairs = self.pairs.pairs
-        use = self.pairs.vocabulary.use
-        slots = recent & self.pairs.vocabulary.mask
-        now = self.pairs.decay.now
-        rarity = self._rarity(np.maximum(use[slots] / now, 0.0)).tolist()
-        similar = self.index.similar(current[: len(recent)], rarity, session)
-        ids, together, after = pairs.ids[slots], pairs.together[slots], pairs.after[slots]
-        stale = pairs.owner[slots] != recent
-        if stale.any():
-            ids[stale] = together[stale] = after[stale] = 0
-        width = max(1, int(pairs.fill[slots].max()))
-        ids, after = ids[:, :width], after[:, :width]
-        scale = BACK[: len(slots)] / np.sqrt(np.maximum(use[slots], TINY))
-        flat = ids.ravel()
-        others = np.sqrt(np.maximum(use[flat & self.pairs.vocabulary.mask], TINY))
-        cosine = (together[:, :width] * scale[:, None]).ravel() / others
-        return [similar, (ids[0], after[0]), (flat, cosine), self._two_step(ids[0], after[0])]
+        table, vocabulary = self.pairs.pairs, self.pairs.vocabulary
+        uses = [float(vocabulary.use[number & vocabulary.mask]) for number in recent]
+        scale, most = self._scale, self._common
+        rarity = [max(most - math.log1p(use * scale), LEAST_RARITY) for use in uses]
+        similar = self.index.similar(recent, rarity, session)
+        held = [back for back, number in enumerate(recent) if table.holds(number)]
+        if not held:
+            return [similar]
+        slots = [recent[back] & vocabulary.mask for back in held]
+        weights = np.array([1.0 / ((1 + back) * math.sqrt(uses[back] or 1.0)) for back in held])
+        width = max(int(table.fill[slot]) for slot in slots)
+        others = table.ids[slots, :width].ravel()
+        together = (table.together[slots, :width] * weights[:, None]).ravel()
+        together /= np.sqrt(np.maximum(vocabulary.use[others & vocabulary.mask], TINY))
+        blocks = [similar, NOTHING, (others, together), NOTHING]
+        if not held[0]:  # the newest item has a row
+            after = table.after[slots[0], :width]
+            blocks[1] = others[:width], after
+            blocks[3] = self._two_step(others[:width], after)
+        return blocks
 
     def _two_step(self, ids: Numbers, after: NDArray[np.float32]) -> Block:
         """What follows the best successors, each weighed by how often it is reached."""
-        pairs, mask = self.pairs.pairs, self.pairs.vocabulary.mask
+        table, vocabulary = self.pairs.pairs, self.pairs.vocabulary
         best = np.argsort(-after, kind="stable")[:MIDDLE]
-        middle = ids[best]
-        live = (after[best] > 0) & self.pairs.vocabulary.live(middle)
-        best, slots = best[live], middle[live] & mask
-        if not len(slots):
-            return np.zeros(0, np.int32), np.zeros(0)
-        weights = after[best] / self.pairs.vocabulary.use[slots]
-        weights[pairs.owner[slots] != middle[live]] = 0.0
-        width = max(1, int(pairs.fill[slots].max()))
-        reached = pairs.after[slots][:, :width] * weights[:, None]
-        return pairs.ids[slots][:, :width].ravel(), reached.ravel()
-
-    def _rarity(self, use: NDArray[np.float64]) -> NDArray[np.float64]:
-        sessions = self.pairs.total / self.pairs.decay.now
-        rarity: NDArray[np.float64] = np.log((sessions + 2.0) / (use + 1.0))
-        return np.maximum(rarity, 0.1)
-
-    @staticmethod
-    def _scores(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-        """Sum of each source's scores for each candidate, ``[sources, size]``."""
-        scores = np.empty((len(blocks), size))
-        start = 0
-        for row, (numbers, values) in enumerate(blocks):
-            end = start + len(numbers)
-            scores[row] = np.bincount(dense[start:end], values, size + 1)[:size]
-            start = end
-        return scores
+        steps = [
+            (number & vocabulary.mask, weight)
+            for number, weight in zip(ids[best].tolist(), after[best].tolist(), strict=True)
+            if weight > 0.0 and vocabulary.lives(number) and table.holds(number)
+        ]
+        if not steps:
+            return NOTHING
+        slots = [slot for slot, _ in steps]
+        weights = np.array([weight / float(vocabulary.use[slot] or 1.0) for slot, weight in steps])
+        width = max(int(table.fill[slot]) for slot in slots)
+        reached = table.after[slots, :width] * weights[:, None]
+        return table.ids[slots, :width].ravel(), reached.ravel()
 
     def _best(self, scores: NDArray[np.float64], own: NDArray[np.int64]) -> NDArray[np.intp]:
         """The best of each source, and all of the session's own."""
-        size = scores.shape[1]
-        if size <= self.top:
-            return np.arange(size)
-        least = np.partition(scores, size - self.top, axis=1)[:, size - self.top]
-        chosen = np.any(scores >= np.maximum(least, TINY)[:, None], axis=0)
+        at = max(0, scores.shape[1] - self.top)
+        least = np.partition(scores, at, axis=1)[:, at]
+        over = scores - np.maximum(least, TINY)[:, None]
+        chosen = over.max(axis=0) >= 0.0
         chosen[own] = True
         return np.flatnonzero(chosen)
 
 
+def _summed(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+    """Sum of each source's scores for each candidate, ``[sources, size]``."""
+    scores = np.zeros((len(SOURCES), size))
+    start = 0
+    for row, (numbers, values) in enumerate(blocks):
+        if len(numbers):
+            end = start + len(numbers)
+            scores[row] = np.bincount(dense[start:end], values, size)
+            start = end
+    return scores
+
+
 def _features(
-    scores: NDArray[np.float64], best: NDArray[np.intp], use: NDArray[np.float64]
+    scores: NDArray[np.float64], best: NDArray[np.intp], common: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """All features but the own items', of the best candidates."""
     features = np.zeros((FEATURES, len(best)))
@@ -200,7 +212,7 @@ def _features(
     share = scores * (1.0 / (total * SHARE_FLOOR))[:, None]
     features[: len(SOURCES)] = np.log1p(share.astype(np.float32))
     features[len(SOURCES) : COMMON] = scores * (1.0 / most)[:, None]
-    features[COMMON] = np.log1p(use[best].astype(np.float32))
+    features[COMMON] = common[best]
     return features
 
 

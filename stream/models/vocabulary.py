@@ -31,6 +31,8 @@ class Vocabulary:
     ----------
     use
         float64 ``[capacity]``: how much each slot's item is used; its owner adds to it.
+    index
+        Numbers by name, to read only.
     evicted
         Items that had to go so far.
 
@@ -56,20 +58,24 @@ class Vocabulary:
         self.evicted = 0
         self.used = 0  # slots ever given out; the first ``used`` ones
         self._names: list[str] = []
-        self._index: dict[str, int] = {}
+        self.index: dict[str, int] = {}
         self._free: list[int] = []
         self._cells = self.use.data.cast("B").cast("d")  # scalar access at a third of the cost
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def find(self, name: str) -> int:
         """The item's number, or 0."""
-        return self._index.get(name, 0)
+        return self.index.get(name, 0)
 
     def name(self, number: int) -> str:
         """The name of a live number."""
         return self._names[number & self.mask]
+
+    def lives(self, number: int) -> bool:
+        """Whether one number still names an item."""
+        return number > 0 and int(self.numbers[number & self.mask]) == number
 
     def live(self, numbers: Numbers) -> NDArray[np.bool_]:
         """Which of ``numbers`` still name an item; 0 does not."""
@@ -78,7 +84,7 @@ class Vocabulary:
 
     def admit(self, name: str, use: float) -> int:
         """The item's number, given out if it is new, with ``use`` added to its use."""
-        number = self._index.get(name, 0)
+        number = self.index.get(name, 0)
         if not number:
             number = self._give(name)
         self._cells[number & self.mask] += use
@@ -96,7 +102,7 @@ class Vocabulary:
             self._names[slot] = name
         number = self._next(int(self.numbers[slot]), slot)
         self.numbers[slot] = number
-        self._index[name] = number
+        self.index[name] = number
         return number
 
     def _next(self, previous: int, slot: int) -> int:
@@ -109,7 +115,7 @@ class Vocabulary:
         room = max(1, self.capacity // 8)
         least = np.argsort(self.use, kind="stable")[:room]
         for slot in least.tolist():
-            del self._index[self._names[slot]]
+            del self.index[self._names[slot]]
             self._names[slot] = ""
         self.numbers[least] *= -1
         self.use[least] = 0.0
@@ -142,7 +148,7 @@ class Vocabulary:
         self.use[: self.used] = state["use"]
         self._free = [int(slot) for slot in state["free"]]
         numbered = zip(self._names, self.numbers.tolist(), strict=False)
-        self._index = {name: number for name, number in numbered if number > 0}
+        self.index = {name: number for name, number in numbered if number > 0}
         return self
 
 

@@ -154,7 +154,7 @@ def test_an_evicted_items_pairs_do_not_pass_to_the_one_that_takes_its_slot() -> 
     for name in ["c", "d", "e"]:
         for _ in range(3):
             model.learn_basket([name, f"{name}2"], 0)
-    for item in model.vocabulary._index:
+    for item in model.vocabulary.index:
         for other, _ in model.neighbours(item, 10):
             assert {item[0], other[0]} == {item[0]}, (item, other)
 

@@ -135,7 +135,7 @@ def test_memory_is_flat_while_strangers_pass_through() -> None:
 
     def size() -> int:
         arrays = [a.nbytes for a in model.state().values() if isinstance(a, np.ndarray)]
-        return sum(arrays) + len(model.index._rows) + len(model.pairs.vocabulary._index)
+        return sum(arrays) + len(model.index._rows) + len(model.pairs.vocabulary.index)
 
     def flood(first: int, last: int) -> None:
         for start in range(first, last, 50):
