@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -75,7 +76,9 @@ class Feed:
         lines = asyncio.create_task(self._tell_regularly(every))
         answers = asyncio.create_task(self._receive(consumer))
         try:
-            await self._publish(producer, stop, seconds)
+            await self._publish(producer, answers, stop, seconds)
+            if answers.done():
+                answers.result()  # a fault that ended it is told
         finally:
             for task in (lines, answers):
                 task.cancel()
@@ -112,12 +115,18 @@ class Feed:
         return next((name for name in wanted if name not in metadata.topics()), None)
 
     async def _publish(
-        self, producer: AIOKafkaProducer, stop: asyncio.Event, seconds: float
+        self,
+        producer: AIOKafkaProducer,
+        answers: asyncio.Task[None],
+        stop: asyncio.Event,
+        seconds: float,
     ) -> None:
+        """Send what shoppers do until it is time, or until there is nobody to hear answers."""
         shop = self._shoppers
         began = shop.now
         records = shop.catalog_records() + shop.campaign_records() + shop.customer_records()
-        while not stop.is_set() and not (seconds and shop.now - began >= seconds * 1000):
+        until = began + seconds * 1000 if seconds else inf
+        while not stop.is_set() and shop.now < until and not answers.done():
             await self._send(producer, records, stop)
             await _pause(stop, _STEP)
             records = shop.step(max(self._wall() - shop.now / 1000, 0.0))
@@ -147,7 +156,10 @@ class Feed:
 
     async def _receive(self, consumer: AIOKafkaConsumer) -> None:
         async for message in consumer:
-            self._shoppers.receive(message.value)
+            try:
+                self._shoppers.receive(message.value)
+            except (ValueError, KeyError, TypeError):
+                self._say(f"no offer at {message.topic}/{message.partition}/{message.offset}")
 
     async def _tell_regularly(self, every: float) -> None:
         before = 0

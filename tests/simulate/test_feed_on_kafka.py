@@ -115,6 +115,9 @@ async def test_records_lie_where_their_customer_belongs_and_offers_are_answered(
             simulating(settings) as process,
             reading(settings, *topics.events, topics.catalog) as consumer,
         ):
+            await line_with(process, "events sent")
+            await producer.send_and_wait(topics.offers, b"not an offer", partition=0)
+            await line_with(process, f"no offer at {topics.offers}/0/0")
             async for record in consumer:
                 seen[record.topic] += 1
                 if record.topic in topics.events:
