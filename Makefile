@@ -78,6 +78,12 @@ $(BENCH): $(DEV) requirements/bench.txt
 	@$(INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
 
+CYCLES ?= 5
+.PHONY: chaos
+chaos: $(DEV) ## Kill workers under load, CYCLES times, and count what came of it (build/chaos.json)
+	@$(RUN) -m tests.kafka.prepare
+	@$(RUN) -m tests.chaos --cycles $(CYCLES) $(ARGS)
+
 .PHONY: bench
 bench: $(BENCH) ## Measure beside stock Faust and quixstreams, on a real Kafka (QUICK=1: a small one)
 	@$(RUN) -m bench $(if $(QUICK),--quick) $(ARGS)
