@@ -11,7 +11,7 @@ import base64
 import logging
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from stream.replay.outcome import Refused
 from stream.replay.pace import Pace, parse_pace
 from stream.replay.plan import Plan
 from stream.replay.replay import Replay
+from stream.runtime.directory import ensure_writable
 from stream.runtime.environment import Loaded
 
 if TYPE_CHECKING:
@@ -125,14 +126,16 @@ def _workplace(
 ) -> Iterator[tuple[Settings, bool]]:
     """Give the settings of the run, and whether what it writes is kept."""
     settings = _rehearsal(loaded, mapping)
-    if loaded.sources["broker"] != "default":
-        yield settings, True
-        return
-    if no_worker:
+    kept = loaded.sources["broker"] != "default"
+    if no_worker and not kept:
         raise ConfigError("--no-worker needs a --broker: there is nobody else to do the rest")
     with TemporaryDirectory(prefix="offerstream-replay-") as directory:
-        here = Path(directory)
-        yield replace(settings, broker=f"local://{here / 'log'}", data_dir=here / "state"), False
+        if not kept:
+            settings = replace(settings, broker=f"local://{Path(directory) / 'log'}")
+        if loaded.sources["data_dir"] == "default":  # a cache, which this run fills for itself
+            settings = replace(settings, data_dir=Path(directory) / "state")
+        ensure_writable(settings.data_dir, "data_dir")
+        yield settings, kept
 
 
 def _rehearsal(loaded: Loaded, mapping: Mapping) -> Settings:
@@ -152,7 +155,7 @@ class _Outputs:
     def __init__(self, stack: ExitStack, offers: Path | None, refused: Path | None) -> None:
         self._offers = _opened(stack, offers)
         self._refused = _opened(stack, refused)
-        self._known: frozenset[bytes] = frozenset()
+        self._known: set[bytes] | None = None  # of a resumed run: it sends some of them again
         self.latest: deque[bytes] = deque(maxlen=_SHOWN_OFFERS)
         self.count = 0
 
@@ -162,17 +165,20 @@ class _Outputs:
         return self._offers is not None
 
     def begin_with(self, offers: list[bytes]) -> None:
-        """Write the offers of an earlier run, which may be made again."""
-        self._known = frozenset(offers)
+        """Write the offers of an earlier run, and from now on each offer once."""
+        self._known = set()
         self._write(offers)
 
     def take(self, step: Step) -> None:
         """Write what a step brought."""
-        self._write([offer for offer in step.offers if offer not in self._known])
+        self._write(step.offers)
         if self._refused is not None:
             self._refused.writelines(_refusal(row) for row in step.refused)
 
-    def _write(self, offers: list[bytes]) -> None:
+    def _write(self, offers: Sequence[bytes]) -> None:
+        if self._known is not None:
+            offers = [offer for offer in dict.fromkeys(offers) if offer not in self._known]
+            self._known.update(offers)
         self.count += len(offers)
         self.latest.extend(offers)
         if self._offers is not None:
@@ -268,7 +274,6 @@ class _Run:
         report.account = self._log.account
         report.seconds = perf_counter() - began
         report.published, report.present = self._published, self._present
-        report.offers = self._outputs.count
         return report
 
     async def _with_engine(self, plan: Plan, resume: Resume, report: Report) -> None:
@@ -281,6 +286,8 @@ class _Run:
             report.finished = await self._drive(engine, plan, resume)
             status = engine.status()
             report.counts = Counter(status.counts) - before
+            report.log_counts = status.counts
+            report.offers = report.counts["offers"]
             report.people = count_people(engine.customers())
             report.quality = None if status.quality is None else status.quality._asdict()
             report.segments = tuple(status.segments)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from stream.core.money import to_major
-from stream.replay.report import Report
+from stream.replay.report import Report, by_reason, outcomes
 from stream.simulate.words import REASONS
 
 ROW_REASONS = {
@@ -57,14 +57,16 @@ def _rows(report: Report) -> list[str]:
 
 
 def _decisions(report: Report) -> list[str]:
-    outcomes, people = report.outcomes(), report.people
+    people = report.people
+    counts = report.log_counts if report.present else report.counts or {}
+    became = outcomes(counts)
+    begins = "Since the log began" if report.present else f"Of {report.published:,} events"
     lines = [
-        f"Of {report.published:,} events, applied {outcomes['applied']:,}; dropped "
-        f"{outcomes['duplicate']:,} duplicates, {outcomes['late']:,} late, "
-        f"{outcomes['suppressed']:,} from bots; dead letters: "
-        f"{_listed(report.by_reason('rejected'), REASONS) or 'none'}.",
-        f"{report.offers:,} offers; no offer: "
-        f"{_listed(report.by_reason('denied'), REASONS) or 'never'}.",
+        f"{begins}, applied {became['applied']:,}; dropped {became['duplicate']:,} duplicates, "
+        f"{became['late']:,} late, {became['suppressed']:,} from bots; dead letters: "
+        f"{_listed(by_reason(counts, 'rejected'), REASONS) or 'none'}.",
+        f"{counts.get('offers', 0):,} offers; no offer: "
+        f"{_listed(by_reason(counts, 'denied'), REASONS) or 'never'}.",
     ]
     if report.unaccounted():
         lines.append(

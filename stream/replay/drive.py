@@ -127,13 +127,9 @@ class Drive:
     async def _publish(self, chunk: Sequence[Published | Refused]) -> Step:
         records = [outcome for outcome in chunk if isinstance(outcome, Published)]
         absent = [record for record in records if not self._is_present(record)]
-        if absent:
-            # The arrival is the record's timestamp: topics keep their records from then on, and
-            # an event that claims to be from the future is told by it.
-            await self._sink.publish(
-                [(r.kind, r.key, r.value, headers_of(self._id, r), None) for r in absent]
-            )
-            await self._sink.settle()
+        # Items first: whether an event finds its item described must not be a matter of timing.
+        for of_items in (True, False):
+            await self._settled([r for r in absent if (r.kind == "catalog") is of_items])
         refused = tuple(outcome for outcome in chunk if isinstance(outcome, Refused))
         return Step(
             rows=sum(record.rows for record in records) + len(refused),
@@ -143,6 +139,18 @@ class Drive:
             refused=refused,
             offers=self._sink.drain_offers(),
         )
+
+    async def _settled(self, records: Sequence[Published]) -> None:
+        """Publish records and let the sink settle, if there are any.
+
+        Their timestamp is that of their arrival: topics keep them from then on, and an event that
+        claims to be from the future is told by it.
+        """
+        if records:
+            await self._sink.publish(
+                [(r.kind, r.key, r.value, headers_of(self._id, r), None) for r in records]
+            )
+            await self._sink.settle()
 
     def _is_present(self, record: Published) -> bool:
         shards = 1 if record.kind == "catalog" else self._partitions

@@ -37,12 +37,33 @@ def count_people(customers: Iterable[tuple[str, CustomerState]]) -> People:
     return People(number, orders, refunds, dict(sorted(spent.items())))
 
 
+def outcomes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Tell from an engine's counts how many events became what.
+
+    >>> outcomes({"applied": 7, "rejected:schema": 2, "denied:holdout": 3, "offers": 1})
+    {'applied': 7, 'duplicate': 0, 'late': 0, 'suppressed': 0, 'rejected': 2}
+    """
+    found = {name: counts.get(name, 0) for name in OUTCOMES[:-1]}
+    return found | {"rejected": sum(by_reason(counts, "rejected").values())}
+
+
+def by_reason(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """Take an engine's counts of one kind by their reasons, the most frequent first."""
+    found = {
+        name.removeprefix(f"{prefix}:"): count
+        for name, count in counts.items()
+        if name.startswith(f"{prefix}:") and count
+    }
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
 @dataclass(slots=True)
 class Report:
     """A replay's numbers.
 
-    ``published`` and ``present`` are records by this run and by one before it; ``counts`` are the
-    engine's for what this run published, None where no engine ran.
+    ``published`` are the events of this run, ``present`` the records of one before it; ``counts``
+    are the engine's for this run, None where no engine ran, and ``log_counts`` those since the log
+    began.
     """
 
     file: str
@@ -56,6 +77,7 @@ class Report:
     offers: int = 0
     finished: bool = True
     counts: Mapping[str, int] | None = None
+    log_counts: Mapping[str, int] = field(default_factory=dict)
     people: People | None = None
     quality: Mapping[str, float] | None = None
     segments: tuple[str, ...] = ()
@@ -64,24 +86,9 @@ class Report:
     refused_file: str | None = None
     kept: bool = True  # False: the log was a temporary one
 
-    def outcomes(self) -> dict[str, int]:
-        """Events by what became of them."""
-        counts = self.counts or {}
-        found = {name: counts.get(name, 0) for name in OUTCOMES[:-1]}
-        return found | {"rejected": sum(self.by_reason("rejected").values())}
-
-    def by_reason(self, prefix: str) -> dict[str, int]:
-        """The engine's counts of one kind, by their reasons, the most frequent first."""
-        found = {
-            name.removeprefix(f"{prefix}:"): count
-            for name, count in (self.counts or {}).items()
-            if name.startswith(f"{prefix}:") and count
-        }
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
-
     def unaccounted(self) -> int:
         """Events published by this run of which the engine does not tell what became."""
-        return 0 if self.counts is None else self.published - sum(self.outcomes().values())
+        return 0 if self.counts is None else self.published - sum(outcomes(self.counts).values())
 
     def as_json(self) -> dict[str, Any]:
         """One object, for machines."""
@@ -106,10 +113,11 @@ class Report:
         if self.counts is None:
             return document
         return document | {
-            "outcomes": self.outcomes(),
-            "rejected": self.by_reason("rejected"),
-            "denied": self.by_reason("denied"),
+            "outcomes": outcomes(self.counts),
+            "rejected": by_reason(self.counts, "rejected"),
+            "denied": by_reason(self.counts, "denied"),
             "unaccounted": self.unaccounted(),
+            "since_the_log_began": dict(sorted(self.log_counts.items())),
             "offers": self.offers,
             "customers": self.people.customers if self.people else 0,
             "orders": self.people.orders if self.people else 0,

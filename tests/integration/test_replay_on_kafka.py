@@ -1,0 +1,108 @@
+"""Replaying a log on a real Kafka: the same counts and customers as embedded, kills included."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.replaying import (
+    command,
+    customers,
+    environment,
+    lines_of,
+    replay,
+    run,
+    shop_log,
+)
+
+
+@pytest.fixture
+def environ(kafka: str, topic_prefix: str) -> dict[str, str]:
+    made = environment(
+        OFFERSTREAM_BROKER=f"kafka://{kafka}",
+        OFFERSTREAM_APP_ID=topic_prefix,
+        OFFERSTREAM_TOPICS__PREFIX=topic_prefix,
+        OFFERSTREAM_PARTITIONS="2",
+    )
+    run("topics", "apply", environ=made)
+    return made
+
+
+EMBEDDED = environment(OFFERSTREAM_PARTITIONS="2")
+
+
+def test_on_kafka_and_embedded_all_counts_and_customers_are_equal(
+    environ: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    log, mapping = shop_log(tmp_path, seed)
+    broker = f"local://{tmp_path / 'log'}"
+    offers = tmp_path / "offers.jsonl"
+    there = replay(log, "--mapping", mapping, "--offers", offers, environ=environ)
+    here = replay(log, "--mapping", mapping, "--broker", broker, environ=EMBEDDED)
+    for part in ("rows", "events", "merged", "refused", "outcomes", "rejected", "spent_minor"):
+        assert there[part] == here[part], part
+    assert there["unaccounted"] == 0
+    assert customers(environ=environ) == customers("--broker", broker, environ=EMBEDDED)
+    assert len(lines_of(offers)) == there["offers"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_killed_in_the_middle_and_run_again_it_ends_as_if_nothing_had_been(
+    environ: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    log, mapping = shop_log(tmp_path, seed)
+    broker = f"local://{tmp_path / 'log'}"
+    undisturbed = replay(log, "--mapping", mapping, "--broker", broker, environ=EMBEDDED)
+    offers = tmp_path / "offers.jsonl"
+    arguments = [log, "--mapping", mapping, "--offers", offers]
+    process = subprocess.Popen(command("replay", *arguments, "--speed", "300/s"), env=environ)
+    deadline = time.monotonic() + 120
+    while not offers.exists() or not offers.stat().st_size:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    resumed = replay(*arguments, environ=environ)
+    assert resumed["already_there"] > 0
+    totals, expected = resumed["since_the_log_began"], undisturbed["since_the_log_began"]
+    for outcome in ("applied", "duplicate", "late", "suppressed"):
+        assert totals.get(outcome, 0) == expected.get(outcome, 0), outcome
+    assert customers(environ=environ) == customers("--broker", broker, environ=EMBEDDED)
+    ids = [offer["offer_id"] for offer in lines_of(offers)]
+    assert len(ids) == len(set(ids))
+
+
+def test_published_without_a_worker_it_waits_for_one(
+    environ: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    log, mapping = shop_log(tmp_path, seed, rows=400)
+    sent = replay(log, "--mapping", mapping, "--no-worker", environ=environ)
+    worked = replay(log, "--mapping", mapping, environ=environ)
+    assert worked["published"] == 0
+    counts = worked["since_the_log_began"]
+    assert counts["applied"] + sum(
+        n for name, n in counts.items() if name.startswith("rejected:")
+    ) == sum(sent["events"].values())
+
+
+@pytest.mark.timeout(900)
+def test_rees46_is_the_same_on_both(
+    environ: dict[str, str], shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = shared_data("rees46-2019-oct-01.csv.gz")
+    broker = f"local://{tmp_path / 'log'}"
+    there = replay(path, "--mapping", "rees46", environ=environ)
+    here = replay(path, "--mapping", "rees46", "--broker", broker, environ=EMBEDDED)
+    for told in (there, here):
+        assert told["rows"] == told["published"] == 17_435
+        assert told["events"] == {"clicks": 17_221, "purchases": 214}
+        assert sum(told["outcomes"].values()) == 17_435
+        assert told["offers"] > 0
+        assert told["customers"] == 4_505
+    assert there["outcomes"] == here["outcomes"]
+    assert there["spent_minor"] == here["spent_minor"]
+    assert customers(environ=environ) == customers("--broker", broker, environ=EMBEDDED)
