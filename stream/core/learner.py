@@ -1,8 +1,8 @@
 """The learner: examples in, models out; its state is a function of the examples' order alone.
 
-Rules: labelled examples are learned in steps of a fixed number, whatever the size of the records
-that they came in; what was learned already, by source and offset, is dropped; predictions are
-made before learning (prequentially), and their quality is kept beside the models.
+Rules: labels and session steps are learned in steps of a fixed number, whatever the size of the
+records that they came in; what was learned already, by source and offset, is dropped; predictions
+are made before learning (prequentially), and their quality is kept beside the models.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import numpy as np
 from stream.config import LearningSettings
 from stream.core.event import CatalogItem
 from stream.core.example import Basket, Example, Labelled, Step
-from stream.core.features import FEATURES, PORTRAIT, unpack
+from stream.core.features import PORTRAIT, unpack
+from stream.core.queues import LabelQueue, StepQueue
 from stream.core.world import Models, Neighbours
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.itemfacts import ItemFacts
 from stream.models.propensity import Propensity
 from stream.models.segments import IncrementalKMeans
-from stream.models.state import State, StateError, StateValue, array
+from stream.models.state import State, StateError, StateValue
 from stream.models.trending import Trending
 
 BASKET_WEIGHT = 5.0
@@ -38,43 +39,6 @@ class Quality(NamedTuple):
     labels: int
 
 
-class Queue:
-    """Labelled examples that wait for a step to be full."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Labelled] = []
-
-    def state(self) -> State:
-        """Everything that waits, as arrays."""
-        rows = [unpack(example.features) for example in self.waiting]
-        return {
-            "rows": np.array(rows, dtype=np.uint32).reshape(-1, len(FEATURES)),
-            "times": np.array([e.time for e in self.waiting], dtype=np.int64),
-            "labels": np.array([e.label for e in self.waiting], dtype=np.int8),
-            "segments": np.array(
-                [-1 if e.segment is None else e.segment for e in self.waiting], dtype=np.int32
-            ),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, StateValue]) -> Queue:
-        """The queue that ``state`` was taken from."""
-        times = state.get("times")
-        size = len(times) if isinstance(times, np.ndarray) else 0
-        rows = array(state, "rows", np.uint32, (size, len(FEATURES)))
-        columns = (
-            array(state, "times", np.int64, (size,)).tolist(),
-            array(state, "labels", np.int8, (size,)).tolist(),
-            array(state, "segments", np.int32, (size,)).tolist(),
-        )
-        queue = cls()
-        queue.waiting = [
-            Labelled(time, label, None if segment < 0 else segment, row.tobytes())
-            for time, label, segment, row in zip(*columns, rows, strict=True)
-        ]
-        return queue
-
-
 class Learner:
     """All models, learned together.
 
@@ -86,7 +50,8 @@ class Learner:
         Examples learned since the beginning.
     """
 
-    KINDS = ("propensity", "segments", "sessions", "baskets", "trending", "items", "queue")
+    MODELS = ("propensity", "segments", "sessions", "baskets", "trending", "items")
+    KINDS = (*MODELS, "labels", "steps")
 
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         self.step = settings.step
@@ -96,7 +61,8 @@ class Learner:
         self.baskets = CoOccurrence(settings.items, settings.neighbours)
         self.trending = Trending(items=settings.items, segments=settings.segments)
         self.items = ItemFacts(settings.items)
-        self.queue = Queue()
+        self.labels = LabelQueue()
+        self.steps = StepQueue()
         self.through: dict[str, int] = {}
         self.learned = 0
         self._scored: list[tuple[float, int]] = []
@@ -136,12 +102,15 @@ class Learner:
 
     def _learn(self, example: Example) -> None:
         if isinstance(example, Step):
-            self.sessions.learn(example.previous, example.item, example.time)
+            self.steps.put(example)
+            if len(self.steps.waiting) >= self.step:
+                steps, self.steps.waiting = self.steps.waiting, []
+                self.sessions.learn_many(steps)
             self.trending.learn(example.item, example.segment, example.time)
             self.items.learn(example.item, example.category, example.brand, example.price)
         elif isinstance(example, Labelled):
-            self.queue.waiting.append(example)
-            if len(self.queue.waiting) >= self.step:
+            self.labels.waiting.append(example)
+            if len(self.labels.waiting) >= self.step:
                 self._learn_labels()
         elif isinstance(example, Basket):
             self.baskets.learn_basket(example.items, example.time)
@@ -151,7 +120,7 @@ class Learner:
             self.segments.learn(example.vector)
 
     def _learn_labels(self) -> None:
-        batch, self.queue.waiting = self.queue.waiting, []
+        batch, self.labels.waiting = self.labels.waiting, []
         rows = [unpack(example.features) for example in batch]
         labels = [example.label for example in batch]
         predicted = self.propensity.learn(rows, labels, [e.segment for e in batch])
@@ -197,7 +166,7 @@ def models_from(states: Mapping[str, Mapping[str, StateValue]], version: int) ->
             for item, known in facts.items()
         },
         segment_names=tuple(segments.describe(PORTRAIT)) if segments.seen else (),
-        versions=tuple((kind, version) for kind in Learner.KINDS if kind != "queue"),
+        versions=tuple((kind, version) for kind in Learner.MODELS),
         learned_through=version,
     )
 
