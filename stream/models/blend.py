@@ -73,7 +73,11 @@ class Blend:
 
     def scores(self, features: NDArray[np.floating], context: tuple[float, ...]) -> Floats:
         """Log-odds of each candidate, ``[candidates]``, up to a constant."""
-        scores: Floats = (np.array(context) @ self.serving) @ features
+        weights = self.serving[0]
+        for flag, extra in zip(context[1:], self.serving[1:], strict=True):
+            if flag:
+                weights = weights + flag * extra
+        scores: Floats = weights @ features
         return scores
 
     def learn(

@@ -123,6 +123,7 @@ class Recommender:
                 pool = self.gather(step.previous, step.session)
                 if pool is not None:
                     self._teach(pool, step.item)
+        self._sources.forget()
         self.pairs.learn_many((step.previous, step.item, step.time) for step in steps)
         for step in steps:
             number = self.pairs.vocabulary.find(step.item)

@@ -31,6 +31,7 @@ FEATURES: Final = OWN_AT + len(OWN)
 LOOK_BACK: Final = 32  # newest items of a session that can be own items
 MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
 LEAST_RARITY: Final = 0.1
+KEPT: Final = 2_048  # items whose two-step block is kept between two batches learned
 
 Block = tuple[Numbers, NDArray[np.floating]]
 
@@ -81,6 +82,7 @@ class Sources:
 
     def __init__(self, pairs: CoOccurrence, index: SessionIndex, top: int = 60) -> None:
         self.pairs, self.index, self.top = pairs, index, top
+        self._kept: dict[int, Block] = {}
         self._places: NDArray[np.int64] = np.zeros(
             pairs.vocabulary.capacity + 1, np.int64
         )  # scratch
@@ -159,8 +161,21 @@ class Sources:
         if not held[0]:  # the newest item has a row
             after = table.after[slots[0], :width]
             blocks[1] = others[:width], after
-            blocks[3] = self._two_step(others[:width], after)
+            blocks[3] = self._reached(recent[0], others[:width], after)
         return blocks
+
+    def _reached(self, newest: int, ids: Numbers, after: NDArray[np.float32]) -> Block:
+        """Two steps from an item, kept until something is learned: many sessions share it."""
+        block = self._kept.get(newest)
+        if block is None:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            block = self._kept[newest] = self._two_step(ids, after)
+        return block
+
+    def forget(self) -> None:
+        """Drop what was kept for reading: something was learned."""
+        self._kept.clear()
 
     def _two_step(self, ids: Numbers, after: NDArray[np.float32]) -> Block:
         """What follows the best successors, each weighed by how often it is reached."""

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
+from stream.evaluate.next_item import Measure, Row, Tally, learn, session_steps
+from stream.models.recommender import Recommender
 
 
 def yoochoose(path: Path) -> list[list[str]]:
@@ -53,6 +55,28 @@ def test_one_pass_over_yoochoose_reaches_the_bar_on_all_test_positions(
     assert report["new_target_rows"]["hr_at_20"] >= 0.57
     assert set(report["microseconds_per_recommendation"]) == {"mean", "p99"}
     assert report["peak_rss_mb"] < 1_000
+
+
+@pytest.mark.timeout(600)
+def test_a_tenth_of_the_sessions_costs_less_than_two_points(
+    shared_data: Callable[[str], Path],
+) -> None:
+    train = yoochoose(shared_data("yoochoose-100k-train.tsv.gz"))
+    test = yoochoose(shared_data("yoochoose-100k-test.tsv.gz"))
+    rows = [Row(s[:n], s[n]) for s in test for n in range(1, len(s))][::5]
+
+    def quality(sessions: int) -> Tally:
+        model = Recommender(items=4_096, sessions=sessions, eager=8_000)
+        learn(model, session_steps(train), lambda done: None)
+        measure = Measure(model, lambda: 0.0)
+        for row in rows:
+            measure.ask(row)
+        assert (model.evicted["sessions"] > 0) == (sessions < len(train))
+        return measure.allowed
+
+    whole, tenth = quality(2 * len(train)).report(), quality(len(train) // 10).report()
+    assert tenth["hr_at_20"] >= whole["hr_at_20"] - 0.02
+    assert tenth["mrr_at_20"] >= whole["mrr_at_20"] - 0.02
 
 
 def test_a_log_is_asked_then_learned_in_time_order(tmp_path: Path) -> None:
