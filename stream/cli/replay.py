@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from stream.replay.drive import Sink, Step
     from stream.replay.report import Report
     from stream.replay.resume import Resume
+    from stream.runtime.engine import Engine
 
 _SHOWN_OFFERS = 3
 
@@ -281,6 +282,7 @@ class _Run:
         from stream.runtime.engine import Engine
 
         async with Engine(self._settings, lockstep=True) as engine:
+            _check_alone(engine)
             await engine.settle()
             before = Counter(engine.status().counts)
             report.finished = await self._drive(engine, plan, resume)
@@ -314,6 +316,18 @@ class _Run:
                 shown.show(log.account.rows, f"{self._outputs.count:,} offers")
 
             return await drive.run(log.outcomes(plan), watch, stop)
+
+
+def _check_alone(engine: Engine) -> None:
+    """Refuse to share the partitions: for what others do, this process would wait in vain."""
+    settings = engine.settings
+    held = {(tp.topic, tp.partition) for tp in engine.app.consumer.assignment()}
+    wanted = {(t, p) for t in settings.topics.events for p in range(settings.partitions)}
+    if wanted - held:
+        raise ConfigError(
+            f"other workers of app_id {settings.app_id} hold some of the partitions; "
+            "let them do the work (--no-worker), or stop them"
+        )
 
 
 def _tell(report: Report, outputs: _Outputs, *, in_json: bool) -> None:

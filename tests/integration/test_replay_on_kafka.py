@@ -89,6 +89,42 @@ def test_published_without_a_worker_it_waits_for_one(
     ) == sum(sent["events"].values())
 
 
+def test_beside_a_worker_it_only_publishes(
+    environ: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    log, mapping = shop_log(tmp_path, seed, rows=400)
+    arguments = ["replay", log, "--mapping", mapping]
+    worker = subprocess.Popen(
+        command("worker"),
+        env=environ | {"OFFERSTREAM_METRICS_PORT": "0"},
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        sent = replay(log, "--mapping", mapping, "--no-worker", environ=environ)
+        deadline = time.monotonic() + 120
+        while _decided(environ) < sent["published"]:
+            assert worker.poll() is None and time.monotonic() < deadline
+            time.sleep(0.5)
+        done = run(*arguments, code=2, environ=environ)
+        assert f"other workers of app_id {environ['OFFERSTREAM_APP_ID']} hold" in done.stderr
+        assert done.stderr.count("\n") == 1
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _decided(environ: dict[str, str]) -> int:
+    """Events that a worker has accounted for, by the ledgers in its changelog."""
+    lines = [line.split(": ") for line in run("customers", environ=environ).stdout.splitlines()]
+    counts = {name.strip(): int(count) for name, count in (line for line in lines if line[1:])}
+    return sum(
+        count
+        for name, count in counts.items()
+        if name in ("applied", "duplicate", "late", "suppressed") or name.startswith("rejected:")
+    )
+
+
 @pytest.mark.timeout(900)
 def test_rees46_is_the_same_on_both(
     environ: dict[str, str], shared_data: Callable[[str], Path], tmp_path: Path
