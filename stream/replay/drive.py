@@ -2,7 +2,7 @@
 
 Rules:
 
-- A chunk is a fixed number of rows; after each, the sink settles. What an engine decides then
+- A chunk is a fixed number of records; after each, the sink settles. What an engine decides then
   depends on the rows alone, and not on timing.
 - What an earlier run has written already is passed over, and counted.
 - An interruption ends it between two chunks: what was published is settled.
@@ -49,20 +49,20 @@ class Step(NamedTuple):
 
 
 def chunks(
-    outcomes: Iterable[Published | Refused], rows: int
+    outcomes: Iterable[Published | Refused], records: int
 ) -> Iterator[list[Published | Refused]]:
-    """Cut a replay into pieces of at least ``rows`` rows.
+    """Cut a replay into pieces of so many records, or of ten times as many rows that give none.
 
-    >>> refused = [Refused(n, "ragged", b"") for n in range(5)]
-    >>> [len(chunk) for chunk in chunks(refused, 2)]
-    [2, 2, 1]
+    >>> refused = [Refused(n, "ragged", b"") for n in range(25)]
+    >>> [len(chunk) for chunk in chunks(refused, 1)]
+    [10, 10, 5]
     """
     chunk: list[Published | Refused] = []
     held = 0
     for outcome in outcomes:
         chunk.append(outcome)
-        held += outcome.rows if isinstance(outcome, Published) else 1
-        if held >= rows:
+        held += isinstance(outcome, Published)
+        if held >= records or len(chunk) - held >= 10 * records:
             yield chunk
             chunk, held = [], 0
     if chunk:

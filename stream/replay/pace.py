@@ -26,7 +26,7 @@ class Pace(NamedTuple):
 
     @property
     def chunk(self) -> int:
-        """How many rows are published together: fewer where people watch."""
+        """How many records are published together: fewer where people watch."""
         if self.rate is not None:
             return max(1, min(_FASTEST_CHUNK, round(self.rate / 10)))
         return _FASTEST_CHUNK if self.times is None else _PACED_CHUNK
