@@ -60,7 +60,6 @@ class Vocabulary:
         self._names: list[str] = []
         self.index: dict[str, int] = {}
         self._free: list[int] = []
-        self._cells = self.use.data.cast("B").cast("d")  # scalar access at a third of the cost
 
     def __len__(self) -> int:
         return len(self.index)
@@ -87,7 +86,7 @@ class Vocabulary:
         number = self.index.get(name, 0)
         if not number:
             number = self._give(name)
-        self._cells[number & self.mask] += use
+        self.use[number & self.mask] += use
         return number
 
     def _give(self, name: str) -> int:
