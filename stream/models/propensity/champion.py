@@ -2,23 +2,103 @@
 
 Rules
 -----
-- `learn` predicts again with the weights of now and learns from that, however late the label.
+- Pairs of learners (one slow, one fast) see the row's features, its pairs, and the triples of
+  what says most. A stack blends their log-odds; a calibration, overall and by segment, corrects
+  the blend. All learn online, from predictions made before the label.
+- `learn` predicts again with the weights of now and learns from that, however late the label:
+  gradients kept from the time of the prediction would be those of weights long gone.
+- When ADWIN finds that the log loss has risen for good, that is a drift: steps grow (all sums of
+  squared gradients are cut), and stack and calibration forget as much, so that what is new is
+  learned fast, without throwing away what was known.
 - Predicting never changes the model.
 - A label must be 0 or 1; a batch with any other is refused whole, before anything is learned.
+  Features are hashes, so no input can be NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.hashing import feature_hash, log_bin
-from stream.models.propensity.ftrl import HashedFTRL, Rows, sigmoid
-from stream.models.state import State, StateValue, integer, nested, part_of
+from stream.models.calibration import Calibration, Segments
+from stream.models.drift import DriftWatch
+from stream.models.propensity.buckets import (
+    Buckets,
+    Hashes,
+    Mask,
+    Rows,
+    hashed,
+    singles,
+    together,
+)
+from stream.models.propensity.encoding import Encoder, Row
+from stream.models.propensity.ftrl import Floats, HashedFTRL, logits, sigmoid
+from stream.models.propensity.positions import Positions
+from stream.models.propensity.stack import OnlineStack
+from stream.models.state import (
+    State,
+    StateError,
+    Stateful,
+    StateValue,
+    integer,
+    nested,
+    number,
+    part_of,
+)
+
+_FAST = 4.0  # times the slow learner's rate
+_PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
+_KEPT = 0.25  # of squared gradients after a drift: steps double
+_LOOKED = 4  # batches after which the positions' weights are looked at
+_LOSSES = 4  # in a mean that ADWIN takes at once
+_RANGES = {
+    "bits": (8, 24),
+    "crosses": (0, 1000),
+    "triples": (0, 100),
+    "segments": (0, 100_000),
+    "batch": (1, 100_000),
+}
+
+
+class Encoded(NamedTuple):
+    """Rows as `Encoder` makes them.
+
+    Parameters
+    ----------
+    rows
+        Features that are paired with each other.
+    coarse
+        The same features, at the same positions, numbers in wider bins: for triples.
+    alone
+        More features, that are not paired.
+    """
+
+    rows: Rows
+    coarse: Rows
+    alone: Rows
+
+    def part(self, which: slice) -> Encoded:
+        """Return some of the rows."""
+        rows = self.rows[which]
+        coarse = rows if self.coarse is self.rows else self.coarse[which]
+        return Encoded(rows, coarse, self.alone[which])
+
+
+class _Look(NamedTuple):
+    """A batch as the learners see it.
+
+    ``buckets`` and the cells they hold, in groups of ``sizes`` columns; the log-odds of the
+    learners, two a group; the weights at each position of a row.
+    """
+
+    buckets: Buckets
+    sizes: list[int]
+    logits: Floats
+    weights: Floats
 
 
 class Propensity(base.Classifier):
@@ -26,23 +106,63 @@ class Propensity(base.Classifier):
 
     Parameters
     ----------
-    rate, beta, bits, crosses
-        See `HashedFTRL`.
+    rate
+        Alpha of FTRL-proximal of the slow learners of pairs and triples, for rows of one feature.
+    bits
+        There are ``2 ** bits`` buckets of 24 bytes; in 8 … 24.
+    crosses
+        Pairs are made of so many of a row's features at most: those that say most; 0 for none.
+    triples
+        As `crosses`, for triples.
+    segments
+        Segments 0 … segments - 1 are calibrated apart.
+    batch
+        Rows learned in one step.
+
+    Attributes
+    ----------
+    examples
+        Number of rows learned.
+
+    Examples
+    --------
+    >>> model = Propensity(bits=10)
+    >>> for _ in range(100):
+    ...     before = model.learn([[11, 22], [11, 33]], [1, 0])
+    >>> model.predict([[11, 22], [11, 33], [11, 44]]).round(1).tolist()
+    [1.0, 0.0, 0.5]
     """
 
     def __init__(
-        self, rate: float = 0.03, beta: float = 1.0, bits: int = 18, crosses: int = 24
+        self,
+        rate: float = 0.3,
+        bits: int = 18,
+        crosses: int = 24,
+        triples: int = 8,
+        segments: int = 64,
+        batch: int = 32,
     ) -> None:
         self.rate = rate
-        self.beta = beta
         self.bits = bits
         self.crosses = crosses
-        self._ftrl = HashedFTRL(rate, beta, bits, crosses)
+        self.triples = triples
+        self.segments = segments
+        self.batch = batch
         self.examples = 0
+        self._rates = [_PLAIN] + [(rate, _FAST * rate)] * ((crosses > 1) + (triples > 2))
+        self._table = HashedFTRL(bits=bits)
+        self._stack = OnlineStack(2 * len(self._rates))
+        self._calibration = Calibration(segments)
+        self._positions = Positions()
+        self._watch = DriftWatch()
+        self._encoder = Encoder()
 
-    def predict(
-        self, rows: Rows, segments: Sequence[int | None] | None = None
-    ) -> npt.NDArray[np.float64]:
+    @property
+    def drifts(self) -> int:
+        """How often the log loss has risen for good."""
+        return self._watch.drifts
+
+    def predict(self, rows: Rows | Encoded, segments: Segments | None = None) -> Floats:
         """Return P(conversion) of each row, calibrated, in (0, 1).
 
         Parameters
@@ -52,56 +172,114 @@ class Propensity(base.Classifier):
         segments
             Of each row's customer, if known.
         """
-        return sigmoid(self._ftrl.logits(self._ftrl.buckets(rows)))
+        given = _encoded(rows)
+        if not len(given.rows):
+            return np.zeros(0)
+        stacked = self._stack.logits(self._look(given).logits)
+        return sigmoid(self._calibration.corrected(stacked, segments))
 
     def learn(
         self,
-        rows: Rows,
+        rows: Rows | Encoded,
         labels: Sequence[int] | npt.NDArray[Any],
-        segments: Sequence[int | None] | None = None,
-    ) -> npt.NDArray[np.float64]:
-        """Learn a batch of up to a few dozen rows.
+        segments: Segments | None = None,
+    ) -> Floats:
+        """Learn rows, in steps of `batch`.
 
         Returns
         -------
         ndarray of shape (rows,)
-            What was predicted of them before they were learned.
+            What was predicted of each before it was learned.
 
         Raises
         ------
         ValueError
             If a label is not 0 or 1, or there is not one a row.
         """
+        given = _encoded(rows)
         truth = np.asarray(labels, dtype=np.float64)
-        if truth.shape != (len(rows),) or not np.isin(truth, (0.0, 1.0)).all():
+        if truth.shape != (len(given.rows),) or not ((truth == 0.0) | (truth == 1.0)).all():
             raise ValueError("labels must be 0 or 1, one a row")
-        buckets = self._ftrl.buckets(rows)
-        predicted = sigmoid(self._ftrl.logits(buckets))
-        self._ftrl.step(buckets, predicted - truth)
-        self.examples += len(truth)
+        predicted = np.empty(len(truth))
+        for at in range(0, len(truth), self.batch):
+            part = slice(at, at + self.batch)
+            some = None if segments is None else segments[part]
+            predicted[part] = self._learn(given.part(part), truth[part], some)
         return predicted
 
+    def _learn(self, rows: Encoded, truth: Floats, segments: Segments | None) -> Floats:
+        look = self._look(rows)
+        stacked = self._stack.logits(look.logits)
+        predicted = sigmoid(self._calibration.corrected(stacked, segments))
+        self._calibration.learn(stacked, truth, segments)
+        self._stack.learn(look.logits, truth)
+        errors = sigmoid(look.logits) - truth[:, None]
+        self._table.step(look.buckets, errors, look.sizes, self._rates)
+        if self.examples // self.batch % _LOOKED == 0:
+            self._positions.learn(look.weights)
+        self.examples += len(truth)
+        losses = -np.log(np.abs(1.0 - truth - predicted))
+        if self._watch.update(_means(losses)):
+            self._forget()
+        return predicted
+
+    def _look(self, rows: Encoded) -> _Look:
+        """Look rows up in the table: first their features, then what goes together of those."""
+        hashes, present = hashed(rows.rows)
+        groups = [singles(hashes, 0, present, self.bits)]
+        features = groups[0][:, 1:]
+        if self.crosses > 1:
+            groups.append(self._pairs(hashes, present, self._table.known(features)))
+        if self.triples > 2:
+            same = rows.coarse is rows.rows
+            groups.append(self._triples(*((hashes, present) if same else hashed(rows.coarse))))
+        if len(rows.alone):
+            alone, shown = hashed(rows.alone)
+            more = singles(alone, 0, shown, self.bits)[:, 1:]
+            groups[0] = np.concatenate([groups[0], more], axis=1)
+        buckets = np.concatenate(groups, axis=1)
+        sizes = [group.shape[1] for group in groups]
+        weights = self._table.weights(buckets)
+        own = weights[:, 1 : hashes.shape[1]].real.astype(np.float64)
+        return _Look(buckets, sizes, logits(weights, sizes), own)
+
+    def _pairs(self, hashes: Hashes, present: Mask | None, known: Mask) -> Buckets:
+        best = self._positions.best(hashes.shape[1] - 1, self.crosses)
+        pairs = together(hashes.take(best + 1, axis=1), 2, known.take(best, axis=1), self.bits)
+        return np.concatenate([singles(hashes, 1, present, self.bits), pairs], axis=1)
+
+    def _triples(self, hashes: Hashes, present: Mask | None) -> Buckets:
+        best = 1 + self._positions.best(hashes.shape[1] - 1, self.triples)
+        top = hashes.take(best, axis=1)
+        shown = None if present is None else present.take(best, axis=1)
+        single = singles(top, 2, shown, self.bits)
+        known = self._table.known(single)
+        return np.concatenate([single, together(top, 3, known, self.bits)], axis=1)
+
+    def _forget(self) -> None:
+        for part in (self._table, self._stack, self._calibration):
+            part.forget(_KEPT)
+
     def learn_one(self, x: dict[Hashable, Any], y: base.typing.ClfTarget) -> None:
-        """Learn one example given as a dictionary; ``y`` is true or false."""
-        self.learn([self._row(x)], [int(bool(y))])
+        """Learn one example given as a dictionary of numbers and texts; y is true or false."""
+        self._encoder.learn(x)
+        self.learn(_one(self._encoder.encode(x)), [int(bool(y))])
 
     def predict_proba_one(
         self, x: dict[Hashable, Any], **kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
         """Return the probabilities of False and True."""
-        p = float(self.predict([self._row(x)])[0])
+        p = float(self.predict(_one(self._encoder.encode(x)))[0])
         return {False: 1.0 - p, True: p}
-
-    def _row(self, x: Mapping[Hashable, Any]) -> list[int]:
-        """Return the hashes of a dictionary's features, in an order that is not the dictionary's."""
-        return sorted(
-            feature_hash(str(name), log_bin(value) if isinstance(value, (int, float)) else value)
-            for name, value in x.items()
-        )
 
     def state(self) -> State:
         """Return all that the future depends on."""
-        return {"examples": self.examples} | nested("ftrl", self._ftrl.state())
+        state: State = {"rate": self.rate, "examples": self.examples}
+        for name in _RANGES:
+            state[name] = getattr(self, name)
+        for name in _PARTS:
+            state |= nested(name, getattr(self, f"_{name}").state())
+        return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, StateValue]) -> Self:
@@ -112,8 +290,37 @@ class Propensity(base.Classifier):
         StateError
             If the state is not one of this class.
         """
-        ftrl = HashedFTRL.from_state(part_of(state, "ftrl"))
-        model = cls(ftrl.rate, ftrl.beta, ftrl.bits, ftrl.crosses)
-        model._ftrl = ftrl
+        sizes = {name: integer(state, name, *limits) for name, limits in _RANGES.items()}
+        model = cls(number(state, "rate"), **sizes)
         model.examples = integer(state, "examples", 0, 2**62)
+        for name, kind in _PARTS.items():
+            setattr(model, f"_{name}", kind.from_state(part_of(state, name)))
+        if model._table.bits != model.bits or model._stack.inputs != 2 * len(model._rates):
+            raise StateError("table, stack: not of the size that the parameters say")
         return model
+
+
+_PARTS: dict[str, type[Stateful]] = {
+    "table": HashedFTRL,
+    "stack": OnlineStack,
+    "calibration": Calibration,
+    "positions": Positions,
+    "watch": DriftWatch,
+    "encoder": Encoder,
+}
+
+
+def _encoded(rows: Rows | Encoded) -> Encoded:
+    return rows if isinstance(rows, Encoded) else Encoded(rows, rows, ())
+
+
+def _one(row: Row) -> Encoded:
+    return Encoded([row.fine], [row.coarse], [row.alone])
+
+
+def _means(losses: Floats) -> list[float]:
+    """Return the means of each few losses in a row: as telling for ADWIN, and fewer."""
+    starts = np.arange(0, len(losses), _LOSSES)
+    sizes = np.minimum(_LOSSES, len(losses) - starts)
+    means: list[float] = (np.add.reduceat(losses, starts) / sizes).tolist()
+    return means

@@ -1,15 +1,18 @@
-"""FTRL-proximal logistic regression on hashed features, in small batches.
+"""FTRL-proximal logistic regression on hashed features: several learners in one table.
 
 Rules
 -----
-- A row is a sequence of 32-bit feature hashes. A bias is added to it, and (optionally) a feature
-  for each pair in it: that is what lets a linear model know that two things matter together.
-- Per bucket two numbers are kept: the weight ``w`` and the sum of squared gradients ``n``.
-  FTRL-proximal [1]_ without its L1 term, usually written with z, is in terms of w exactly
+- A row's buckets come in groups of columns. Each group has a slow and a fast learner; the two
+  see the same buckets, groups never do (but for collisions). Of a bucket are kept the weight
+  ``w`` and the sum of squared gradients ``n``, each of both learners side by side, so that a batch
+  is gathered and scattered once for the two.
+- FTRL-proximal [1]_ without its L1 term, usually written with z, is in terms of w exactly
   ``w -= g * rate / (beta + sqrt(n + g * g))``; its L2 term only adds ``rate * l2`` to ``beta``.
   Written so, single precision suffices.
 - A batch's gradients are those of the weights before the batch; a bucket hit several times in it
-  takes their sum, in one step. Batches of up to a few dozen lose nothing by that.
+  takes their sum, in one step.
+- A row's step is shared among its features: rates are given for a row of one feature, and divided
+  by the root of the number of columns in the group.
 - A gradient is a probability less a label, so in [-1, 1]: no input can make a weight infinite.
 
 References
@@ -20,111 +23,108 @@ References
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from functools import lru_cache
+from itertools import accumulate
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.hashing import mix
+from stream.models.propensity.buckets import PADDING, Buckets, Mask
 from stream.models.state import State, StateValue, array, integer, number
 
-Rows: TypeAlias = Sequence[Sequence[int]] | npt.NDArray[np.uint32]
-Floats: TypeAlias = npt.NDArray[np.float32]
-
-_BIAS = 1  # bucket of the bias; bucket 0 takes what is padded, and its weight stays zero
-_CLIP = 30.0  # of a logit: e**-30 is no probability that data can tell from zero
+Floats = npt.NDArray[np.float64]
+Cells = npt.NDArray[np.complex64]
+Shares = npt.NDArray[np.float32]
 
 
 class HashedFTRL:
-    """Logistic regression on hashed features and their pairs.
+    """Pairs of a slow and a fast logistic regression on the same buckets.
 
     Parameters
     ----------
-    rate
-        Alpha of FTRL-proximal: about .03 with crosses, .2 without.
     beta
         Slows the first steps; in units of the root of summed squared gradients.
     bits
-        There are ``2 ** bits`` buckets of 16 bytes, in 8 … 24.
-    crosses
-        How many of a row's first features are paired with each other; 0 for none.
+        There are ``2 ** bits`` buckets of 24 bytes, in 8 … 24.
+
+    Examples
+    --------
+    >>> model = HashedFTRL(bits=8)
+    >>> buckets = np.array([[1, 17], [1, 99]])
+    >>> for _ in range(50):
+    ...     errors = sigmoid(logits(model.weights(buckets), [2])) - [[1.0], [0.0]]
+    ...     model.step(buckets, errors, [2], [(0.3, 1.2)])
+    >>> sigmoid(logits(model.weights(buckets), [2])).round(1).tolist()
+    [[0.8, 1.0], [0.2, 0.0]]
     """
 
-    def __init__(
-        self, rate: float = 0.03, beta: float = 1.0, bits: int = 18, crosses: int = 24
-    ) -> None:
-        self.rate = rate
+    def __init__(self, beta: float = 0.5, bits: int = 18) -> None:
         self.beta = beta
         self.bits = bits
-        self.crosses = crosses
-        # w, n, and two scratch columns that are zero between steps: together in a cache line
-        self._table = np.zeros((2**bits, 4), dtype=np.float32)
-        self._flat = self._table.reshape(-1)
+        # slow and fast learner as real and imaginary part: one gather and scatter for the two
+        self._weights = np.zeros(2**bits, dtype=np.complex64)
+        self._squares = np.zeros(2**bits, dtype=np.complex64)
+        self._gradients = np.zeros(2**bits, dtype=np.complex64)  # scratch: zero between steps
 
-    def buckets(self, rows: Rows) -> npt.NDArray[np.int64]:
-        """Return the buckets of each row's features, its pairs and the bias.
+    def weights(self, buckets: Buckets) -> Cells:
+        """Return the weights of each bucket, of shape (rows, columns): slow + i fast."""
+        return self._weights.take(buckets)
 
-        Returns
-        -------
-        ndarray of shape (rows, features)
-            Short rows are padded with bucket 0.
-        """
-        hashes, present = matrix(rows)
-        spread = mix(hashes)
-        crossed = min(self.crosses, hashes.shape[1])
-        left, right = np.triu_indices(crossed, 1)
-        pairs = mix(spread[:, left] + spread[:, right])
-        shift = np.uint32(32 - self.bits)
-        out = np.empty((len(hashes), hashes.shape[1] + left.size + 1), dtype=np.int64)
-        out[:, 0] = _BIAS
-        out[:, 1 : hashes.shape[1] + 1] = spread >> shift
-        out[:, hashes.shape[1] + 1 :] = pairs >> shift
-        if present is not None:
-            both = present[:, left] & present[:, right]
-            out[:, 1:] *= np.concatenate([present, both], axis=1)
-        return out
+    def known(self, buckets: Buckets) -> Mask:
+        """Return which buckets were learned before."""
+        known: Mask = self._squares.take(buckets).real > 0.0
+        return known
 
-    def logits(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the log-odds of rows given by their buckets, in -30 … 30."""
-        sums: npt.NDArray[np.float64] = (
-            self._table[:, 0].take(buckets).sum(axis=1, dtype=np.float64)
-        )
-        return sums.clip(-_CLIP, _CLIP)
-
-    def step(self, buckets: npt.NDArray[np.int64], errors: npt.NDArray[np.float64]) -> None:
+    def step(
+        self,
+        buckets: Buckets,
+        errors: Floats,
+        sizes: Sequence[int],
+        rates: Sequence[tuple[float, float]],
+    ) -> None:
         """Learn a batch.
 
         Parameters
         ----------
         buckets
-            Of shape (rows, features), from `buckets`.
+            Of shape (rows, columns).
         errors
-            Predicted probability less label, one a row, in [-1, 1].
+            Predicted probability less label, in [-1, 1], of shape (rows, 2 * groups).
+        sizes
+            Columns of each group.
+        rates
+            Alpha of each group's slow and fast learner, for rows of one feature.
         """
         at = buckets.reshape(-1)
-        base = at * 4
-        gradient = np.repeat(errors.astype(np.float32), buckets.shape[1])
-        np.add.at(self._flat, base + 2, gradient)
-        np.add.at(self._flat, base + 3, gradient * gradient)
-        w, n, total, squares = self._table.take(at, axis=0).T
-        n = n + squares
-        w = w - total * np.float32(self.rate) / (np.float32(self.beta) + np.sqrt(n))
-        self._table[at] = np.stack([w, n, np.zeros_like(w), np.zeros_like(w)], axis=1)
-        self._table[0] = 0.0
+        slopes = errors.astype(np.float32).view(np.complex64)
+        np.add.at(self._gradients, at, slopes.repeat(sizes, axis=1).reshape(-1))
+        total = self._gradients.take(buckets)
+        self._gradients[at] = 0
+        squares = self._squares.take(buckets)
+        weights = self._weights.take(buckets)
+        g, n, w = (each.view(np.float32) for each in (total, squares, weights))
+        n += g * g
+        self._squares[at] = squares.reshape(-1)
+        np.sqrt(n, out=n)
+        n += np.float32(self.beta)
+        g /= n
+        g *= _by_column(tuple(rates), tuple(sizes))
+        w -= g
+        self._weights[at] = weights.reshape(-1)
+        self._weights[PADDING] = self._squares[PADDING] = 0
 
     def forget(self, keep: float) -> None:
         """Make steps larger again after a drift: keep this share of the squared gradients."""
-        self._table[:, 1] *= np.float32(keep)
+        self._squares *= np.float32(keep)
 
     def state(self) -> State:
-        """Return parameters, weights and squared gradients."""
+        """Return parameters, and weights and squares of shape (buckets, 2): slow, fast."""
         return {
-            "rate": self.rate,
             "beta": self.beta,
             "bits": self.bits,
-            "crosses": self.crosses,
-            "w": self._table[:, 0].copy(),
-            "n": self._table[:, 1].copy(),
+            "weights": self._weights.view(np.float32).reshape(-1, 2).copy(),
+            "squares": self._squares.view(np.float32).reshape(-1, 2).copy(),
         }
 
     @classmethod
@@ -136,35 +136,33 @@ class HashedFTRL:
         StateError
             If the state is not one of this class.
         """
-        bits = integer(state, "bits", 8, 24)
-        w = array(state, "w", np.float32, (2**bits,))
-        n = array(state, "n", np.float32, (2**bits,))
-        crosses = integer(state, "crosses", 0, 10_000)
-        model = cls(number(state, "rate"), number(state, "beta"), bits, crosses)
-        model._table[:, 0], model._table[:, 1] = w, n
+        model = cls(number(state, "beta"), integer(state, "bits", 8, 24))
+        for name, own in (("weights", model._weights), ("squares", model._squares)):
+            own[:] = array(state, name, np.float32, (len(own), 2)).view(np.complex64)[:, 0]
         return model
 
 
-def matrix(rows: Rows) -> tuple[npt.NDArray[np.uint32], npt.NDArray[Any] | None]:
-    """Return rows as one matrix, and which of its cells are features if lengths differ."""
-    if isinstance(rows, np.ndarray):
-        return rows, None
-    lengths = [len(row) for row in rows]
-    width = max(lengths, default=0)
-    if min(lengths, default=0) == width:
-        return np.array(rows, dtype=np.uint32).reshape(len(rows), width), None
-    padded = [(*row, *([0] * (width - len(row)))) for row in rows]
-    present = np.arange(width) < np.array(lengths)[:, None]
-    return np.array(padded, dtype=np.uint32), present
+def logits(weights: Cells, sizes: Sequence[int]) -> Floats:
+    """Return the log-odds of each group's slow and fast learner, of shape (rows, 2 * groups)."""
+    starts = list(accumulate(sizes[:-1], initial=0))
+    return np.add.reduceat(weights, starts, axis=1).view(np.float32).astype(np.float64)
 
 
-def sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return probabilities of log-odds.
+def sigmoid(logits: Floats) -> Floats:
+    """Return probabilities of log-odds, which are cut to -30 … 30.
 
     Examples
     --------
     >>> sigmoid(np.array([0.0, 2.0])).round(3).tolist()
     [0.5, 0.881]
     """
-    out: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0)))
-    return out
+    out = np.exp(-np.maximum(np.minimum(logits, 30.0), -30.0))
+    out += 1.0
+    return np.reciprocal(out, out=out)
+
+
+@lru_cache(maxsize=256)
+def _by_column(rates: tuple[tuple[float, float], ...], sizes: tuple[int, ...]) -> Shares:
+    """Return the rates of the two learners for each column, shared among its group's columns."""
+    shared = [np.array(pair) / np.sqrt(size) for pair, size in zip(rates, sizes, strict=True)]
+    return np.repeat(np.array(shared, dtype=np.float32), sizes, axis=0).reshape(-1)

@@ -1,0 +1,237 @@
+"""Dictionaries of numbers and texts as rows of feature hashes, with numbers in learned bins.
+
+Rules
+-----
+- What a value is, it shows itself: a number is a number, anything else a text, and a missing or
+  infinite number a text of its own. So no column has to be declared, and none can break it.
+- A number becomes its bin among quantiles of a bounded sample. That is the running scaler: it
+  takes any scale, any skew and any outlier, and no step of a weight depends on a unit.
+- Bins are learned while the first thousand values come (and by then powers of two apart), then
+  stay: a bin that changes its meaning takes its weight with it. Only when a bin has come to hold
+  far more than it did (the column has drifted) are they learned anew.
+- A number with few distinct values is a code: each value is a feature. With more, its bin is what
+  is paired, and the value itself, if values come back, and a narrow bin stand alone beside it.
+- Encoding changes nothing; `learn` does.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple, Self, TypeAlias
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.models.hashing import draw, feature_hash, log_bin
+from stream.models.state import State, StateError, StateValue, array, length, texts
+
+Value: TypeAlias = "float | str"
+Floats = npt.NDArray[np.float64]
+
+_COLUMNS = 512  # with learned bins; any more use logarithmic ones
+_SAMPLE = 512
+_WINDOW = 8192  # values that the sample is drawn from, the latest
+_BINS = (8, 3, 32)  # for pairs, for triples, alone
+_CODES = 8  # distinct values up to which a number is a code
+_VALUES = 64  # distinct values up to which each is a feature of its own
+_SETTLED = 1024  # values after which bins stay
+_GROWN = 0.3  # share by which a bin may grow before bins are learned anew
+_REPEATED = 0.1  # share of values that come back, from which on a value says who it is
+
+
+class Row(NamedTuple):
+    """Hashes of one example; see `Encoded`."""
+
+    fine: list[int]
+    coarse: list[int]
+    alone: list[int]
+
+
+class Column:
+    """The bins of one numeric column."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.count = 0
+        self.repeats = False
+        self.sample: list[float] = []
+        self.values: set[float] | None = set()
+        self.edges: tuple[list[float], ...] = ([], [], [])
+        self.shares: list[float] = []
+
+    def learn(self, value: float) -> None:
+        """Take a finite value into the sample, and at times renew the bins."""
+        self.count += 1
+        if self.values is not None:
+            self.values.add(value)
+            if len(self.values) > _VALUES:
+                self.values = None
+        if len(self.sample) < _SAMPLE:
+            self.sample.append(value)
+        else:
+            slot = int(draw(crc32(self.name.encode()), self.count) * min(self.count, _WINDOW))
+            if slot < _SAMPLE:
+                self.sample[slot] = value
+        if self.count >= 16 and (self.count & (self.count - 1) == 0 or self.count % 1024 == 0):
+            self._renew()
+
+    def add_to(self, row: Row, value: float) -> None:
+        """Add the features of a finite value to a row."""
+        name, values = self.name, self.values
+        if values is not None and len(values) <= _CODES:
+            code = feature_hash(name, value)
+            row.fine.append(code)
+            row.coarse.append(code)
+            return
+        if not self.shares:
+            logarithmic = feature_hash(name, log_bin(value))
+            row.fine.append(logarithmic)
+            row.coarse.append(logarithmic)
+            return
+        fine, coarse, alone = self.edges
+        row.fine.append(feature_hash(f"{name}#", bisect_left(fine, value)))
+        row.coarse.append(feature_hash(f"{name}~", bisect_left(coarse, value)))
+        row.alone.append(feature_hash(f"{name}+", bisect_left(alone, value)))
+        if values is not None or self.repeats:
+            row.alone.append(feature_hash(name, value))
+
+    def _renew(self) -> None:
+        sample = np.array(self.sample)
+        times = np.sort(np.unique(sample, return_counts=True)[1])[:-1]  # the commonest apart
+        self.repeats = bool(times[times > 1].sum() > _REPEATED * times.sum())
+        if self.count > _SETTLED:
+            growth = _shares(sample, self.edges[0]) - np.array(self.shares)
+            if growth.max() < _GROWN:
+                return
+        self.edges = tuple(_quantiles(sample, bins) for bins in _BINS)
+        self.shares = _shares(sample, self.edges[0]).tolist()
+
+
+class Encoder:
+    """Encodes dictionaries, its columns' bins learned as they come.
+
+    Examples
+    --------
+    >>> encoder = Encoder()
+    >>> encoder.encode({"brand": "acme", "price": 9.9}) == encoder.encode(
+    ...     {"price": 9.9, "brand": "acme"}
+    ... )
+    True
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = {}
+
+    def learn(self, x: Mapping[Hashable, Any]) -> None:
+        """Learn the bins of the numbers in an example."""
+        for key, given in x.items():
+            value = _value(given)
+            if isinstance(value, float):
+                name = str(key)
+                column = self._columns.get(name)
+                if column is None:
+                    if len(self._columns) >= _COLUMNS:
+                        continue
+                    column = self._columns[name] = Column(name)
+                column.learn(value)
+
+    def encode(self, x: Mapping[Hashable, Any]) -> Row:
+        """Return the hashes of an example, whatever the order of its features."""
+        row = Row([], [], [])
+        for name, given in sorted((str(key), given) for key, given in x.items()):
+            value = _value(given)
+            column = self._columns.get(name) if isinstance(value, float) else None
+            if column is not None and isinstance(value, float):
+                column.add_to(row, value)
+            else:
+                text = log_bin(value) if isinstance(value, float) else value
+                row.fine.append(feature_hash(name, text))
+                row.coarse.append(row.fine[-1])
+        return row
+
+    def state(self) -> State:
+        """Return all columns, their lists of numbers one after the other."""
+        columns = list(self._columns.values())
+        state: State = {
+            "names": [column.name for column in columns],
+            "counts": np.array([column.count for column in columns], dtype=np.int64),
+            "repeats": np.array([column.repeats for column in columns], dtype=np.uint8),
+            "coded": np.array([column.values is not None for column in columns], dtype=np.uint8),
+        }
+        for name, lists in _LISTS.items():
+            all_lists = [lists(column) for column in columns]
+            state[f"{name}.sizes"] = np.array([len(each) for each in all_lists], dtype=np.int64)
+            state[name] = np.array([v for each in all_lists for v in each], dtype=np.float64)
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, StateValue]) -> Self:
+        """Return the encoder that `state` was taken from.
+
+        Raises
+        ------
+        StateError
+            If the state is not one of this class.
+        """
+        encoder = cls()
+        names = texts(state, "names")
+        if len(names) > _COLUMNS or len(set(names)) != len(names):
+            raise StateError(f"names: more than {_COLUMNS}, or one twice")
+        counts = array(state, "counts", np.int64, (len(names),)).tolist()
+        repeats = array(state, "repeats", np.uint8, (len(names),)).tolist()
+        coded = array(state, "coded", np.uint8, (len(names),)).tolist()
+        lists = {name: _split(state, name, len(names)) for name in _LISTS}
+        for i, name in enumerate(names):
+            column = encoder._columns[name] = Column(name)
+            column.count, column.repeats = counts[i], bool(repeats[i])
+            column.sample = lists["sample"][i]
+            column.values = set(lists["values"][i]) if coded[i] else None
+            column.edges = tuple(lists[f"edges{bins}"][i] for bins in _BINS)
+            column.shares = lists["shares"][i]
+            if column.shares and len(column.shares) != len(column.edges[0]) + 1:
+                raise StateError("shares: not one a bin")
+        return encoder
+
+
+_LISTS: dict[str, Callable[[Column], list[float]]] = {
+    "sample": lambda column: column.sample,
+    "values": lambda column: sorted(column.values or ()),
+    **{
+        f"edges{bins}": lambda column, which=which: column.edges[which]  # type: ignore[misc]
+        for which, bins in enumerate(_BINS)
+    },
+    "shares": lambda column: column.shares,
+}
+
+
+def _split(state: Mapping[str, StateValue], name: str, count: int) -> list[list[float]]:
+    sizes = array(state, f"{name}.sizes", np.int64, (count,))
+    total = length(state, name)
+    if (sizes < 0).any() or (sizes > total).any() or sizes.sum() != total:
+        raise StateError(f"{name}: sizes that do not add up")
+    parts = np.split(array(state, name, np.float64, (total,)), np.cumsum(sizes)[:-1])
+    return [part.tolist() for part in parts[:count]]
+
+
+def _value(given: Any) -> Value:
+    """Return a value as a finite number or as a text."""
+    if isinstance(given, (int, float, np.integer, np.floating)) and not isinstance(given, bool):
+        try:
+            number = float(given)
+        except OverflowError:
+            return str(given)
+        return number if math.isfinite(number) else str(number)
+    return str(given)
+
+
+def _quantiles(sample: Floats, bins: int) -> list[float]:
+    edges = np.quantile(sample, np.linspace(0.0, 1.0, bins + 1)[1:-1])
+    return [float(edge) for edge in np.unique(edges)]
+
+
+def _shares(sample: Floats, edges: list[float]) -> Floats:
+    bins = np.searchsorted(edges, sample)
+    return np.bincount(bins, minlength=len(edges) + 1) / len(sample)
