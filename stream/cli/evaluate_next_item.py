@@ -146,8 +146,9 @@ def _costs(recommender: Recommender, learned: int, seconds: float) -> dict[str, 
 
 
 def _drawn(curve: Curve) -> str:
-    series = {**curve.series, "lead of the blend": curve.lead()}
-    return line_chart(series, "Next item, each asked before it is learned", "steps", "HR@20")
+    return line_chart(
+        curve.series, "Next item, each asked before it is learned", "positions", "MRR@20"
+    )
 
 
 def _words(report: dict[str, Any]) -> str:

@@ -121,11 +121,16 @@ class Curve:
         Whose sources are compared.
     window
         Positions in one point of the curve.
+    measure
+        ``mrr_at_20`` or ``hr_at_20``.
     """
 
-    def __init__(self, recommender: Recommender, window: int = 2_000) -> None:
+    def __init__(
+        self, recommender: Recommender, window: int = 4_000, measure: str = "mrr_at_20"
+    ) -> None:
         self.recommender = recommender
         self.window = window
+        self.measure = measure
         self.series: dict[str, list[tuple[float, float]]] = {}
         self._tallies: dict[str, Tally] = {}
         self._positions = 0
@@ -151,18 +156,24 @@ class Curve:
 
     def _point(self) -> None:
         for name, tally in self._tallies.items():
-            value = tally.report()["hr_at_20"]
+            value = tally.report()[self.measure]
             self.series.setdefault(name, []).append((float(self._positions), value))
         self._tallies.clear()
 
-    def lead(self) -> list[tuple[float, float]]:
-        """The blend's HR@20 less that of the best single source over the whole stream."""
+    def gained(self) -> list[tuple[float, float]]:
+        """What the blend has won so far over the best single source of the whole stream.
+
+        In hits (or reciprocal ranks): the measure's lead in each window times its positions, summed.
+        """
         singles = {name: line for name, line in self.series.items() if name != "blend"}
         if not singles:
             return []
         best = max(singles.values(), key=lambda line: sum(y for _, y in line))
-        blend = self.series["blend"]
-        return [(x, y - other) for (x, y), (_, other) in zip(blend, best, strict=True)]
+        won, points = 0.0, []
+        for (x, y), (_, other) in zip(self.series["blend"], best, strict=True):
+            won += (y - other) * self.window
+            points.append((x, won))
+        return points
 
 
 class Sessions:
