@@ -240,7 +240,7 @@ class LearningSettings:
     publish_interval: Duration = 1.0  # what is learned is in use within two seconds
     snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes
     propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 24 bytes: 6 MB
-    propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: 4 times
+    propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4
     items: Count = 50_000  # items with neighbours; the least supported give way
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
 
