@@ -59,6 +59,7 @@ class OfferstreamApp(faust.App):
     def __init__(self, settings: Settings, groups: Mapping[str, Group]) -> None:
         self.settings = settings
         self.groups = groups
+        self._knows_world = False
         super().__init__(settings.app_id, TableManager=PromptTables, **_options(settings))
 
     def on_positions(self, offsets: Mapping[TP, int]) -> None:
@@ -74,8 +75,28 @@ class OfferstreamApp(faust.App):
         return records
 
     async def recovered(self) -> None:
-        """Wait until the tables are recovered and events are being taken."""
+        """Wait until the tables are recovered, the world is known and events are being taken."""
         await self.unless_crashed(self.tables.wait_until_recovery_completed())
+        await self.unless_crashed(self.world_known())
+
+    async def on_stop(self) -> None:
+        """Stop what runs beside Faust's services."""
+        await super().on_stop()
+        self.forget_partitions()
+
+    async def world_known(self) -> None:
+        """Wait until catalog, campaigns and models are in use as they stood at the start.
+
+        What is decided before would differ from what is decided after for no reason but a restart.
+        """
+        if not self._knows_world:
+            await self.follower.progress.reach(await self.follower.ends())
+            await self.view.use(self.view.published_through)
+            self._knows_world = True
+
+    def let_go(self) -> None:
+        """Give up lessons that no publication holds yet: whoever learns next reads them again."""
+        self.learning.forget()
 
     def forget_partitions(self) -> None:
         """Drop what is known of partitions: they may have moved, or been recovered."""
@@ -171,7 +192,7 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     app.table.on_recovered = app.forget_partitions
     app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
     intake = Intake(app, settings, reference, observing)
-    _agent(app, "decide", topics.events, app.pipeline.take)
+    _agent(app, "decide", topics.events, _decide(app))
     _agent(app, "learn", (topics.examples,), app.learning.take)
     _agent(app, "catalog", (topics.catalog,), intake.take_catalog)
     _agent(app, "campaigns", (topics.campaigns,), intake.take_campaigns)
@@ -186,7 +207,7 @@ def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
     topics, worker, limit = settings.topics, settings.worker, settings.kafka.poll_records
     groups = [
         Group(EVENTS, topics.events, reader.read, worker.batches_ahead, limit, worker.order_wait),
-        Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit),
+        Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False),
         Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit),
         Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit),
     ]
@@ -218,6 +239,14 @@ def _agent(app: OfferstreamApp, name: str, topics: tuple[str, ...], take: Take) 
 
     agent.__name__ = agent.__qualname__ = name
     app.agent(app.topic(*topics, schema=AsIs()), name=name)(agent)
+
+
+def _decide(app: OfferstreamApp) -> Take:
+    async def decide(event: Delivery) -> None:
+        await app.world_known()
+        await app.pipeline.take(event)
+
+    return decide
 
 
 async def _caught_up(app: OfferstreamApp) -> None:

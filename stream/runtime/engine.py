@@ -107,7 +107,8 @@ class Engine:
         )
         lessons = await app.consumer.highwaters(TP(topics.examples, 0))
         await app.unless_crashed(app.learning.progress.reach(lessons))
-        await app.unless_crashed(app.view.use(await app.learning.publish()))
+        learned = max(await app.learning.publish(), app.view.published_through)
+        await app.unless_crashed(app.view.use(learned))
 
     def drain_offers(self) -> list[bytes]:
         """The offers that became durable since the last call, partition by partition."""

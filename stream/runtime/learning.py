@@ -44,12 +44,17 @@ class Learning:
         self._publisher = Publisher()
         self._taken: list[Delivery] = []
         self._lock = asyncio.Lock()
+        self._forgotten = 0
         self.progress = Progress()
 
     async def take(self, event: Delivery) -> None:
         """Learn one batch; it is acknowledged by the publication that holds it."""
         async with self._lock:
+            forgotten = self._forgotten
             learner = self._learner or await self._restored()
+            if forgotten != self._forgotten:
+                self._learner = None
+                return
             batch = event.value
             for record in batch.records:
                 if record.value is not None:
@@ -88,6 +93,7 @@ class Learning:
         """Stop being the learner, until the next batch of examples says otherwise."""
         self._learner = None
         self._taken.clear()
+        self._forgotten += 1
 
     async def _restored(self) -> Learner:
         await self._fence()

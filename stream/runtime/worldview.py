@@ -46,7 +46,8 @@ class WorldView:
         self._assembler = Assembler()
         self._catalog_due = False
         self._models_due = asyncio.Event()
-        self._models_in_use = asyncio.Event()
+        self._models_tried = asyncio.Event()
+        self._tried = 0
 
     @property
     def world(self) -> World:
@@ -59,6 +60,11 @@ class WorldView:
                 catalog=dict(self._catalog), newest=tuple(item.item_id for item in newest)
             )
         return self._world
+
+    @property
+    def published_through(self) -> int:
+        """The examples that the newest publication has learned."""
+        return 0 if self.published is None else self.published.learned
 
     @property
     def slot(self) -> str:
@@ -97,15 +103,16 @@ class WorldView:
                 models = await asyncio.to_thread(models_from, published.states, published.learned)
             except StateError as error:
                 logger.error("models at %d are refused: %s", published.learned, error)
-                continue
-            self._world = self._world._replace(models=models)
-            self._models_in_use.set()
+            else:
+                self._world = self._world._replace(models=models)
+            self._tried = published.learned
+            self._models_tried.set()
 
     async def use(self, learned: int) -> None:
-        """Return when models that have learned so many examples are in use."""
-        while self._world.models.learned_through < learned:
-            self._models_in_use.clear()
-            await self._models_in_use.wait()
+        """Return when models that have learned so many examples are in use, or were refused."""
+        while self._tried < learned:
+            self._models_tried.clear()
+            await self._models_tried.wait()
 
 
 def _put(table: dict[str, T], entry: Entry[T]) -> None:

@@ -37,6 +37,9 @@ class BatchingApp(Protocol):
     #: The group of each topic that is read in batches.
     groups: Mapping[str, Group]
 
+    def let_go(self) -> None:
+        """Give up the batches of groups that are not awaited."""
+
     def on_positions(self, offsets: Mapping[TP, int], /) -> None:
         """Take note of where reading goes on."""
 
@@ -166,6 +169,14 @@ class BatchingConsumer(Consumer):
             return self._committable.get(tp)
         offset: int | None = super()._new_offset(tp)
         return offset
+
+    async def wait_empty(self) -> None:
+        """Wait for what is under way, before a rebalance or the end."""
+        self._owner.let_go()
+        awaited = {topic for topic, group in self._groups.items() if group.awaited}
+        let_go = {m for m in self._unacked_messages if m.topic in self._groups.keys() - awaited}
+        self._unacked_messages -= let_go
+        await super().wait_empty()
 
     # -- forgetting what moved
 

@@ -35,6 +35,7 @@ class KafkaProducer(driver.Producer):
         """Become the only writer of a partition: whoever was it before is refused from now on."""
         options = {**self._settings_default(), **self._settings_auth()}
         fenced = FencedProducer(f"{self.app.conf.id}-{tp.topic}-{tp.partition}", options)
+        await self.disown(tp)
         await fenced.start()
         self._owned[tp] = fenced
 

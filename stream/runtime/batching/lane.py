@@ -19,6 +19,7 @@ class Group:
 
     ``ahead`` is how many batches that are not acknowledged a lane may hold, ``limit`` the most
     records in a batch, ``wait`` the seconds for which a topic that is behind is waited for.
+    A rebalance, and the end, wait for batches under way only where they are ``awaited``.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Group:
     ahead: int = 3
     limit: int = 1_000
     wait: float = 0.1
+    awaited: bool = True
 
 
 class LaneQueue:

@@ -1,0 +1,357 @@
+"""The whole app, embedded: what is published comes out decided, whatever restarts in between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from stream.codec.deadletters import restore
+from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.models import Assembler
+from stream.codec.reference import encode_campaign, encode_item
+from stream.config import LearningSettings
+from stream.core.event import Campaign, CatalogItem, Event
+from stream.core.policy import CONTROL, arm_of
+from stream.runtime.engine import Engine, Publication
+from tests.builders import HOUR, NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
+from tests.topology.embedded import (
+    in_other,
+    look,
+    publication,
+    running,
+    settings_in,
+    stored,
+    unstamped,
+)
+
+EAGER = replace(OPEN, offer_gap=60.0, offers_per_day=1000)
+
+
+def a_history(chance: random.Random, size: int, first: int = 0) -> list[Event]:
+    """Clicks and orders of some customers, twenty seconds apart."""
+    events: list[Event] = []
+    for n in range(first, first + size):
+        customer, item = f"c{chance.randrange(40)}", f"i{chance.randrange(30)}"
+        time = NOON + n * 20 * SECOND
+        if chance.random() < 0.8:
+            events.append(a_click(n, customer, item, time=time, category=f"k{n % 3}"))
+        else:
+            events.append(a_purchase(n, customer, item, f"i{chance.randrange(30)}", time=time))
+    return events
+
+
+def an_item(item_id: str, **fields: Any) -> Publication:
+    """An entry of the catalog."""
+    item = CatalogItem(item_id, **fields)
+    return "catalog", item_id.encode(), encode_item(item), (), None
+
+
+def a_campaign(campaign_id: str, **fields: Any) -> Publication:
+    """An entry of the campaigns."""
+    campaign = Campaign(campaign_id, campaign_id.title(), **fields)
+    return "campaigns", campaign_id.encode(), encode_campaign(campaign), (), None
+
+
+async def taken(engine: Engine, *entries: Publication) -> None:
+    """Publish entries of the world, and wait until they are in use."""
+    await engine.publish(entries)
+    await engine.settle()
+
+
+async def offers_to(engine: Engine, *events: Event) -> list[dict[str, Any]]:
+    """Publish events and return the offers that answer them."""
+    engine.drain_offers()
+    await engine.publish([publication(event) for event in events])
+    await engine.settle()
+    return [orjson.loads(offer) for offer in engine.drain_offers()]
+
+
+# ------------------------------------------------------------------------------------------ restart
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_restarts_change_no_customer_no_count_and_no_offer(
+    tmp_path: Path, partitions: int, seed: int
+) -> None:
+    events = [publication(event) for event in a_history(random.Random(seed), 600)]
+    calm = settings_in(tmp_path / "calm", partitions, EAGER)
+    async with running(calm, lockstep=True) as engine:
+        for at in range(0, 600, 150):
+            await engine.publish(events[at : at + 150])
+            undisturbed = await look(engine)
+    restless = settings_in(tmp_path / "restless", partitions, EAGER)
+    for at in range(0, 600, 150):
+        async with running(restless, lockstep=True) as engine:
+            await engine.publish(events[at : at + 150])
+            restarted = await look(engine)
+    assert restarted.counts == undisturbed.counts
+    assert {k: unstamped(v) for k, v in restarted.customers.items()} == {
+        k: unstamped(v) for k, v in undisturbed.customers.items()
+    }
+    assert [o.value for o in restarted.offers] == [o.value for o in undisturbed.offers]
+
+
+async def test_an_engine_that_ends_in_the_middle_goes_on_where_it_was(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    events = [publication(event) for event in a_history(chance, 3_000)]
+    settings = settings_in(tmp_path, 4, EAGER)
+    for at in range(0, 3_000, 1_000):
+        async with running(settings, lockstep=chance.random() < 0.5) as engine:
+            await engine.publish(events[at : at + 1_000])
+            for _ in range(chance.randrange(40)):  # turns of the loop: somewhere in the middle
+                await asyncio.sleep(0)
+    async with running(settings) as engine:
+        seen = await look(engine)
+    assert seen.counts["applied"] == 3_000
+    assert sum(s.profile.views + s.profile.orders for s in seen.customers.values()) == 3_000
+    ids = [orjson.loads(offer.value or b"")["offer_id"] for offer in seen.offers]
+    assert len(set(ids)) == seen.counts["offers"]
+
+
+# -------------------------------------------------------------------------------------------- world
+
+
+async def test_the_catalog_takes_effect_and_a_bad_entry_is_a_dead_letter(tmp_path: Path) -> None:
+    async with running(settings_in(tmp_path), lockstep=True) as engine:
+        await taken(engine, an_item("cup", price=990, added=NOON), an_item("out", stock=0))
+        (offer,) = await offers_to(engine, a_click(0, "c1", "tea"))
+        assert {"cup": 990, "tea": None}.items() >= {
+            item["product_id"]: item.get("price_minor") for item in offer["items"]
+        }.items()
+        assert await offers_to(engine, a_click(1, "c2", "out"), a_click(2, "c2", "cup"))
+        await taken(engine, ("catalog", b"cup", None, (), None))
+        (offer,) = await offers_to(engine, a_click(3, "c3", "tea"))
+        assert [item["product_id"] for item in offer["items"]].count("cup") <= 1
+        bad = ("catalog", b"pot", b'{"product_id":"pot","price":"cheap"}', (("by", b"me"),), None)
+        await taken(engine, bad)
+        seen = await look(engine)
+        told = restore(seen.letters[0])
+        assert len(seen.letters) == 1
+        assert (told.record.topic, told.record.key) == ("shop.catalog", b"pot")
+        assert told.record.value == bad[2]
+        assert told.record.headers == bad[3]
+        assert told.rejection.code == "value_range"
+        assert engine.app.view.world.catalog.keys() == {"out"}
+        assert seen.metrics['events_rejected_total{reason="value_range"}'] == 1
+
+
+async def test_what_is_out_of_stock_is_not_offered(tmp_path: Path) -> None:
+    async with running(settings_in(tmp_path), lockstep=True) as engine:
+        await taken(engine, an_item("tea", stock=0))
+        assert await offers_to(engine, a_click(0, "c1", "tea")) == []
+        assert engine.status().counts["denied:out_of_stock"] == 1
+        await taken(engine, an_item("tea", stock=3))
+        (offer,) = await offers_to(engine, a_click(1, "c1", "tea"))
+        assert [item["product_id"] for item in offer["items"]] == ["tea"]
+
+
+async def test_campaigns_take_effect_and_a_bad_one_is_a_dead_letter(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings, lockstep=True) as engine:
+        low, high = a_campaign("low"), a_campaign("high", priority=5, discount=10)
+        await taken(engine, low, high)
+        (offer,) = await offers_to(engine, a_click(0, "c1"))
+        assert (offer["campaign_id"], offer["discount_percent"]) == ("high", 10)
+        await taken(engine, ("campaigns", b"high", None, (), None))
+        (offer,) = await offers_to(engine, a_click(1, "c2"))
+        assert offer["campaign_id"] == "low"
+        bad = ("campaigns", b"low", encode_campaign(Campaign("low", "", discount=101)), (), None)
+        await taken(engine, bad)
+        assert [restore(letter).record.value for letter in (await look(engine)).letters] == [bad[2]]
+        (offer,) = await offers_to(engine, a_click(2, "c3"))
+        assert offer["campaign_id"] == "low"  # what was good before stays
+    async with running(settings, lockstep=True) as engine:
+        (offer,) = await offers_to(engine, a_click(3, "c4"))
+        assert offer["campaign_id"] == "low"
+        assert len((await look(engine)).letters) == 1  # a restart does not bury it again
+
+
+async def test_without_consent_there_is_no_offer_and_nothing_is_learned(tmp_path: Path) -> None:
+    policy = replace(EAGER, consent_default=False)
+    async with running(settings_in(tmp_path, policy=policy), lockstep=True) as engine:
+        assert await offers_to(engine, a_click(0), a_purchase(1)) == []
+        assert stored(engine, "examples") == []
+        assert await offers_to(engine, an_update(2, consent=consent(True)), a_click(100))
+        assert stored(engine, "examples") != []
+        assert await offers_to(engine, an_update(200, consent=consent(False)), a_click(300)) == []
+        states = dict(engine.customers())
+        assert states["c1"].profile.views == 0
+        assert states["c1"].permission.offers is False
+        assert engine.status().counts["denied:consent"] == 3
+
+
+async def test_an_erased_customer_is_gone_from_the_table(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    async with running(settings, lockstep=True) as engine:
+        await offers_to(engine, a_click(0, "c1"), a_click(1, "c2"))
+        await offers_to(engine, an_update(2, "c1", erase=True))
+        assert dict(engine.customers()).keys() == {"c2"}
+    async with running(settings, lockstep=True) as engine:
+        assert dict(engine.customers()).keys() == {"c2"}
+        assert await offers_to(engine, a_click(3, "c1"))  # who comes back is new
+        assert dict(engine.customers())["c1"].profile.views == 1
+
+
+async def test_a_customer_of_the_holdout_gets_no_offer_and_all_others_may(tmp_path: Path) -> None:
+    policy = replace(OPEN, holdout=0.5)
+    settings = settings_in(tmp_path, 4, policy)
+    async with running(settings, lockstep=True) as engine:
+        events = [a_click(n, f"c{n}") for n in range(200)]
+        offered = {offer["customer_id"] for offer in await offers_to(engine, *events)}
+        held = {
+            event.customer_id
+            for event in events
+            if arm_of(event.customer_id, settings.core.seed, policy) == CONTROL
+        }
+        assert offered == {event.customer_id for event in events} - held
+        assert engine.status().counts["denied:holdout"] == len(held) > 50
+
+
+# ------------------------------------------------------------------------------------------- models
+
+
+async def test_models_survive_a_restart_and_no_example_is_learned_twice(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    settings = settings_in(tmp_path, 4, EAGER)
+    learned = 0
+    for at in range(0, 900, 300):
+        async with running(settings) as engine:
+            assert engine.app.view.world.models.learned_through == learned
+            events = [publication(event) for event in a_history(chance, 300, at)]
+            await engine.publish(events)
+            await engine.settle()
+            status = engine.status()
+            assert status.learned > learned
+            learned = status.learned
+            lessons = [decode_lesson(record.value or b"") for record in stored(engine, "examples")]
+            models = Assembler()
+            for record in stored(engine, "models"):
+                models.take(record.key, record.value)
+    taught = {
+        (lesson.partition, source, offset): examples
+        for lesson in lessons
+        for source, offset, examples in lesson.taught
+    }
+    assert learned == sum(number_of(examples) for examples in taught.values())
+    assert models.current is not None
+    assert models.current.learned == learned
+    last: dict[str, int] = {}
+    for partition, source, offset in taught:
+        name = f"{source}/{partition}"
+        last[name] = max(last.get(name, -1), offset)
+    assert models.current.through == last
+
+
+def number_of(examples: bytes) -> int:
+    """How many examples there are in the bytes of one event's."""
+    return len(decode_examples(examples))
+
+
+async def test_a_restarted_app_decides_with_what_was_learned(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, policy=EAGER)
+    async with running(settings) as engine:
+        pairs = [
+            a_click(n, f"c{n // 2}", ("tea", "cup")[n % 2], time=NOON + n * SECOND)
+            for n in range(60)
+        ]
+        await offers_to(engine, *pairs)
+    async with running(settings) as engine:
+        await engine.settle()
+        (offer,) = await offers_to(engine, a_click(100, "new", "tea"))
+        reasons = {item["product_id"]: item.get("because") for item in offer["items"]}
+        assert reasons["cup"] == "tea"
+
+
+# --------------------------------------------------------------- two apps, lockstep, order
+
+
+async def test_two_apps_in_one_process_share_nothing(tmp_path: Path) -> None:
+    one = settings_in(tmp_path / "one")
+    two = in_other(one, tmp_path / "two", "other.")
+    async with running(one) as first, running(two) as second:
+        await asyncio.gather(
+            first.publish([publication(a_click(n, f"c{n}")) for n in range(50)]),
+            second.publish([publication(a_purchase(n, f"d{n}")) for n in range(70)]),
+        )
+        await first.publish([("clicks", b"c1", b"{", (), NOON)])
+        ours, theirs = await look(first), await look(second)
+        assert (ours.counts["applied"], theirs.counts["applied"]) == (50, 70)
+        assert ours.customers.keys().isdisjoint(theirs.customers.keys())
+        assert (len(ours.letters), len(theirs.letters)) == (1, 0)
+        assert ours.metrics["events_applied_total"] == 50
+        assert theirs.metrics["events_applied_total"] == 70
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_lockstep_gives_the_same_bytes_again(
+    tmp_path: Path, partitions: int, seed: int
+) -> None:
+    events = [publication(event) for event in a_history(random.Random(seed), 1_200)]
+    outcomes = []
+    for name in ("first", "second"):
+        settings = settings_in(tmp_path / name, partitions, replace(EAGER, exploration=0.3))
+        async with running(settings, lockstep=True) as engine:
+            for at in range(0, len(events), 400):
+                await engine.publish(events[at : at + 400])
+                await engine.settle()
+            offers = [(o.partition, o.offset, o.key, o.value) for o in stored(engine, "offers")]
+            outcomes.append((offers, engine.status().counts, dict(engine.customers())))
+    assert len(outcomes[0][0]) > 300
+    assert outcomes[0] == outcomes[1]
+
+
+async def test_an_order_counts_after_the_click_before_it_whichever_was_published_first(
+    tmp_path: Path,
+) -> None:
+    """Across topics, a partition's events are decided by their time."""
+    clicked = [a_click(n, f"c{n}", "tea", time=NOON + n * SECOND) for n in range(50)]
+    bought = [a_purchase(n, f"c{n}", "tea", time=NOON + n * SECOND + 1) for n in range(50)]
+    for name, events in {
+        "clicks first": [*clicked, *bought],
+        "orders first": [*bought, *clicked],
+    }.items():
+        async with running(settings_in(tmp_path / name, 2, EAGER), lockstep=True) as engine:
+            offers = await offers_to(engine, *events)
+            assert {offer["source"]["topic"] for offer in offers} == {"clicks"}
+            assert engine.status().counts["offers"] == 50
+            labels = engine.status().quality
+            assert labels is not None
+            for state in dict(engine.customers()).values():
+                assert state.waiting.exposures == ()  # the click waited when the order came
+
+
+async def test_stream_time_is_not_moved_by_what_is_refused(tmp_path: Path) -> None:
+    async with running(settings_in(tmp_path), lockstep=True) as engine:
+        ahead = a_click(1, "c1", time=NOON + 30 * 24 * HOUR)
+        await engine.publish([publication(a_click(0, "c1")), publication(ahead, arrives=NOON)])
+        await engine.publish([publication(a_click(2, "c1"))])
+        seen = await look(engine)
+        assert seen.stream_times == [NOON + 2 * SECOND]
+        assert seen.counts["rejected:future_time"] == 1
+        assert seen.counts["applied"] == 2
+
+
+async def test_a_publication_that_was_torn_leaves_the_last_good_models(tmp_path: Path) -> None:
+    settings = replace(settings_in(tmp_path), learning=LearningSettings(propensity_bits=12))
+    async with running(settings) as engine:
+        await offers_to(engine, *(a_click(n, f"c{n}") for n in range(40)))
+        good = engine.app.view.world.models.learned_through
+        torn = [("models", b"a/full/0", b"garbage", None), ("models", b"a/1/0", None, None)]
+        for _, key, value, time in torn:
+            await (await engine.app.send_batch("shop.models", 0, [(key, value, time, ())]))
+        await engine.settle()
+        assert engine.app.view.world.models.learned_through == good
+        assert await offers_to(engine, a_click(100, "new"))
+    async with running(settings) as engine:
+        await engine.settle()
+        assert engine.app.view.world.models.learned_through >= good
