@@ -163,7 +163,7 @@ class Curve:
     def gained(self) -> list[tuple[float, float]]:
         """What the blend has won so far over the best single source of the whole stream.
 
-        In hits (or reciprocal ranks): the measure's lead in each window times its positions, summed.
+        In hits (or reciprocal ranks): the lead in each window times its positions, summed.
         """
         singles = {name: line for name, line in self.series.items() if name != "blend"}
         if not singles:
