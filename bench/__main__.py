@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.lab import Lab
-from bench.programme import FULL, QUICK, Plan, Programme, Results, seconds_of
+from bench.programme import FULL, QUICK, Plan, Programme, seconds_of
 from bench.report import document, tell
+from bench.results import Results
 
 
 class Shown:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 
 
 class Sample(NamedTuple):
@@ -15,6 +16,13 @@ class Sample(NamedTuple):
     time: float
     outputs: int
     cpu: float = 0.0
+
+
+class Arrival(NamedTuple):
+    """An offer's bytes, and when they were there."""
+
+    time: float
+    value: bytes
 
 
 class Figure(NamedTuple):
@@ -101,6 +109,22 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     ordered = np.asarray(values)
     found = np.percentile(ordered, [50, 99, 99.9], method="higher")
     return dict(zip(("p50", "p99", "p99_9"), map(float, found), strict=True))
+
+
+def matched(
+    sent: Sequence[Sequence[float]], arrived: Iterable[Arrival], since: float
+) -> list[float]:
+    """Seconds from event to offer, of the events sent since a time.
+
+    ``sent`` holds the times of each partition's events in the order of their offsets, from 0.
+    """
+    waits = []
+    for time, value in arrived:
+        source = orjson.loads(value)["source"]
+        born = sent[source["partition"]][source["offset"]]
+        if born >= since:
+            waits.append(time - born)
+    return waits
 
 
 def stage_costs(sums: Mapping[str, float], events: float) -> dict[str, float]:

@@ -11,29 +11,21 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Event, Thread
 from time import perf_counter, sleep
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.contenders import Contender
-from bench.figures import percentiles
+from bench.figures import Arrival, matched, percentiles
 from bench.lab import Child, Lab, Stuck
 from bench.run import Run
 from bench.workload import Keyed, Shape, clicks
 from stream.codec.partition import partition_for
 
 TICK = 0.001
-WARM_UP_SECONDS = 1.5
+WARM_UP_SECONDS = 1.0
 START_SECONDS = 60.0  # within which the first offer must come
 QUIET_SECONDS = 10.0  # without an offer: the rest will not come
-
-
-class Arrival(NamedTuple):
-    """An offer's bytes, and when they were there."""
-
-    time: float
-    value: bytes
 
 
 class Sender:
@@ -160,19 +152,3 @@ def _awaken(sender: Sender, reader: Reader) -> None:
         if perf_counter() > deadline:
             raise Stuck(f"no offer within {START_SECONDS:.0f} s")
     reader.wait(sender.total)
-
-
-def matched(
-    sent: Sequence[Sequence[float]], arrived: Iterable[Arrival], since: float
-) -> list[float]:
-    """Seconds from event to offer, of the events sent since a time.
-
-    ``sent`` holds the times of each partition's events in the order of their offsets, from 0.
-    """
-    waits = []
-    for time, value in arrived:
-        source = orjson.loads(value)["source"]
-        born = sent[source["partition"]][source["offset"]]
-        if born >= since:
-            waits.append(time - born)
-    return waits

@@ -1,15 +1,14 @@
 """Recovery, resident memory and cost as customers grow: a changelog of so many, then events.
 
 Rules: the changelog holds records as they are after many visits, some of them superseded, and
-tombstones. The worker starts with an empty directory, recovers, and then takes events of as many
-different customers as its cache holds. At the end its store must equal the log.
+tombstones. The worker starts with an empty directory, recovers, and then does the whole job, each
+event another customer's and each a full decision. At the end its store must equal the log.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,36 +20,23 @@ from bench.contenders import OFFERSTREAM
 from bench.contenders.core import StateJob
 from bench.figures import window
 from bench.lab import Child, Lab
+from bench.results import Memory
 from bench.run import Run
 from bench.scrape import recovery_seconds
 from bench.throughput import watched
-from bench.workload import Keyed, Shape, clicks
+from bench.workload import START_MS, Keyed, Shape, catalog, clicks
 from stream.codec.state import decode_state, encode_state
 from stream.core.ledger import UNSTAMPED
 
 MB = 1_000_000
 _OFFSET = b"__faust\0offset__"  # where the store keeps how far it has come
 _SUPERSEDED, _GONE = 20, 100  # every so-many-th customer has an older record; … is deleted
-_OTHERS = 900_000_000  # the templates' events have ids of their own
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a number of customers costs; ``resident_mb`` in 10^6 bytes, ``cpu`` in µs per event."""
-
-    customers: int
-    changelog_records: int
-    record_bytes: float
-    recovery_per_second: float
-    resident_mb: float
-    events_per_second: float
-    cpu: float
-    store_equals_log: bool
+_BEFORE = 7  # days: the visits that made the records
 
 
 async def memory(lab: Lab, customers: int, events: int) -> Memory:
     """Recover so many customers, and take so many events of theirs."""
-    async with lab.run("memory", "state") as run:
+    async with lab.run("memory", "whole") as run:
         settings = run.settings()
         templates = _templates(run)
         changelog = list(_changelog(customers, templates))
@@ -59,7 +45,8 @@ async def memory(lab: Lab, customers: int, events: int) -> Memory:
         del changelog
         with Child(OFFERSTREAM.command(run), run.path) as child:
             seconds = await recovery_seconds(run, child)
-            shape = Shape(events, customers, session=1, active=min(2_000, customers // 2))
+            shape = Shape(events, customers, session=1, active=min(2_000, customers // 3))
+            await lab.load(settings.topics.catalog, catalog(shape))
             await lab.load(settings.topics.clicks, clicks(shape))
             samples = await watched(lab, run, [child], events, 120.0)
             resident = child.usage().resident
@@ -79,10 +66,9 @@ async def memory(lab: Lab, customers: int, events: int) -> Memory:
 def _templates(run: Run) -> list[bytes]:
     """Records of customers who have come many times, without stamps."""
     job, states = StateJob(run), dict[bytes, bytes]()
-    shape = Shape(4_000, customers=100, active=50, first=_OTHERS)
+    shape = Shape(4_000, customers=100, active=30, age=_BEFORE)
     for offset, (key, value) in enumerate(clicks(shape)):
-        time = 4_000_000_000_000  # later than any event
-        states[key], _ = job.take(0, offset, time, key, value or b"", states.get(key))
+        states[key], _ = job.take(0, offset, START_MS, key, value or b"", states.get(key))
     return [
         encode_state(replace(decode_state(state), stamps=UNSTAMPED)) for state in states.values()
     ]

@@ -1,35 +1,41 @@
 """The programme: what is measured, in which order, how often and how large.
 
-Rules: contenders take turns within a round, so that what slows the machine down slows all. What
-fails is tried once more, and said; nothing else of the bench is lost by it.
+Rules: contenders take turns within a round, so that what slows the machine down slows all. Rounds
+after the first come last, and only as many as the plan's time allows. What fails is tried once
+more, and said; nothing else of the bench is lost by it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
+from time import monotonic
 from typing import Protocol, TypeVar
 
 from bench.contenders import CONTENDERS, FLOOR, OFFERSTREAM, QUIX_STATE, Contender
 from bench.lab import Lab, Stuck
 from bench.latency import latencies
-from bench.memory import Memory, memory
+from bench.memory import memory
+from bench.results import RATE, Results, Throughput
 from bench.run import Job
-from bench.scaling import Workers, workers
-from bench.throughput import Load, Throughput, throughput
-from bench.workload import Shape
+from bench.scaling import workers
+from bench.throughput import throughput
+from bench.workload import Load, Shape
 
 T = TypeVar("T")
-RATE = 2_000.0  # events/s at which latency is compared
 SHARES = (0.25, 0.5, 0.75)  # of what the worker can do
 SLOW_START = 6.0  # seconds: a process, its imports, its group
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sizes: numbers of events and customers, and seconds."""
+    """Sizes: numbers of events and customers, and seconds.
+
+    ``rounds`` are at most made, ``limit`` is how long one run may be watched, and ``deadline`` is
+    when no further round is begun that would not end before it.
+    """
 
     rounds: int
     events: int
@@ -39,6 +45,7 @@ class Plan:
     customers: tuple[int, ...]
     memory_rounds: int
     memory_events: int
+    deadline: float = inf
     items: int = 1_000
 
 
@@ -53,33 +60,16 @@ FULL = Plan(
     memory_events=100_000,
 )
 QUICK = Plan(
-    rounds=3,
+    rounds=5,
     events=40_000,
-    limit=4.0,
+    limit=3.0,
     latency_rounds=3,
-    latency_seconds=3.0,
+    latency_seconds=2.0,
     customers=(10_000, 100_000),
     memory_rounds=1,
     memory_events=20_000,
+    deadline=340.0,
 )
-
-
-@dataclass(slots=True)
-class Results:
-    """Everything that was measured, repetition by repetition; None is a run that failed."""
-
-    runs: dict[Job, defaultdict[str, list[Throughput | None]]] = field(
-        default_factory=lambda: {"state": defaultdict(list), "whole": defaultdict(list)}
-    )
-    floor: list[Throughput | None] = field(default_factory=list)
-    latency: defaultdict[str, list[Mapping[str, float]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    latency_at_load: dict[float, Mapping[str, float]] = field(default_factory=dict)
-    memory: defaultdict[int, list[Memory]] = field(default_factory=lambda: defaultdict(list))
-    scaled: dict[str, Throughput] = field(default_factory=dict)
-    workers: Workers | None = None
-    failures: list[str] = field(default_factory=list)
 
 
 class Progress(Protocol):
@@ -94,25 +84,31 @@ class Programme:
 
     def __init__(self, lab: Lab, plan: Plan, progress: Progress) -> None:
         self._lab, self._plan, self._progress = lab, plan, progress
+        self._began = monotonic()
         self.results = Results()
 
     async def run(self) -> Results:
         """Measure everything."""
         plan = self._plan
         load = Load.of(Shape(plan.events, items=plan.items))
-        for _ in range(plan.rounds):
-            await self._round(load)
+        longest = await self._round(load)
         await self._scaling(load)
         await self._latency()
         await self._memory()
+        for _ in range(plan.rounds - 1):
+            if monotonic() - self._began + longest > plan.deadline:
+                break
+            longest = max(longest, await self._round(load))
         return self.results
 
-    async def _round(self, load: Load) -> None:
+    async def _round(self, load: Load) -> float:
+        began = monotonic()
         for job, contenders in CONTENDERS.items():
             for contender in contenders:
                 found = await self._throughput(contender, job, load)
                 self.results.runs[job][contender.name].append(found)
         self.results.floor.append(await self._throughput(FLOOR, "state", load))
+        return monotonic() - began
 
     async def _throughput(
         self, contender: Contender, job: Job, load: Load, partitions: int = 4
@@ -195,7 +191,7 @@ def seconds_of(plan: Plan) -> float:
         2 * plan.latency_rounds + len(SHARES)
     )
     kept = plan.memory_rounds * sum(map(_memory_seconds, plan.customers))
-    return runs * run + 2 * SLOW_START + plan.limit + latency + kept
+    return min(runs * run + 2 * SLOW_START + plan.limit + latency + kept, plan.deadline)
 
 
 def _memory_seconds(customers: int) -> float:

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Figure, figure, ratios
-from bench.programme import RATE, Results
+from bench.results import RATE, Results, Throughput
 from bench.run import Job
-from bench.throughput import Throughput
 
 OURS = "offerstream"
 OTHERS = ("stock_faust", "quixstreams", "bare_loop")
@@ -136,13 +135,16 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _details(results: Results) -> dict[str, Any]:
-    rates = {job: {name: _rate(runs) for name, runs in results.runs[job].items()} for job in JOBS}
+    rates: dict[str, dict[str, Any]] = {
+        job: {name: _rate(runs) for name, runs in results.runs[job].items()} for job in JOBS
+    }
     rates["state"]["floor"] = _rate(results.floor)
     return {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "throughput": rates,
+        "cpu_ratios": _cpu_ratios(rates),
         "stage_us_per_event": {job: _stages(results.runs[job][OURS]) for job in JOBS},
-        "latency_ms_at_2000": {n: _percentiles(found) for n, found in results.latency.items()},
+        "latency_ms_at_2000": {n: _percentiles(f) for n, f in results.latency.items() if f},
         "latency_ms_at_load": {f"{s:.0%}": p for s, p in results.latency_at_load.items()},
         "customers": {
             str(n): [asdict(kept) for kept in found] for n, found in results.memory.items()
@@ -150,6 +152,16 @@ def _details(results: Results) -> dict[str, Any]:
         "ten_times": {name: asdict(found) for name, found in results.scaled.items()},
         "workers": results.workers and {**asdict(results.workers), "gain": results.workers.gain},
         "failures": results.failures,
+    }
+
+
+def _cpu_ratios(rates: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How many times our CPU per event the others use: steadier than rates on a busy machine."""
+    return {
+        f"{other}_{job}": rates[job][other]["cpu_us_per_event"] / ours["cpu_us_per_event"]
+        for job in JOBS
+        for other in OTHERS
+        if (ours := rates[job].get(OURS)) and rates[job].get(other)
     }
 
 
@@ -161,6 +173,7 @@ def _rate(runs: Sequence[Throughput | None]) -> dict[str, Any]:
     return {
         "events_per_second": events.median,
         "spread": events.spread,
+        "rounds": len(done),
         "cpu_us_per_event": figure([run.cpu for run in done]).median,
         "learner_behind_seconds": max(run.learner_behind for run in done),
     }
@@ -179,6 +192,7 @@ def _percentiles(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _bars_table(found: Mapping[str, Any]) -> Table:
     table = Table("figure", "median", "spread", "wanted", "", title="Bars")
+    table.columns[0].no_wrap = True
     for name, wanted, reached in BARS:
         value = lookup(found, name)
         if value is None:
@@ -202,6 +216,7 @@ def _rates_table(found: Mapping[str, Any]) -> Table:
 def _rest_table(found: Mapping[str, Any]) -> Table:
     details = found["details"]
     table = Table("what", "figures", title="Where it goes, and how it grows")
+    table.add_row("their CPU over ours", _list(details["cpu_ratios"]))
     for job, stages in details["stage_us_per_event"].items():
         table.add_row(f"µs per event, {job}", _list(stages))
     for name, values in details["latency_ms_at_2000"].items():

@@ -9,11 +9,11 @@ from typing import Literal, Self, TypeAlias
 
 import orjson
 
-from bench.workload import OFFER_GAP_MS
 from stream.config import Settings
 from stream.runtime.environment import catalogue, load
 
 Job: TypeAlias = Literal["state", "whole"]
+OFFER_GAP_MS = 1_800_000  # between a customer's offers, in the whole job
 
 # Every event may get an offer: no holdout, no caps, no quiet hours, nobody is taken for a bot.
 _OPEN = {

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.contenders import OFFERSTREAM
 from bench.figures import window
 from bench.lab import Child, Lab
+from bench.results import Workers
 from bench.run import Run
 from bench.scrape import steady
-from bench.throughput import Load, watched
+from bench.throughput import watched
+from bench.workload import Load
 from tests.kafka.broker import free_ports
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Events per second of one worker and of two that share the partitions."""
-
-    one: float
-    two: float
-
-    @property
-    def gain(self) -> float:
-        """How many times one worker's rate two have."""
-        return self.two / self.one
 
 
 async def workers(lab: Lab, load: Load, limit: float) -> Workers:

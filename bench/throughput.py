@@ -9,53 +9,18 @@ runs until it has learned everything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import orjson
 
 from bench.contenders import FLOOR, OFFERSTREAM, Contender
-from bench.figures import Sample, Window, stage_costs, window
+from bench.figures import Sample, stage_costs
 from bench.lab import Child, Lab
+from bench.results import Throughput, judged
 from bench.run import Job, Run
 from bench.scrape import learner_lag, stage_seconds
-from bench.workload import Keyed, Shape, catalog, clicks
-
-KEPT_UP_SECONDS = 3.0  # the lag is looked at once a second: this much behind is normal
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Events made once, for all runs that take the same."""
-
-    shape: Shape
-    clicks: Sequence[Keyed] = field(repr=False)
-    catalog: Sequence[Keyed] = field(repr=False)
-    sessions: int
-
-    @classmethod
-    def of(cls, shape: Shape) -> Load:
-        """Make the events of a shape."""
-        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.sessions)
-
-    def outputs(self, job: Job) -> int:
-        """How many offers the job makes of them."""
-        return self.shape.events if job == "state" else self.sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """What one run came to; ``cpu`` in µs per event, of the contender's own processes.
-
-    ``stages`` are µs per event that the worker itself reports, ``learner_behind`` the seconds that
-    its learner needed after the last offer.
-    """
-
-    events_per_second: float
-    cpu: float = 0.0
-    stages: Mapping[str, float] = field(default_factory=dict)
-    learner_behind: float = 0.0
+from bench.workload import Load
 
 
 async def throughput(
@@ -81,30 +46,6 @@ async def throughput(
             done = samples[-1].outputs * load.shape.events / load.outputs(job)
             stages = stage_costs(stage_seconds(run), done) if contender is OFFERSTREAM else {}
     return judged(samples, load, job, stages, behind)
-
-
-def judged(
-    samples: Sequence[Sample],
-    load: Load,
-    job: Job,
-    stages: Mapping[str, float],
-    behind: float,
-) -> Throughput:
-    """Reckon a run's throughput from what was counted.
-
-    Raises
-    ------
-    ValueError
-        If there were more offers than there should be, or too few to measure.
-    """
-    expected, found = load.outputs(job), window(samples)
-    if samples[-1].outputs > expected:
-        raise ValueError(f"{samples[-1].outputs} offers, of {expected} events that should have one")
-    if behind > KEPT_UP_SECONDS:
-        end = found.end._replace(time=found.end.time + behind)
-        found = Window(found.start, end)
-    events = load.shape.events / expected  # for each offer
-    return Throughput(found.rate * events, found.cpu / events, stages, behind)
 
 
 async def watched(

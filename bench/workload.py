@@ -7,15 +7,17 @@ session gets a full decision: one in ten. Items are drawn by a Zipf law.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 
-OFFER_GAP_MS = 1_800_000
+from bench.run import OFFER_GAP_MS, Job
+
 START_MS = 1_717_200_000_000  # 2024-06-01: history, so that no clock is in it
+_DAY_MS = 86_400_000
 _CATEGORIES = 24
 _BRANDS = 40
 _CART_AT = 6  # the event of a session that puts its item into the cart
@@ -33,8 +35,8 @@ class Shape:
     """What the events are like.
 
     ``session`` is the number of events in a session, ``active`` how many sessions are open at a
-    time; ``customers`` must be at least twice that, so that nobody is back within the gap.
-    ``first`` is the number of the first event, in its id.
+    time; ``customers`` must be at least three times that, so that nobody is back within the gap.
+    ``age`` moves the events that many days into the past, and gives them other ids.
     """
 
     events: int
@@ -43,13 +45,11 @@ class Shape:
     session: int = 10
     active: int = 2_000
     seed: int = 7
-    first: int = 0
+    age: int = 0
 
     def __post_init__(self) -> None:
-        if self.customers < 2 * self.active:
-            raise ValueError(
-                f"{self.customers} customers are back too soon: have 2 x {self.active}"
-            )
+        if self.customers < 3 * self.active:
+            raise ValueError(f"have three times as many customers as the {self.active} active")
 
     @property
     def sessions(self) -> int:
@@ -57,18 +57,38 @@ class Shape:
         return sum(position == 0 for _, position in _visits(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Events made once, for all runs that take the same."""
+
+    shape: Shape
+    clicks: Sequence[Keyed] = field(repr=False)
+    catalog: Sequence[Keyed] = field(repr=False)
+    sessions: int
+
+    @classmethod
+    def of(cls, shape: Shape) -> Load:
+        """Make the events of a shape."""
+        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.sessions)
+
+    def outputs(self, job: Job) -> int:
+        """How many offers the job makes of them."""
+        return self.shape.events if job == "state" else self.sessions
+
+
 def clicks(shape: Shape) -> Iterator[Keyed]:
     """The records of the ``clicks`` topic, in order of their time."""
     step = OFFER_GAP_MS / 2 / (shape.active * shape.session)
+    start = START_MS - shape.age * _DAY_MS
     items = _zipf(shape)
     for number, (visit, position) in enumerate(_visits(shape)):
         customer = f"customer-{visit % shape.customers:07d}"
         item = int(items[number])
         event = {
             "schema_version": "1.0",
-            "event_id": f"event-{shape.first + number:09d}",
+            "event_id": f"event-{shape.age}-{number:09d}",
             "customer_id": customer,
-            "timestamp": START_MS + int(number * step),
+            "timestamp": start + int(number * step),
             "event": "add_to_cart" if position == _CART_AT else "view",
             "product_id": f"item-{item:06d}",
             "price_minor": price_of(item),

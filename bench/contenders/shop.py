@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from river import cluster, linear_model, preprocessing
 
-from bench.workload import OFFER_GAP_MS
+from bench.run import OFFER_GAP_MS
 
 Record: TypeAlias = dict[str, Any]
 Features: TypeAlias = dict[str, float]

@@ -1,0 +1,97 @@
+"""What was measured, repetition by repetition, and how a run is judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.figures import Sample, Window, window
+from bench.run import Job
+from bench.workload import Load
+
+RATE = 2_000.0  # events/s at which latency is compared
+KEPT_UP_SECONDS = 3.0  # the learner's lag is looked at once a second: so much behind is normal
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What one run came to; ``cpu`` in µs per event, of the contender's own processes.
+
+    ``stages`` are µs per event that the worker itself reports, ``learner_behind`` the seconds that
+    its learner needed after the last offer.
+    """
+
+    events_per_second: float
+    cpu: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    learner_behind: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a number of customers costs; ``resident_mb`` in 10^6 bytes, ``cpu`` in µs per event."""
+
+    customers: int
+    changelog_records: int
+    record_bytes: float
+    recovery_per_second: float
+    resident_mb: float
+    events_per_second: float
+    cpu: float
+    store_equals_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Events per second of one worker and of two that share the partitions."""
+
+    one: float
+    two: float
+
+    @property
+    def gain(self) -> float:
+        """How many times one worker's rate two have."""
+        return self.two / self.one
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything that was measured, repetition by repetition; None is a run that failed."""
+
+    runs: dict[Job, defaultdict[str, list[Throughput | None]]] = field(
+        default_factory=lambda: {"state": defaultdict(list), "whole": defaultdict(list)}
+    )
+    floor: list[Throughput | None] = field(default_factory=list)
+    latency: defaultdict[str, list[Mapping[str, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    latency_at_load: dict[float, Mapping[str, float]] = field(default_factory=dict)
+    memory: defaultdict[int, list[Memory]] = field(default_factory=lambda: defaultdict(list))
+    scaled: dict[str, Throughput] = field(default_factory=dict)
+    workers: Workers | None = None
+    failures: list[str] = field(default_factory=list)
+
+
+def judged(
+    samples: Sequence[Sample],
+    load: Load,
+    job: Job,
+    stages: Mapping[str, float],
+    behind: float,
+) -> Throughput:
+    """Reckon a run's throughput from what was counted.
+
+    Raises
+    ------
+    ValueError
+        If there were more offers than there should be, or too few to measure.
+    """
+    expected, found = load.outputs(job), window(samples)
+    if samples[-1].outputs > expected:
+        raise ValueError(f"{samples[-1].outputs} offers, of {expected} events that should have one")
+    if behind > KEPT_UP_SECONDS:
+        end = found.end._replace(time=found.end.time + behind)
+        found = Window(found.start, end)
+    events = load.shape.events / expected  # for each offer
+    return Throughput(found.rate * events, found.cpu / events, stages, behind)
