@@ -1,4 +1,4 @@
-"""``python -m tests.chaos --cycles 100``: three workers on a real Kafka, kill -9 after kill -9.
+"""``python -m tests.chaos --cycles 100``: three workers on a real Kafka, killed and paused.
 
 An oracle counts the input by itself. In the end every customer's record must say the same, the
 ledgers must account for every record, and no offer's id may have two contents. The result is
@@ -35,6 +35,7 @@ from tests.kafka.broker import Broker
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 6
 WORKERS = 3
+SESSION = 6.0  # seconds without a heartbeat after which a worker's partitions move
 QUIET = 120.0  # seconds in which the workers must finish what is left, in the end
 
 
@@ -44,7 +45,7 @@ class Fleet:
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         self._environ, self._folder = environ, folder
         self.processes = [self._start(number) for number in range(WORKERS)]
-        self.kills = 0
+        self.kills = self.pauses = 0
 
     def kill_one(self, chance: random.Random) -> None:
         """Kill a worker in the middle of whatever it does, and start it again."""
@@ -54,6 +55,16 @@ class Fleet:
         process.wait()
         self.kills += 1
         self.processes[number] = self._start(number)
+
+    async def pause_one(self, chance: random.Random) -> None:
+        """Stop a worker's clock until its partitions have moved, and let it wake up as a zombie."""
+        process = chance.choice(self.processes)
+        process.send_signal(signal.SIGSTOP)
+        self.pauses += 1
+        try:
+            await asyncio.sleep(SESSION + chance.uniform(1.0, 4.0))
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def revive(self) -> None:
         """Start again what ended by itself, as a supervisor would: a fenced worker does."""
@@ -135,7 +146,10 @@ async def torment(
     for cycle in range(options.cycles):
         await asyncio.sleep(chance.uniform(0.5, options.pause))
         fleet.revive()
-        fleet.kill_one(chance)
+        if chance.random() < options.pauses:
+            await fleet.pause_one(chance)
+        else:
+            fleet.kill_one(chance)
         print(f"cycle {cycle + 1} of {options.cycles}: {oracle.events:,} events", flush=True)
     await asyncio.sleep(options.pause)
     stop.set()
@@ -215,6 +229,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=300.0, help="events a second")
     parser.add_argument("--customers", type=int, default=2_000)
     parser.add_argument("--pause", type=float, default=6.0, help="most seconds between kills")
+    parser.add_argument(
+        "--pauses", type=float, default=0.2, help="share of cycles that pause instead of kill"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "chaos.json")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
@@ -228,7 +245,7 @@ def main() -> None:
             app_id=name,
             topics=Topics(prefix=name),
             partitions=PARTITIONS,
-            kafka=KafkaSettings(session_timeout=6.0, heartbeat_interval=2.0),
+            kafka=KafkaSettings(session_timeout=SESSION, heartbeat_interval=SESSION / 3),
         )
         environ = {k: v for k, v in os.environ.items() if not k.startswith("OFFERSTREAM_")} | {
             "PYTHONPATH": str(ROOT),
@@ -237,8 +254,8 @@ def main() -> None:
             "OFFERSTREAM_TOPICS__PREFIX": name,
             "OFFERSTREAM_PARTITIONS": str(PARTITIONS),
             "OFFERSTREAM_METRICS_PORT": "0",
-            "OFFERSTREAM_KAFKA__SESSION_TIMEOUT": "6",
-            "OFFERSTREAM_KAFKA__HEARTBEAT_INTERVAL": "2",
+            "OFFERSTREAM_KAFKA__SESSION_TIMEOUT": str(SESSION),
+            "OFFERSTREAM_KAFKA__HEARTBEAT_INTERVAL": str(SESSION / 3),
             "OFFERSTREAM_CORE__POLICY__CONSENT_DEFAULT": "true",
             "OFFERSTREAM_CORE__POLICY__EVENTS_BURST": "1000000",
             "OFFERSTREAM_CORE__POLICY__OFFER_GAP": "60",
@@ -250,7 +267,8 @@ def main() -> None:
             asyncio.run(torment(settings, fleet, options, oracle))
         finally:
             fleet.stop()
-        result = {"cycles": fleet.kills, "seed": options.seed} | judged(settings, oracle)
+        told = {"cycles": options.cycles, "kills": fleet.kills, "pauses": fleet.pauses}
+        result = told | {"seed": options.seed} | judged(settings, oracle)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
