@@ -15,11 +15,11 @@ from stream.runtime.environment import catalogue, load
 Job: TypeAlias = Literal["state", "whole"]
 OFFER_GAP_MS = 1_800_000  # between a customer's offers, in the whole job
 
-# Every event may get an offer: no holdout, no caps, no quiet hours, nobody is taken for a bot.
+# Every event may get an offer: no holdout, no quiet hours, nobody is taken for a bot; caps go by
+# impressions, of which there are none.
 _OPEN = {
     "core.policy.consent_default": "true",
     "core.policy.holdout": "0",
-    "core.policy.offers_per_day": "100000000",
     "core.policy.quiet_from": "0",
     "core.policy.quiet_until": "0",
     "core.policy.events_per_second": "1000000",

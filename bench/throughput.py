@@ -16,7 +16,7 @@ import orjson
 
 from bench.contenders import FLOOR, OFFERSTREAM, Contender
 from bench.figures import Sample, stage_costs
-from bench.lab import Child, Lab
+from bench.lab import PATIENCE, Child, Lab
 from bench.results import Throughput, judged
 from bench.run import Job, Run
 from bench.scrape import learner_lag, stage_seconds
@@ -42,7 +42,9 @@ async def throughput(
             if contender is FLOOR:
                 return await _floor(lab, run, child)
             samples = await watched(lab, run, [child], load.outputs(job), limit)
-            behind = await _learner_behind(lab, contender, run, child)
+            behind = 0.0
+            if samples[-1].outputs >= load.outputs(job) and contender.learns and job == "whole":
+                behind = await _learner_behind(lab, contender, run, child)
             done = samples[-1].outputs * load.shape.events / load.outputs(job)
             stages = stage_costs(stage_seconds(run), done) if contender is OFFERSTREAM else {}
     return judged(samples, load, job, stages, behind)
@@ -78,12 +80,10 @@ async def _floor(lab: Lab, run: Run, child: Child) -> Throughput:
 
 
 async def _learner_behind(lab: Lab, contender: Contender, run: Run, child: Child) -> float:
-    """Seconds until all that the events taught is learned."""
-    if run.job == "state" or not contender.learns:
-        return 0.0
+    """Seconds until all that the events taught is learned, at most a minute."""
     began = monotonic()
     if contender is OFFERSTREAM:
-        while await asyncio.to_thread(learner_lag, run):
+        while await asyncio.to_thread(learner_lag, run) and monotonic() < began + PATIENCE:
             child.usage()
             await asyncio.sleep(0.2)
         return monotonic() - began

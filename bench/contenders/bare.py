@@ -101,10 +101,12 @@ class BareLoop:
         self._consumer.subscribe(list(topics.events))
         self._lessons.subscribe([topics.examples])
         learner = Learner(self._settings.learning, self._settings.core.seed)
-        await asyncio.gather(
-            self._decide(), self._learn(learner), self._publish(learner), self._commit(),
-            self.follower.run(), self.view.build_models(),
-        )  # fmt: skip
+        async with asyncio.TaskGroup() as self._tasks:  # one that fails ends all
+            for part in (
+                self._decide(), self._learn(learner), self._publish(learner), self._commit(),
+                self.follower.run(), self.view.build_models(),
+            ):  # fmt: skip
+                self._tasks.create_task(part)
 
     async def send_batch(
         self, topic: str, partition: int, records: Sequence[Outgoing]
@@ -143,14 +145,14 @@ class BareLoop:
         flush = self._partitions[number].decide(Batch(Lane("", number), arrived), self.view.world)
         writes: list[Outgoing] = [(key, value, None, ()) for key, value in flush.writes]
         changelog = await self.send_batch(self._settings.customers_changelog, number, writes)
-        finish = self._finish(number, flush, changelog, self._last.get(number))
-        task = self._last[number] = asyncio.create_task(finish)
-        offset = records[-1].offset + 1
-        task.add_done_callback(lambda _: self._done.update({tp: offset}))
+        self._last[number] = self._tasks.create_task(
+            self._finish(tp, records[-1].offset + 1, flush, changelog, self._last.get(number))
+        )
 
     async def _finish(
         self,
-        number: int,
+        tp: TopicPartition,
+        end: int,
         flush: Flush,
         changelog: Awaitable[Any],
         before: Awaitable[None] | None,
@@ -158,6 +160,7 @@ class BareLoop:
         await changelog
         if before is not None:
             await before
+        number = tp.partition
         partition, topics = self._partitions[number], self._settings.topics
         self._store.store(number, flush.writes)
         partition.stored(flush)
@@ -170,6 +173,7 @@ class BareLoop:
             sent.append(await self.send_batch(topics.examples, 0, lessons))
         await asyncio.gather(*sent)
         partition.safe(flush)
+        self._done[tp] = end
         self._room[number].release()
 
     async def _learn(self, learner: Learner) -> None:
