@@ -102,7 +102,7 @@ class PolicySettings:
 
     consent_default: bool = False  # fail closed: no word of consent means no
     holdout: Share = 0.05  # share of customers who get no offer, to measure the effect against
-    offers_per_day: Natural = 3  # more is felt as spam
+    offers_per_day: Annotated[int, Range(0, 24)] = 3  # more is felt as spam
     offer_gap: Seconds = 1800.0  # one offer a visit, roughly
     quiet_from: Hour = 22  # hour of the day, in the shop's time zone, from which offers rest
     quiet_until: Hour = 7  # … until this hour; equal hours mean no quiet time

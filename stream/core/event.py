@@ -139,7 +139,8 @@ class Campaign(NamedTuple):
     """What a marketer wants offered, to whom, and with which incentive.
 
     ``segments`` and ``categories`` empty mean all; ``discount`` is in percent of the price;
-    ``daily_cap`` bounds the offers of this campaign for one customer in 24 h of stream time.
+    ``daily_cap`` bounds the offers of this campaign for one customer in 24 h of stream time; over
+    24 it counts as 24.
     """
 
     campaign_id: str

@@ -12,6 +12,7 @@ from stream.core.hashing import digest
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import (
     DAY,
+    MOST_A_DAY,
     TREATED,
     Denial,
     campaign_for,
@@ -21,8 +22,6 @@ from stream.core.policy import (
 from stream.core.ranking import Ranked, Slate, draw, rank
 from stream.core.state import CustomerState, Delivery
 from stream.core.world import World
-
-SHOWN_KEPT = 8
 
 
 def choose(
@@ -56,14 +55,14 @@ def delivered(delivery: Delivery, offer: Offer) -> Delivery:
         delivery,
         offers=delivery.offers + 1,
         last_offer=offer.issued,
-        made=(*recent[-SHOWN_KEPT + 1 :], (offer.campaign_id, offer.issued)),
+        made=(*recent[-MOST_A_DAY + 1 :], (offer.campaign_id, offer.issued)),
     )
 
 
 def shown(delivery: Delivery, time: int) -> Delivery:
     """Count an impression: caps go by what was seen, not by what was sent."""
     recent = tuple(t for t in delivery.impressions if t > time - DAY)
-    return replace(delivery, impressions=(*recent[-SHOWN_KEPT + 1 :], time))
+    return replace(delivery, impressions=(*recent[-MOST_A_DAY + 1 :], time))
 
 
 def _allowed(

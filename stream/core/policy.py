@@ -17,6 +17,7 @@ from stream.core.world import World
 
 DAY = 86_400_000
 HOUR = 3_600_000
+MOST_A_DAY = 24  # offers remembered of a customer's day: no cap can be higher
 CONTROL, TREATED = "holdout", "offer"
 DEFAULT_CAMPAIGN = Campaign("default", "Recommendations")
 
@@ -60,7 +61,8 @@ def customer_denial(
     delivery = state.delivery
     if delivery.last_offer and now - delivery.last_offer < policy.offer_gap * 1000:
         return Denial.OFFER_GAP
-    if sum(shown > now - DAY for shown in delivery.impressions) >= policy.offers_per_day:
+    seen = sum(shown > now - DAY for shown in delivery.impressions)
+    if seen >= min(policy.offers_per_day, MOST_A_DAY):
         return Denial.FREQUENCY_CAP
     if _is_quiet(now, policy):
         return Denial.QUIET_HOURS
@@ -122,4 +124,4 @@ def _is_eligible(campaign: Campaign, state: CustomerState, now: int) -> bool:
     if campaign.daily_cap is None:
         return True
     made = sum(c == campaign.campaign_id and t > now - DAY for c, t in state.delivery.made)
-    return made < campaign.daily_cap
+    return made < min(campaign.daily_cap, MOST_A_DAY)
