@@ -118,6 +118,8 @@ class Propensity(base.Classifier):
         Segments 0 … segments - 1 are calibrated apart.
     batch
         Rows learned in one step.
+    base_rate
+        What is predicted before the first label, in (0, 1): conversions are rare.
 
     Attributes
     ----------
@@ -141,6 +143,7 @@ class Propensity(base.Classifier):
         triples: int = 8,
         segments: int = 64,
         batch: int = 32,
+        base_rate: float = 0.1,
     ) -> None:
         self.rate = rate
         self.bits = bits
@@ -148,6 +151,7 @@ class Propensity(base.Classifier):
         self.triples = triples
         self.segments = segments
         self.batch = batch
+        self.base_rate = base_rate
         self.examples = 0
         self._rates = [_PLAIN] + [(rate, _FAST * rate)] * ((crosses > 1) + (triples > 2))
         self._table = HashedFTRL(bits=bits)
@@ -176,7 +180,7 @@ class Propensity(base.Classifier):
         if not len(given.rows):
             return np.zeros(0)
         stacked = self._stack.logits(self._look(given).logits)
-        return sigmoid(self._calibration.corrected(stacked, segments))
+        return self._called(stacked, segments)
 
     def learn(
         self,
@@ -210,7 +214,7 @@ class Propensity(base.Classifier):
     def _learn(self, rows: Encoded, truth: Floats, segments: Segments | None) -> Floats:
         look = self._look(rows)
         stacked = self._stack.logits(look.logits)
-        predicted = sigmoid(self._calibration.corrected(stacked, segments))
+        predicted = self._called(stacked, segments)
         self._calibration.learn(stacked, truth, segments)
         self._stack.learn(look.logits, truth)
         errors = sigmoid(look.logits) - truth[:, None]
@@ -222,6 +226,11 @@ class Propensity(base.Classifier):
         if self._watch.update(_means(losses)):
             self._forget()
         return predicted
+
+    def _called(self, stacked: Floats, segments: Segments | None) -> Floats:
+        if not self.examples:
+            return np.full(len(stacked), self.base_rate)
+        return sigmoid(self._calibration.corrected(stacked, segments))
 
     def _look(self, rows: Encoded) -> _Look:
         """Look rows up in the table: first their features, then what goes together of those."""
@@ -274,7 +283,7 @@ class Propensity(base.Classifier):
 
     def state(self) -> State:
         """Return all that the future depends on."""
-        state: State = {"rate": self.rate, "examples": self.examples}
+        state: State = {"rate": self.rate, "base_rate": self.base_rate, "examples": self.examples}
         for name in _RANGES:
             state[name] = getattr(self, name)
         for name in _PARTS:
@@ -291,7 +300,7 @@ class Propensity(base.Classifier):
             If the state is not one of this class.
         """
         sizes = {name: integer(state, name, *limits) for name, limits in _RANGES.items()}
-        model = cls(number(state, "rate"), **sizes)
+        model = cls(number(state, "rate"), **sizes, base_rate=number(state, "base_rate"))
         model.examples = integer(state, "examples", 0, 2**62)
         for name, kind in _PARTS.items():
             setattr(model, f"_{name}", kind.from_state(part_of(state, name)))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self, TypeAlias
 from zlib import crc32
 
@@ -125,7 +125,7 @@ class Encoder:
     def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
 
-    def learn(self, x: Mapping[Hashable, Any]) -> None:
+    def learn(self, x: Mapping[Any, Any]) -> None:
         """Learn the bins of the numbers in an example."""
         for key, given in x.items():
             value = _value(given)
@@ -138,7 +138,7 @@ class Encoder:
                     column = self._columns[name] = Column(name)
                 column.learn(value)
 
-    def encode(self, x: Mapping[Hashable, Any]) -> Row:
+    def encode(self, x: Mapping[Any, Any]) -> Row:
         """Return the hashes of an example, whatever the order of its features."""
         row = Row([], [], [])
         for name, given in sorted((str(key), given) for key, given in x.items()):

@@ -1,0 +1,314 @@
+"""Test-then-train on a CSV file: the champion and its challengers, in file order, in one pass.
+
+Rules
+-----
+- Nothing of a row's label is known before its prediction; with a delay of N, not before the N rows
+  after it were predicted, either. What is learned then are the features that the row had when it
+  was predicted.
+- Types are decided value by value, as they come: a text that reads as a number is one. The file is
+  never looked at ahead of the row in turn.
+- A row without a label is predicted and counted, and nothing is learned from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.config import ConfigError
+from stream.models.challengers import Challenger
+from stream.models.metrics import Quality, quality
+from stream.models.propensity import Encoded, Encoder, Propensity
+from stream.models.propensity.encoding import Row
+
+BATCH = 32
+CHAMPION = "hashed_ftrl_stack"
+CURVE_POINTS = 60
+
+_TRUE = frozenset({"1", "1.0", "true", "t", "yes", "y"})
+_FALSE = frozenset({"0", "0.0", "-1", "false", "f", "no", "n"})
+
+Floats = npt.NDArray[np.float64]
+Curve = dict[str, list[tuple[float, float]]]
+
+
+class Example(NamedTuple):
+    """A row: its features, and its label: 1, 0, or None for none."""
+
+    x: dict[str, float | str]
+    label: int | None
+
+
+class Labels:
+    """Reads labels: by the value that is positive, or by the usual words for yes and no."""
+
+    def __init__(self, column: str, positive: str | None) -> None:
+        self.column = column
+        self.positive = positive
+
+    def read(self, text: str) -> int | None:
+        """Return 1, 0, or None for an empty label.
+
+        Raises
+        ------
+        ConfigError
+            If it is not told what the label means.
+        """
+        text = text.strip()
+        if not text:
+            return None
+        if self.positive is not None:
+            return int(text == self.positive)
+        word = text.casefold()
+        if word not in _TRUE and word not in _FALSE:
+            raise ConfigError(
+                f"--label {self.column}: is {text!r} positive? Say which value is: --positive VALUE"
+            )
+        return int(word in _TRUE)
+
+
+class Examples:
+    """A CSV file's rows as examples, one after the other.
+
+    Parameters
+    ----------
+    file
+        With a line of column names first; gzip is recognised.
+    labels
+        Which column is the label, and how to read it.
+    drop
+        Columns that are not features.
+    delimiter
+        Between cells.
+
+    Attributes
+    ----------
+    size, read
+        Bytes of the file, and how many of them were read so far.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read, or has no such column.
+    """
+
+    def __init__(
+        self, file: Path, labels: Labels, drop: Sequence[str] = (), delimiter: str = ","
+    ) -> None:
+        self.file = file
+        self.labels = labels
+        self.drop = drop
+        try:
+            self._raw: IO[bytes] = file.open("rb")
+            zipped = self._raw.read(2) == b"\x1f\x8b"
+            self._raw.seek(0)
+            self.size = file.stat().st_size
+        except OSError as error:
+            raise ConfigError(f"{file}: can't be read: {error.strerror}") from None
+        packed: Any = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
+        text = io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace", newline="")
+        self._rows = csv.reader(text, delimiter=delimiter)
+        self._names = [name.strip() for name in next(self._rows, [])]
+        for name in (labels.column, *drop):
+            if name not in self._names:
+                there = ", ".join(self._names)
+                raise ConfigError(f"{file}: no column {name!r}; there are: {there}")
+
+    @property
+    def read(self) -> int:
+        """Bytes of the file that were read so far."""
+        return self.size if self._raw.closed else self._raw.tell()
+
+    def __iter__(self) -> Iterator[Example]:
+        at = self._names.index(self.labels.column)
+        features = [
+            (i, name) for i, name in enumerate(self._names) if i != at and name not in self.drop
+        ]
+        with self._raw:
+            for row in self._rows:
+                if len(row) == len(self._names):
+                    x = {name: typed(row[i]) for i, name in features}
+                    yield Example(x, self.labels.read(row[at]))
+                elif row:
+                    raise ConfigError(
+                        f"{self.file}: line {self._rows.line_num} has {len(row)} cells, "
+                        f"not {len(self._names)}; is --delimiter right?"
+                    )
+
+
+def typed(text: str) -> float | str:
+    """Return a cell as a number if it reads as one, else as the text it is.
+
+    Examples
+    --------
+    >>> typed("0.20"), typed("1e3"), typed(" Feb "), typed("1_000"), typed("")
+    (0.2, 1000.0, 'Feb', '1_000', '')
+    """
+    try:
+        return float(text) if "_" not in text else text.strip()
+    except ValueError:
+        return text.strip()
+
+
+class Scores:
+    """What one model predicted, with the labels that came."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numbers: list[int] = []
+        self.scores: list[float] = []
+        self.labels: list[float] = []
+
+    def add(self, number: int, score: float, label: int) -> None:
+        """Keep the score that the row of this number got, and its label."""
+        self.numbers.append(number)
+        self.scores.append(score)
+        self.labels.append(label)
+
+    def between(self, first: int, last: int, threshold: float = 0.5) -> Quality:
+        """Return the metrics of rows from ``first`` on, up to before ``last``."""
+        numbers = np.array(self.numbers)
+        part = (numbers >= first) & (numbers < last)
+        return quality(np.array(self.labels)[part], np.array(self.scores)[part], threshold)
+
+    def report(self, events: int, threshold: float) -> dict[str, Any]:
+        """Return the metrics over all rows and over the last half."""
+        return {
+            "name": self.name,
+            "events": len(self.numbers),
+            "all": self.between(0, events, threshold)._asdict(),
+            "last_half": self.between(events // 2, events, threshold)._asdict(),
+        }
+
+    def curve(self, events: int, metric: str) -> list[tuple[float, float]]:
+        """Return a metric over the tenth of the rows before each of some points."""
+        window = max(events // 10, min(events, 500))
+        points = np.unique(np.linspace(window, events, CURVE_POINTS).astype(int)).tolist()
+        told = [(p, getattr(self.between(p - window, p), metric)) for p in points]
+        return [(float(point), value) for point, value in told if value is not None]
+
+
+class _Pending(NamedTuple):
+    """A row that waits for its label, with what was predicted of it."""
+
+    number: int
+    example: Example
+    hashes: Row
+    score: float
+    shadow: list[float | None]
+
+
+class Evaluation:
+    """One pass of champion and challengers over examples.
+
+    Parameters
+    ----------
+    champion
+        The model under test.
+    challengers
+        What scores beside it.
+    clock
+        Seconds, from any start: the champion's own time is measured with it.
+    delay
+        Rows after which a label is known.
+    """
+
+    def __init__(
+        self,
+        champion: Propensity,
+        challengers: Sequence[Challenger],
+        clock: Callable[[], float],
+        delay: int = 0,
+    ) -> None:
+        self.champion = champion
+        self.challengers = challengers
+        self.delay = delay
+        self.events = 0
+        self.unlabelled = 0
+        self.seconds = 0.0
+        self.encoding_seconds = 0.0
+        self.scores = Scores(CHAMPION)
+        self.shadows = [Scores(challenger.name) for challenger in challengers]
+        self._clock = clock
+        self._encoder = Encoder()
+        self._waiting: deque[_Pending] = deque()
+
+    def run(self, examples: Iterator[Example]) -> Iterator[int]:
+        """Predict and learn everything; yield the number of rows done, now and then."""
+        while batch := list(islice(examples, BATCH)):
+            self._predict(batch)
+            while len(self._waiting) >= self.delay + BATCH:
+                self._learn([self._waiting.popleft() for _ in range(BATCH)])
+            yield self.events
+        while self._waiting:
+            self._learn([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+
+    def _predict(self, batch: list[Example]) -> None:
+        hashes = self._encoded(batch)
+        began = self._clock()
+        scores = self.champion.predict(_together(hashes)).tolist()
+        self.seconds += self._clock() - began
+        for example, row, score in zip(batch, hashes, scores, strict=True):
+            shadow = [
+                challenger.predict(example.x) if challenger.sees(self.events) else None
+                for challenger in self.challengers
+            ]
+            self._waiting.append(_Pending(self.events, example, row, score, shadow))
+            self.events += 1
+
+    def _encoded(self, batch: list[Example]) -> list[Row]:
+        began = self._clock()
+        hashes = []
+        for example in batch:
+            self._encoder.learn(example.x)
+            hashes.append(self._encoder.encode(example.x))
+        self.encoding_seconds += self._clock() - began
+        return hashes
+
+    def _learn(self, batch: list[_Pending]) -> None:
+        known = [pending for pending in batch if pending.example.label is not None]
+        self.unlabelled += len(batch) - len(known)
+        if not known:
+            return
+        labels = [int(pending.example.label or 0) for pending in known]
+        began = self._clock()
+        self.champion.learn(_together([pending.hashes for pending in known]), labels)
+        self.seconds += self._clock() - began
+        for pending, label in zip(known, labels, strict=True):
+            self.scores.add(pending.number, pending.score, label)
+            for i, score in enumerate(pending.shadow):
+                if score is not None:
+                    self.shadows[i].add(pending.number, score, label)
+                    self.challengers[i].learn(pending.example.x, label)
+
+    def report(self, threshold: float = 0.5) -> dict[str, Any]:
+        """Return the result as plain values; see ``offerstream evaluate propensity``."""
+        events = max(self.events, 1)
+        return {
+            "events": self.events,
+            "unlabelled": self.unlabelled,
+            "delay": self.delay,
+            "threshold": threshold,
+            "champion": self.scores.report(self.events, threshold),
+            "challengers": [shadow.report(self.events, threshold) for shadow in self.shadows],
+            "drifts": self.champion.drifts,
+            "microseconds_per_event": 1e6 * self.seconds / events,
+            "encoding_microseconds_per_event": 1e6 * self.encoding_seconds / events,
+        }
+
+    def curves(self, metric: str) -> Curve:
+        """Return each model's learning curve."""
+        return {each.name: each.curve(self.events, metric) for each in (self.scores, *self.shadows)}
+
+
+def _together(rows: Sequence[Row]) -> Encoded:
+    return Encoded(*([row[part] for row in rows] for part in range(3)))
