@@ -7,7 +7,6 @@ order of :data:`FEATURES`; crosses of features are the model's business.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import lru_cache
 from math import log1p
 from struct import Struct
@@ -80,8 +79,13 @@ class Describer:
     def __init__(self, state: CustomerState, time: int) -> None:
         profile, history = state.profile, state.history
         self._context = _context(state, time)
-        self._touches = Counter(touch.item_id for touch in history.recent)
-        self._carted = {touch.item_id for touch in history.recent if touch.weight == CARTED}
+        self._touches: dict[str, int] = {}
+        self._carted: set[str] = set()
+        for touch in history.recent:  # of every click: a loop costs half of what a Counter does
+            item_id = touch.item_id
+            self._touches[item_id] = self._touches.get(item_id, 0) + 1
+            if touch.weight == CARTED:
+                self._carted.add(item_id)
         self._bought = {item_id for item_id, _ in history.bought}
         self._tastes = {name: log_bin(n + 1) for n, (name, _) in enumerate(profile.tastes)}
         self._usual = log1p(usual_price(profile))
@@ -99,7 +103,7 @@ class Describer:
             feature("brand", brand),
             feature("price", None if price is None else log_bin(price)),
             feature("relative_price", self._relative(price)),
-            feature("touches", log_bin(self._touches[item_id])),
+            feature("touches", log_bin(self._touches.get(item_id, 0))),
             feature("carted", item_id in self._carted),
             feature("bought", item_id in self._bought),
             feature("taste", self._tastes.get(category or "")),
