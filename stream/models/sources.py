@@ -33,6 +33,8 @@ MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
 LEAST_RARITY: Final = 0.1
 KEPT: Final = 2_048  # items whose two-step block is kept between two batches learned
 
+ALONE: Final = np.array([[float(name in ("own", "last"))] for name in OWN])
+
 Block = tuple[Numbers, NDArray[np.floating]]
 
 NOTHING: Final[Block] = (np.zeros(0, np.int32), np.zeros(0))
@@ -124,13 +126,13 @@ class Sources:
         """Logarithm of the number of sessions; less that of an item's it is the item's rarity."""
         return math.log(self.pairs.total * self._scale + 2.0)
 
-    def _merged(self, numbers: Numbers) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def _merged(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Slots of the candidates, each once, and which candidate each entry is.
 
         What no longer lives becomes a candidate with the slot ``capacity``, which no item has.
         """
         vocabulary = self.pairs.vocabulary
-        slots = numbers & vocabulary.mask
+        slots = (numbers & vocabulary.mask).astype(np.intp)
         if vocabulary.evicted:
             slots = np.where(vocabulary.numbers[slots] == numbers, slots, vocabulary.capacity)
         order = np.arange(len(slots))
@@ -234,6 +236,8 @@ def _features(
 def _own_features(known: list[int], current: list[int]) -> NDArray[np.float64]:
     """Features of the session's own items (newest first), ``[len(OWN), items]``."""
     length = len(known)
+    if length == 1:
+        return ALONE
     last: dict[int, int] = {}
     count: dict[int, int] = {}
     for place, number in enumerate(known):
