@@ -32,6 +32,7 @@ from stream.runtime.metrics import Metrics
 from stream.runtime.observing import Observing
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.reading import EventReader, as_it_is
+from stream.runtime.topics import MAX_CHANGELOG_BATCH
 from stream.runtime.worldview import WorldView
 
 logger = get_logger(__name__)
@@ -282,6 +283,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "broker_max_poll_interval": kafka.max_poll_interval,
         "broker_max_poll_records": kafka.poll_records,
         "broker_request_timeout": kafka.request_timeout,
+        "consumer_max_fetch_size": MAX_CHANGELOG_BATCH,  # or recovery could wait for its turn
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": kafka.group_instance_id or None,
         "producer_max_batch_size": kafka.batch_bytes,

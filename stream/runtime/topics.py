@@ -24,6 +24,8 @@ HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 MAX_SNAPSHOT: Final = 8 << 20
 """Bytes of the largest record on the ``models`` topic: its ``max.message.bytes``."""
+MAX_CHANGELOG_BATCH: Final = 8 << 20
+"""Bytes of the largest record batch on a changelog: what a batch of events changed, all of it."""
 
 _WANTED_REPLICAS: Final = 3  # one broker may fail while another is down for an upgrade
 
@@ -95,7 +97,11 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     week, month, copies = _kept(7), _kept(30), {"message.timestamp.type": "CreateTime"}
     compacted = {"cleanup.policy": "compact"}
     # A changelog holds customers: what was erased or overwritten is gone from disk in two days.
-    changelog = compacted | {"max.compaction.lag.ms": str(DAY), "delete.retention.ms": str(DAY)}
+    changelog = compacted | {
+        "max.compaction.lag.ms": str(DAY),
+        "delete.retention.ms": str(DAY),
+        "max.message.bytes": str(MAX_CHANGELOG_BATCH),
+    }
     # Deltas come each second: small segments, soon compacted, keep a new worker's start short.
     models = compacted | {
         "max.message.bytes": str(MAX_SNAPSHOT),

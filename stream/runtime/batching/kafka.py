@@ -13,6 +13,9 @@ from faust.types import TP
 from stream.runtime.batching.consumer import BatchingConsumer
 from stream.runtime.batching.fencing import FencedProducer
 from stream.runtime.batching.records import Outgoing
+from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
+
+MIB = 1 << 20
 
 
 class KafkaConsumer(BatchingConsumer, driver.Consumer):
@@ -33,7 +36,12 @@ class KafkaProducer(driver.Producer):
 
     async def own(self, tp: TP) -> None:
         """Become the only writer of a partition: whoever was it before is refused from now on."""
-        options = {**self._settings_default(), **self._settings_auth()}
+        # What a batch changed and its ledger must be there together, or not at all.
+        sizes = {
+            "max_batch_size": LARGEST - MIB,
+            "max_request_size": LARGEST,
+        }
+        options = {**self._settings_default(), **self._settings_auth(), **sizes}
         fenced = FencedProducer(f"{self.app.conf.id}-{tp.topic}-{tp.partition}", options)
         await self.disown(tp)
         await fenced.start()
@@ -58,19 +66,22 @@ class KafkaProducer(driver.Producer):
         fenced = self._owned.get(TP(topic, partition))
         producer = self._ensure_producer() if fenced is None else fenced.producer
         sent = []
-        builder = producer.create_batch()
+        builder, count = producer.create_batch(), 0
         for key, value, timestamp, headers in records:
             fields = {"key": key, "value": value, "timestamp": timestamp, "headers": list(headers)}
             if builder.append(**fields) is None:
                 sent.append(await producer.send_batch(builder, topic, partition=partition))
-                builder = producer.create_batch()
+                builder, count = producer.create_batch(), 0
                 builder.append(**fields)
+            count += 1
         sent.append(await producer.send_batch(builder, topic, partition=partition))
-        return _last(sent)
+        return _last(sent, count)
 
 
-async def _last(sent: list[asyncio.Future[RecordMetadata]]) -> RecordMetadata:
-    return (await asyncio.gather(*sent))[-1]
+async def _last(sent: list[asyncio.Future[RecordMetadata]], count: int) -> RecordMetadata:
+    """The metadata of the last record: a batch's own are those of its first."""
+    last = (await asyncio.gather(*sent))[-1]
+    return last._replace(offset=last.offset + count - 1)
 
 
 class KafkaTransport(driver.Transport):
