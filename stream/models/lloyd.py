@@ -1,4 +1,4 @@
-"""Batch k-means on a few hundred points: seeding and Lloyd's steps.
+"""Batch k-means on some hundred weighted points: seeding and Lloyd's steps.
 
 Rules
 -----
@@ -19,44 +19,51 @@ import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
 
 
 def distances(points: Points, centres: Points) -> Points:
     """Return squared distances, of shape (points, centres)."""
-    return np.stack([((points - centre) ** 2).sum(axis=1) for centre in centres], axis=1)
+    out = np.zeros((len(points), len(centres)))
+    for axis in range(points.shape[1]):
+        gap = points[:, axis, None] - centres[:, axis]
+        gap *= gap
+        out += gap
+    return out
 
 
-def inertia(points: Points, centres: Points) -> float:
-    """Return the sum of squared distances to the nearest centre.
+def inertia(points: Points, centres: Points, weights: Weights | None = None) -> float:
+    """Return the weighted sum of squared distances to the nearest centre.
 
     Examples
     --------
     >>> inertia(np.array([[0.0], [2.0], [9.0]]), np.array([[1.0], [9.0]]))
     2.0
     """
-    return float(distances(points, centres).min(axis=1).sum())
+    nearest = distances(points, centres).min(axis=1)
+    return float(nearest.sum() if weights is None else nearest @ weights)
 
 
-def seeded(points: Points, k: int, rng: np.random.Generator) -> Points:
+def seeded(points: Points, weights: Weights, k: int, rng: np.random.Generator) -> Points:
     """Return k of the points, far apart by greedy k-means++; some are equal if points are."""
-    chosen = [int(rng.integers(len(points)))]
-    nearest = ((points - points[chosen[0]]) ** 2).sum(axis=1)
-    tries = 2 + int(math.log(k))
-    while len(chosen) < k:
-        total = nearest.sum()
-        if total <= 0:
+    first = _drawn(weights, 1, rng)
+    chosen = first.tolist()
+    nearest = distances(points, points[first])[:, 0]
+    for _ in range(k - 1):
+        potential = nearest * weights
+        if potential.sum() <= 0:
             chosen.append(chosen[0])
             continue
-        drawn = np.searchsorted(np.cumsum(nearest), rng.random(tries) * total)
-        drawn = np.minimum(drawn, len(points) - 1)
+        drawn = _drawn(potential, 2 + int(math.log(k)), rng)
         options = np.minimum(nearest[:, None], distances(points, points[drawn]))
-        best = int(options.sum(axis=0).argmin())
+        best = int((weights @ options).argmin())
         chosen.append(int(drawn[best]))
         nearest = options[:, best]
     return points[chosen].copy()
 
 
-def settled(points: Points, centres: Points, steps: int = 100) -> Points:
+def settled(points: Points, weights: Weights, centres: Points, steps: int = 100) -> Points:
     """Return the centres after Lloyd's steps until nothing moves; an empty one stays in place."""
     centres = centres.copy()
     before = None
@@ -65,14 +72,22 @@ def settled(points: Points, centres: Points, steps: int = 100) -> Points:
         if before is not None and np.array_equal(nearest, before):
             break
         before = nearest
-        sizes = np.bincount(nearest, minlength=len(centres))
+        sizes = np.bincount(nearest, weights, minlength=len(centres))
         for axis in range(points.shape[1]):
-            sums = np.bincount(nearest, points[:, axis], minlength=len(centres))
+            sums = np.bincount(nearest, points[:, axis] * weights, minlength=len(centres))
             np.divide(sums, sizes, out=centres[:, axis], where=sizes > 0)
     return centres
 
 
-def best_of(points: Points, k: int, starts: int, rng: np.random.Generator) -> Points:
+def best_of(
+    points: Points, weights: Weights, k: int, starts: int, rng: np.random.Generator
+) -> Points:
     """Return the centres of least inertia among several seeded and settled starts."""
-    tried = [settled(points, seeded(points, k, rng)) for _ in range(starts)]
-    return min(tried, key=lambda centres: inertia(points, centres))
+    tried = [settled(points, weights, seeded(points, weights, k, rng)) for _ in range(starts)]
+    return min(tried, key=lambda centres: inertia(points, centres, weights))
+
+
+def _drawn(odds: Weights, count: int, rng: np.random.Generator) -> Numbers:
+    total = np.cumsum(odds)
+    drawn = np.searchsorted(total, rng.random(count) * total[-1], side="right")
+    return np.minimum(drawn, len(odds) - 1)

@@ -4,10 +4,10 @@ Rules
 -----
 - A point moves its nearest centre by 1/count (MacQueen [1]_), and never by less than 1/`memory`:
   that is how a centre follows customers that change.
-- A bounded sample of the points is kept. When 32, 64, 128 … points have been seen, and later each
-  time that `sample` more have, k-means++ starts afresh on the sample; if the result is clearly
-  better there than the centres in use, it takes over. So neither a bad start nor drift lasts, and
-  a centre that serves none of the sample (a dead one) is replaced at once.
+- A bounded weighted sample of the points is kept, far ones more likely. When 32, 64, 128 … points
+  have been seen, and later each time that `sample` more have, k-means++ starts afresh on it; if
+  the result is clearly better there than the centres in use, it takes over. So neither a bad
+  start nor drift lasts, and a centre that serves none of the sample (a dead one) is replaced.
 - A segment's identity is a number in 0 … k-1. It passes to the new centre that serves most of the
   same points; only a centre that shares less than a quarter of its points with the one before
   it begins a segment of its own, under the number that is left, and `born` says when.
@@ -17,6 +17,7 @@ References
 ----------
 .. [1] MacQueen, "Some methods for classification and analysis of multivariate observations",
    1967.
+.. [2] Bachem, Lucic and Krause, "Scalable k-means clustering via lightweight coresets", KDD 2018.
 """
 
 from __future__ import annotations
@@ -28,12 +29,24 @@ import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.hashing import draw
-from stream.models.lloyd import Points, best_of, distances, inertia
-from stream.models.state import State, StateValue, array, integer, length, number, texts
+from stream.models.coreset import Coreset
+from stream.models.lloyd import Points, Weights, best_of, distances, inertia, settled
+from stream.models.state import (
+    State,
+    StateError,
+    StateValue,
+    array,
+    integer,
+    length,
+    nested,
+    number,
+    part_of,
+    texts,
+)
 
 _FIRST_FIT = 32
-_STARTS = 10
+_STARTS = 10  # while all points are in the sample
+_LATER_STARTS = 4
 _SAME = 0.25
 
 
@@ -75,18 +88,24 @@ class IncrementalKMeans(base.Clusterer):
         self.memory = memory
         self.better = better
         self.seed = seed
-        self.seen = 0
         self._features: list[str] = []
         self._centres = np.zeros((0, 0))
         self._counts = np.zeros(k)
+        self._share = np.zeros(k)
         self._born = np.zeros(k, dtype=np.int64)
-        self._points = np.zeros((0, 0))
         self._mean = np.zeros(0)
         self._var = np.zeros(0)
+        self._distance = 0.0  # squared, to the nearest centre: a running mean
+        self._coreset = Coreset(sample, k * memory, seed)
+
+    @property
+    def seen(self) -> int:
+        """Points learned."""
+        return self._coreset.seen
 
     @property
     def centres(self) -> Points:
-        """A copy of the centres by identity, of shape (k, dimensions); empty before the first fit."""
+        """A copy of the centres, by identity: (k, dimensions), or empty before the first fit."""
         return self._centres.copy()
 
     @property
@@ -108,7 +127,6 @@ class IncrementalKMeans(base.Clusterer):
             If a coordinate is not finite, or their number is not that of the first point.
         """
         point = self._checked(x)
-        self.seen += 1
         self._keep(point)
         if len(self._centres):
             self._move(point)
@@ -134,23 +152,32 @@ class IncrementalKMeans(base.Clusterer):
         return point
 
     def _keep(self, point: Points) -> None:
-        """Add a point to the sample, and to the overall mean and variance."""
-        if self.seen == 1:
-            self._points = np.zeros((0, point.size))
+        """Add a point to the sample, and to the overall mean, variance and distance.
+
+        What is far from its centre, or in a small cluster, is kept more likely: those few decide
+        where a centre has to be [2]_.
+        """
+        if not self.seen:
             self._mean, self._var = np.zeros(point.size), np.zeros(point.size)
-        if len(self._points) < self.sample:
-            self._points = np.vstack([self._points, point])
-        else:
-            slot = int(draw(self.seed, self.seen) * min(self.seen, self.k * self.memory))
-            if slot < self.sample:
-                self._points[slot] = point
-        rate = 1.0 / min(self.seen, self.k * self.memory)
+        rate = 1.0 / min(self.seen + 1, self.k * self.memory)
         gap = point - self._mean
+        off, small = gap, 0.0
+        if len(self._centres):
+            nearest = self._nearest(point)
+            off = point - self._centres[nearest]
+            self._share *= 1.0 - rate
+            self._share[nearest] += rate
+            small = 1.0 / (self.k * self._share[nearest])
+        distance = float(off @ off)
+        far = min(distance / self._distance, 1e12) if self._distance > 0.0 else 0.0
+        self._coreset.add(point, 1.0 + far + small)
+        self._distance += rate * (distance - self._distance)
         self._mean = self._mean + rate * gap
         self._var = (1.0 - rate) * (self._var + rate * gap * gap)
 
     def _nearest(self, point: Points) -> int:
-        return int(((self._centres - point) ** 2).sum(axis=1).argmin())
+        gaps = self._centres - point
+        return int(np.einsum("ij,ij->i", gaps, gaps).argmin())
 
     def _move(self, point: Points) -> None:
         nearest = self._nearest(point)
@@ -158,32 +185,36 @@ class IncrementalKMeans(base.Clusterer):
         self._centres[nearest] += (point - self._centres[nearest]) / self._counts[nearest]
 
     def _is_due(self) -> bool:
-        if self.seen <= self.sample:
+        if self._coreset.whole:
             return self.seen >= _FIRST_FIT and self.seen & (self.seen - 1) == 0
         return self.seen % self.sample == 0
 
     def _refit(self) -> None:
-        rng = np.random.default_rng([self.seed, self.seen])
-        fresh = best_of(self._points, self.k, _STARTS, rng)
+        points, weights = self._coreset.weighted()
+        rng = np.random.default_rng([self.seed % 2**63, self.seen])
+        starts = _STARTS if self._coreset.whole else _LATER_STARTS
+        fresh = best_of(points, weights, self.k, starts, rng)
         if not len(self._centres):
-            self._adopt(fresh[np.lexsort(fresh.T[::-1])])
+            self._adopt(fresh[np.lexsort(fresh.T[::-1])], points, weights)
             return
-        served = distances(self._points, self._centres).argmin(axis=1)
-        dead = len(np.unique(served)) < min(self.k, len(np.unique(self._points, axis=0)))
-        needed = self.better if self.seen > self.sample else 1.0
-        now = inertia(self._points, self._centres)
-        if dead or inertia(self._points, fresh) < needed * now:
-            serves = distances(self._points, fresh).argmin(axis=1)
-            order, same = _successors(serves, served, self.k)
+        moved = settled(points, weights, self._centres)
+        fresh = min(moved, fresh, key=lambda centres: inertia(points, centres, weights))
+        served = distances(points, self._centres).argmin(axis=1)
+        dead = len(np.unique(served)) < min(self.k, len(np.unique(points, axis=0)))
+        needed = 1.0 if self._coreset.whole else self.better
+        now = inertia(points, self._centres, weights)
+        if dead or inertia(points, fresh, weights) < needed * now:
+            serves = distances(points, fresh).argmin(axis=1)
+            order, same = _successors(serves, served, weights, self.k)
             self._born[~same] = self.seen
-            self._adopt(fresh[order])
+            self._adopt(fresh[order], points, weights)
 
-    def _adopt(self, centres: Points) -> None:
+    def _adopt(self, centres: Points, points: Points, weights: Weights) -> None:
         self._centres = np.ascontiguousarray(centres)
-        sizes = np.bincount(
-            distances(self._points, centres).argmin(axis=1), minlength=self.k
-        ).astype(np.float64)
-        self._counts = np.minimum(sizes * self.seen / len(self._points), self.memory)
+        nearest = distances(points, centres).argmin(axis=1)
+        sizes = np.bincount(nearest, weights, minlength=self.k)
+        self._counts = np.minimum(sizes, float(self.memory))
+        self._share = sizes / sizes.sum()
 
     def describe(self, names: Sequence[str] | None = None) -> list[str]:
         """Return what sets each segment apart, in words a marketer can read.
@@ -203,12 +234,9 @@ class IncrementalKMeans(base.Clusterer):
         labels = list(names or self._features)
         labels += [f"coordinate {i}" for i in range(len(labels), self._mean.size)]
         spread = np.sqrt(np.maximum(self._var, 1e-12))
-        share = np.bincount(
-            distances(self._points, self._centres).argmin(axis=1), minlength=self.k
-        ) / len(self._points)
         return [
-            f"{share[i]:.0%} of customers: {_in_words((self._centres[i] - self._mean) / spread, labels)}"
-            for i in range(self.k)
+            f"{share:.0%} of customers: {_in_words((centre - self._mean) / spread, labels)}"
+            for share, centre in zip(self._share.tolist(), self._centres, strict=True)
         ]
 
     def learn_one(self, x: dict[Hashable, Any]) -> None:
@@ -234,15 +262,15 @@ class IncrementalKMeans(base.Clusterer):
             "memory": self.memory,
             "better": self.better,
             "seed": self.seed,
-            "seen": self.seen,
             "features": list(self._features),
             "centres": self._centres.copy(),
             "counts": self._counts.copy(),
+            "share": self._share.copy(),
             "born": self._born.copy(),
-            "points": self._points.copy(),
             "mean": self._mean.copy(),
             "var": self._var.copy(),
-        }
+            "distance": self._distance,
+        } | nested("coreset", self._coreset.state())
 
     @classmethod
     def from_state(cls, state: Mapping[str, StateValue]) -> Self:
@@ -260,28 +288,30 @@ class IncrementalKMeans(base.Clusterer):
             number(state, "better"),
             integer(state, "seed", -(2**63), 2**63 - 1),
         )
-        model.seen = integer(state, "seen", 0, 2**62)
         model._features = texts(state, "features")
         size = length(state, "mean")
         fitted = model.k if length(state, "centres") else 0
-        kept = min(model.seen, model.sample)
         model._centres = array(state, "centres", np.float64, (fitted, size if fitted else 0))
         model._counts = array(state, "counts", np.float64, (model.k,))
+        model._share = array(state, "share", np.float64, (model.k,))
         model._born = array(state, "born", np.int64, (model.k,))
-        model._points = array(state, "points", np.float64, (kept, size))
         model._mean = array(state, "mean", np.float64, (size,))
         model._var = array(state, "var", np.float64, (size,))
+        model._distance = number(state, "distance")
+        model._coreset = Coreset.from_state(part_of(state, "coreset"))
+        if model._coreset.size != model.sample:
+            raise StateError("coreset: not of the size that the parameters say")
         return model
 
 
 def _successors(
-    serves: npt.NDArray[np.int64], served: npt.NDArray[np.int64], k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    serves: npt.NDArray[np.intp], served: npt.NDArray[np.intp], weights: Weights, k: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Return which new centre takes each identity, and whether it continues that segment."""
-    shared = np.zeros((k, k), dtype=np.int64)
-    np.add.at(shared, (serves, served), 1)
-    sizes = np.maximum(shared.sum(axis=1), 1)
-    order = np.full(k, -1, dtype=np.int64)
+    shared = np.zeros((k, k))
+    np.add.at(shared, (serves, served), weights)
+    sizes = np.maximum(shared.sum(axis=1), 1e-9)
+    order = np.full(k, -1, dtype=np.intp)
     same = np.zeros(k, dtype=np.bool_)
     left = shared.copy()
     for _ in range(k):
