@@ -49,7 +49,7 @@ class Coreset:
     >>> for i in range(5000):
     ...     coreset.add(np.array([float(i % 10)]), importance=1.0)
     >>> points, weights = coreset.weighted()
-    >>> len(points), 3000 < weights.sum() < 7000
+    >>> len(points), bool(3000 < weights.sum() < 7000)
     (100, True)
     """
 

@@ -60,7 +60,8 @@ def seeded(points: Points, weights: Weights, k: int, rng: np.random.Generator) -
         best = int((weights @ options).argmin())
         chosen.append(int(drawn[best]))
         nearest = options[:, best]
-    return points[chosen].copy()
+    seeds: Points = points[chosen]
+    return seeds
 
 
 def settled(points: Points, weights: Weights, centres: Points, steps: int = 100) -> Points:
@@ -90,4 +91,5 @@ def best_of(
 def _drawn(odds: Weights, count: int, rng: np.random.Generator) -> Numbers:
     total = np.cumsum(odds)
     drawn = np.searchsorted(total, rng.random(count) * total[-1], side="right")
-    return np.minimum(drawn, len(odds) - 1)
+    last: Numbers = np.minimum(drawn, len(odds) - 1)
+    return last

@@ -22,6 +22,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
@@ -251,12 +252,13 @@ class IncrementalKMeans(base.Clusterer):
 
     def _vector(self, x: Mapping[Hashable, Any]) -> list[float]:
         given = {str(name): float(value) for name, value in x.items()}
-        means = self._mean if self._mean.size else np.zeros(len(self._features))
-        return [given.get(name, means[i]) for i, name in enumerate(self._features)]
+        means = self._mean.tolist() or [0.0] * len(self._features)
+        told = [given.get(name, mean) for name, mean in zip(self._features, means, strict=True)]
+        return [v if math.isfinite(v) else mean for v, mean in zip(told, means, strict=True)]
 
     def state(self) -> State:
         """Return all that the future depends on."""
-        return {
+        state: State = {
             "k": self.k,
             "sample": self.sample,
             "memory": self.memory,
@@ -270,7 +272,8 @@ class IncrementalKMeans(base.Clusterer):
             "mean": self._mean.copy(),
             "var": self._var.copy(),
             "distance": self._distance,
-        } | nested("coreset", self._coreset.state())
+        }
+        return state | nested("coreset", self._coreset.state())
 
     @classmethod
     def from_state(cls, state: Mapping[str, StateValue]) -> Self:
