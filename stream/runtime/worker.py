@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 
 from mode import get_logger
 
@@ -18,6 +20,7 @@ def run(app: OfferstreamApp, health: Health) -> int:
     """Run until SIGTERM, SIGINT or a crash; return the exit code.
 
     A stop drains: no new batch is taken, what is decided becomes durable, offsets are committed.
+    What is not drained in time is left to the next owner, who decides it again.
     """
     return asyncio.run(_run(app, health))
 
@@ -28,23 +31,45 @@ async def _run(app: OfferstreamApp, health: Health) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app.sensors.add(WorkerSensor(health))
-    tasks = [asyncio.create_task(heartbeat(health))]
+    told = asyncio.create_task(stop.wait())
+    working = asyncio.create_task(_work(app, health))
+    beating = asyncio.create_task(heartbeat(health))
+    await asyncio.wait({told, working}, return_when=asyncio.FIRST_COMPLETED)
+    crashed = working.done()
+    if crashed:
+        logger.error("the worker crashed", exc_info=working.exception())
+    working.cancel()
+    health.unready("draining")
+    deadline = _Deadline(app.settings.worker.drain_timeout)
+    if not crashed:
+        await app.learning.publish()
+    await app.stop()
+    deadline.code = int(crashed)
+    beating.cancel()
+    return deadline.code
+
+
+async def _work(app: OfferstreamApp, health: Health) -> None:
+    """Start, and work until cancelled or crashed."""
+    await app.start()
+    watching = asyncio.create_task(watch_of(app, health).run())
     try:
-        await app.start()
-        tasks.append(asyncio.create_task(watch_of(app, health).run()))
         await app.recovered()
         health.ready()
-        await app.unless_crashed(stop.wait())
-    except Exception:
-        logger.exception("the worker crashed")
-        return 1
+        await app.unless_crashed(asyncio.Event().wait())
     finally:
-        health.unready("draining")
-        try:
-            async with asyncio.timeout(app.settings.worker.drain_timeout):
-                await app.learning.publish()
-                await app.stop()
-        finally:
-            for task in tasks:
-                task.cancel()
-    return 0
+        watching.cancel()
+
+
+class _Deadline:
+    """Ends the process when its time is over, whatever it waits for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.code = 1
+        timer = threading.Timer(seconds, self._leave, [seconds])
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self, seconds: float) -> None:
+        logger.error("still not at an end after %g s: leaving what is left", seconds)
+        os._exit(self.code)
