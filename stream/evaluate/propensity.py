@@ -13,18 +13,17 @@ Rules
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
+from stream.evaluate.text_file import open_text
 from stream.models.challengers import Challenger
 from stream.models.metrics import Quality, quality
 from stream.models.propensity import Encoded, Encoder, Propensity
@@ -107,16 +106,9 @@ class Examples:
         self.file = file
         self.labels = labels
         self.drop = drop
-        try:
-            self._raw: IO[bytes] = file.open("rb")
-            zipped = self._raw.read(2) == b"\x1f\x8b"
-            self._raw.seek(0)
-            self.size = file.stat().st_size
-        except OSError as error:
-            raise ConfigError(f"{file}: can't be read: {error.strerror}") from None
-        packed: Any = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
-        text = io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace", newline="")
-        self._rows = csv.reader(text, delimiter=delimiter)
+        opened = open_text(file)
+        self._raw, self.size = opened.raw, opened.size
+        self._rows = csv.reader(opened.text, delimiter=delimiter)
         self._names = [name.strip() for name in next(self._rows, [])]
         for name in (labels.column, *drop):
             if name not in self._names:

@@ -44,6 +44,7 @@ from stream.models.state import (
     part_of,
     texts,
 )
+from stream.models.wording import described
 
 _FIRST_FIT = 32
 _STARTS = 10  # while all points are in the sample
@@ -228,17 +229,12 @@ class IncrementalKMeans(base.Clusterer):
         Returns
         -------
         list of str
-            By identity, e.g. ``"21 % of customers: far above average spend, low recency"``.
+            By identity, e.g. ``"21% of customers: far above average spend"``.
         """
         if not len(self._centres):
             return []
-        labels = list(names or self._features)
-        labels += [f"coordinate {i}" for i in range(len(labels), self._mean.size)]
-        spread = np.sqrt(np.maximum(self._var, 1e-12))
-        return [
-            f"{share:.0%} of customers: {_in_words((centre - self._mean) / spread, labels)}"
-            for share, centre in zip(self._share.tolist(), self._centres, strict=True)
-        ]
+        labels = self._features if names is None else names
+        return described(self._centres, self._share, self._mean, self._var, labels)
 
     def learn_one(self, x: dict[Hashable, Any]) -> None:
         """Learn one point given as a dictionary; what is missing in it counts as the mean."""
@@ -324,15 +320,3 @@ def _successors(
         left[new, :] = -1
         left[:, old] = -1
     return order, same
-
-
-def _in_words(deviations: Points, names: Sequence[str]) -> str:
-    """Return a sentence part on the coordinates that differ most, in standard deviations."""
-    words = []
-    for i in np.argsort(-np.abs(deviations), kind="stable")[:3]:
-        size = abs(float(deviations[i]))
-        if size < 0.35:
-            continue
-        degree = "far " if size >= 1.5 else "" if size >= 0.75 else "somewhat "
-        words.append(f"{degree}{'above' if deviations[i] > 0 else 'below'} average {names[i]}")
-    return ", ".join(words) or "average in everything"
