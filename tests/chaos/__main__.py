@@ -177,6 +177,8 @@ def judged(settings: Settings, oracle: Oracle) -> dict[str, int]:
         "suppressed": 0,
     }
     miscounted = sum(abs(counts[name] - n) for name, n in expected.items())
+    if miscounted:
+        print(f"counted {dict(counts)}, expected {expected}")
     contents: dict[str, set[bytes]] = {}
     offers: Counter[str] = Counter()
     total = 0
