@@ -236,6 +236,7 @@ class LearningSettings:
     """The size and pace of the models."""
 
     segments: Annotated[int, Range(1, 64)] = 8  # few enough for people to name each
+    segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
     publish_interval: Duration = 1.0  # what is learned is in use within two seconds
     snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes

@@ -21,7 +21,7 @@ from stream.core.world import Models, Neighbours
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.itemfacts import ItemFacts
 from stream.models.propensity import Propensity
-from stream.models.segments import IncrementalKMeans
+from stream.models.segmenters import segmenter, segmenter_from
 from stream.models.state import State, StateError, StateValue
 from stream.models.trending import Trending
 
@@ -56,7 +56,7 @@ class Learner:
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         self.step = settings.step
         self.propensity = Propensity(settings.propensity_rate, bits=settings.propensity_bits)
-        self.segments = IncrementalKMeans(settings.segments, seed=seed)
+        self.segments = segmenter(settings.segmenter, settings.segments, seed)
         self.sessions = CoOccurrence(settings.items, settings.neighbours)
         self.baskets = CoOccurrence(settings.items, settings.neighbours)
         self.trending = Trending(items=settings.items, segments=settings.segments)
@@ -92,7 +92,10 @@ class Learner:
     ) -> None:
         """Go on from a snapshot."""
         for kind, state in states.items():
-            setattr(self, kind, type(getattr(self, kind)).from_state(state))
+            own = type(getattr(self, kind))
+            restored = segmenter_from(state) if kind == "segments" else own.from_state(state)
+            if isinstance(restored, own):  # else another segmenter was set, and starts anew
+                setattr(self, kind, restored)
         self.through = dict(through)
         self.learned = learned
 
@@ -153,7 +156,7 @@ def models_from(states: Mapping[str, Mapping[str, StateValue]], version: int) ->
     missing = set(Learner.KINDS) - set(states)
     if missing:
         raise StateError(f"no state of {', '.join(sorted(missing))}")
-    segments = IncrementalKMeans.from_state(states["segments"])
+    segments = segmenter_from(states["segments"])
     facts = ItemFacts.from_state(states["items"]).known
     return Models(
         propensity=Propensity.from_state(states["propensity"]),
