@@ -174,5 +174,5 @@ def _unpack_array(reader: _Reader) -> npt.NDArray[Any]:
         raise EntryError("a truth value is neither 0 nor 1")
     try:
         return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise EntryError(str(error)) from None
