@@ -50,6 +50,8 @@ def main(quick: bool, out: Path) -> None:
     """Measure this project beside others on a real Kafka, on this machine."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # new topics have no leader at first
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     began, load = monotonic(), os.getloadavg()[0]
     found = document(asyncio.run(_measure(QUICK if quick else FULL, console)))
     found["details"] |= {

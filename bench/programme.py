@@ -130,7 +130,7 @@ class Programme:
             if found is not None:
                 self.results.scaled[name] = found
         self.results.workers = await self._tried(
-            "two workers", 2 * SLOW_START + limit, lambda: workers(lab, load, limit)
+            "two workers", 2 * (SLOW_START + limit), lambda: workers(lab, load, 2 * limit)
         )
 
     async def _latency(self) -> None:

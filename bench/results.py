@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.figures import Sample, Window, window
+from bench.figures import Sample, Window, stage_costs, window
 from bench.run import Job
 from bench.workload import Load
 
@@ -80,18 +80,22 @@ def judged(
     stages: Mapping[str, float],
     behind: float,
 ) -> Throughput:
-    """Reckon a run's throughput from what was counted.
+    """Reckon a run's throughput from the offers that were counted.
+
+    ``stages`` are seconds, of the whole run; ``behind`` is how long its learner took after them.
 
     Raises
     ------
     ValueError
         If there were more offers than there should be, or too few to measure.
     """
-    expected, found = load.outputs(job), window(samples)
-    if samples[-1].outputs > expected:
-        raise ValueError(f"{samples[-1].outputs} offers, of {expected} events that should have one")
+    expected, last = load.outputs(job), samples[-1]
+    if last.outputs > expected:
+        raise ValueError(f"{last.outputs} offers, of {expected} events that should have one")
+    done = [s._replace(outputs=load.events_behind(job, s.outputs)) for s in samples]
+    found = window(done)
     if behind > KEPT_UP_SECONDS:
         end = found.end._replace(time=found.end.time + behind)
         found = Window(found.start, end)
-    events = load.shape.events / expected  # for each offer
-    return Throughput(found.rate * events, found.cpu / events, stages, behind)
+    costs = stage_costs(stages, done[-1].outputs)
+    return Throughput(found.rate, found.cpu, costs, behind)

@@ -15,7 +15,7 @@ from time import monotonic
 import orjson
 
 from bench.contenders import FLOOR, OFFERSTREAM, Contender
-from bench.figures import Sample, stage_costs
+from bench.figures import Sample
 from bench.lab import PATIENCE, Child, Lab
 from bench.results import Throughput, judged
 from bench.run import Job, Run
@@ -45,8 +45,7 @@ async def throughput(
             behind = 0.0
             if samples[-1].outputs >= load.outputs(job) and contender.learns and job == "whole":
                 behind = await _learner_behind(lab, contender, run, child)
-            done = samples[-1].outputs * load.shape.events / load.outputs(job)
-            stages = stage_costs(stage_seconds(run), done) if contender is OFFERSTREAM else {}
+            stages = stage_seconds(run) if contender is OFFERSTREAM else {}
     return judged(samples, load, job, stages, behind)
 
 

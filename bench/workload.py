@@ -40,7 +40,7 @@ class Shape:
     """
 
     events: int
-    customers: int = 20_000
+    customers: int = 6_000
     items: int = 1_000
     session: int = 10
     active: int = 2_000
@@ -51,10 +51,9 @@ class Shape:
         if self.customers < 3 * self.active:
             raise ValueError(f"have three times as many customers as the {self.active} active")
 
-    @property
-    def sessions(self) -> int:
-        """How many sessions begin: the full decisions under the gap."""
-        return sum(position == 0 for _, position in _visits(self))
+    def decisions(self) -> list[int]:
+        """The numbers of the events that begin a session: the full decisions under the gap."""
+        return [number for number, (_, place) in enumerate(_visits(self)) if place == 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +63,27 @@ class Load:
     shape: Shape
     clicks: Sequence[Keyed] = field(repr=False)
     catalog: Sequence[Keyed] = field(repr=False)
-    sessions: int
+    decisions: Sequence[int] = field(repr=False)
 
     @classmethod
     def of(cls, shape: Shape) -> Load:
         """Make the events of a shape."""
-        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.sessions)
+        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.decisions())
 
     def outputs(self, job: Job) -> int:
         """How many offers the job makes of them."""
-        return self.shape.events if job == "state" else self.sessions
+        return self.shape.events if job == "state" else len(self.decisions)
+
+    def events_behind(self, job: Job, outputs: int) -> int:
+        """How many events are done when so many offers are out, all partitions at one pace.
+
+        In the whole job the first events are denser in offers than the rest: everyone is new.
+        """
+        if job == "state":
+            return outputs
+        if outputs >= len(self.decisions):
+            return self.shape.events
+        return self.decisions[outputs]
 
 
 def clicks(shape: Shape) -> Iterator[Keyed]:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from bench.run import OFFER_GAP_MS, Run
-from bench.workload import Shape, catalog, clicks
+from bench.workload import Load, Shape, catalog, clicks
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import load_schemas
@@ -32,14 +32,26 @@ def test_every_record_keeps_the_contract() -> None:
 
 def test_under_the_gap_the_first_event_of_each_session_and_no_other_gets_an_offer() -> None:
     offered: dict[bytes, int] = {}
-    offers = 0
-    for key, value in clicks(SHAPE):
+    offers = []
+    for number, (key, value) in enumerate(clicks(SHAPE)):
         time = orjson.loads(value or b"")["timestamp"]
         if time - offered.get(key, -OFFER_GAP_MS) >= OFFER_GAP_MS:
             offered[key] = time
-            offers += 1
-    assert offers == SHAPE.sessions
-    assert offers / SHAPE.events == pytest.approx(0.1, rel=0.5)
+            offers.append(number)
+    assert offers == SHAPE.decisions()
+    settled = [number for number in offers if number >= SHAPE.active]
+    assert len(settled) / (SHAPE.events - SHAPE.active) == pytest.approx(0.1, rel=0.05)
+
+
+def test_offers_tell_how_many_events_are_done_though_the_first_are_denser_in_them() -> None:
+    load = Load.of(Shape(3_000, customers=600, active=200))
+    assert load.events_behind("state", 1_234) == 1_234
+    assert load.events_behind("whole", 0) == 0
+    assert load.events_behind("whole", 150) == 150  # everyone is new
+    offers = load.outputs("whole")
+    assert load.events_behind("whole", offers) == 3_000
+    half = sum(number < 1_500 for number in load.decisions)
+    assert load.events_behind("whole", half) == pytest.approx(1_500, abs=10)
 
 
 def test_times_never_go_back_and_a_session_has_its_events_in_order() -> None:
