@@ -93,7 +93,7 @@ def judged(
     if last.outputs > expected:
         raise ValueError(f"{last.outputs} offers, of {expected} events that should have one")
     done = [s._replace(outputs=load.events_behind(job, s.outputs)) for s in samples]
-    found = window(done)
+    found = window(done, load.warm_up)
     if behind > KEPT_UP_SECONDS:
         end = found.end._replace(time=found.end.time + behind)
         found = Window(found.start, end)

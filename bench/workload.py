@@ -18,6 +18,7 @@ from bench.run import OFFER_GAP_MS, Job
 
 START_MS = 1_717_200_000_000  # 2024-06-01: history, so that no clock is in it
 _DAY_MS = 86_400_000
+_FIRST_FETCHES = 14_000
 _CATEGORIES = 24
 _BRANDS = 40
 _CART_AT = 6  # the event of a session that puts its item into the cart
@@ -73,6 +74,15 @@ class Load:
     def outputs(self, job: Job) -> int:
         """How many offers the job makes of them."""
         return self.shape.events if job == "state" else len(self.decisions)
+
+    @property
+    def warm_up(self) -> float:
+        """The share of the events that does not count.
+
+        It holds the first fetch of every partition, some 3,400 events each: until then a client
+        that hands on fetch by fetch has seen one partition's newcomers, and none of another's.
+        """
+        return min(max(0.15, _FIRST_FETCHES / self.shape.events), 0.5)
 
     def events_behind(self, job: Job, outputs: int) -> int:
         """How many events are done when so many offers are out, all partitions at one pace.

@@ -86,15 +86,15 @@ def test_every_bar_names_a_figure_of_the_document_and_is_told_as_reached_or_not(
     assert ("latency_ms.offerstream.p99", False) in verdicts  # equal is not below
 
 
-ONE_IN_TEN = Load(Shape(1_000), (), (), decisions=range(0, 1_000, 10))
-SAMPLES = [Sample(0.0, 0), Sample(1.0, 20, 1.0), Sample(3.0, 100, 1.8)]
+ONE_IN_TEN = Load(Shape(100_000), (), (), decisions=range(0, 100_000, 10))
+SAMPLES = [Sample(0.0, 0), Sample(1.0, 2_000, 1.0), Sample(3.0, 10_000, 1.8)]
 
 
 def test_offers_are_reckoned_back_to_events() -> None:
     found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5}, behind=2.0)
-    assert found.events_per_second == 400.0
-    assert found.cpu == pytest.approx(1_000.0)
-    assert found.stages == {"decide": 500.0}
+    assert found.events_per_second == 40_000.0
+    assert found.cpu == pytest.approx(10.0)
+    assert found.stages == {"decide": 5.0}
 
 
 def test_who_is_cut_off_gets_the_rate_of_the_events_that_were_done() -> None:
@@ -105,12 +105,12 @@ def test_who_is_cut_off_gets_the_rate_of_the_events_that_were_done() -> None:
 
 def test_a_learner_that_lags_makes_the_run_as_long_as_it_needs() -> None:
     found = judged(SAMPLES, ONE_IN_TEN, "whole", {}, behind=6.0)
-    assert (found.events_per_second, found.learner_behind) == (100.0, 6.0)
+    assert (found.events_per_second, found.learner_behind) == (10_000.0, 6.0)
 
 
 def test_more_offers_than_there_should_be_are_no_result() -> None:
-    with pytest.raises(ValueError, match="101 offers"):
-        judged([Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 101)], ONE_IN_TEN, "whole", {}, 0.0)
+    with pytest.raises(ValueError, match="10001 offers"):
+        judged([Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 10_001)], ONE_IN_TEN, "whole", {}, 0.0)
 
 
 def told(made: dict[str, Any]) -> str:
