@@ -6,7 +6,6 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 START = 1_760_000_000_000  # ms; October 2025, so that no event is from the future
@@ -20,35 +19,47 @@ class Sent(NamedTuple):
     value: bytes
 
 
-@dataclass
 class Oracle:
-    """Per customer, what must be in the record: views, carts, orders, units and cents."""
+    """Counts what stands in the input topics, whoever put it there and however often.
 
-    totals: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    events: int = 0
-    applied: int = 0
-    duplicates: int = 0
-    rejected: int = 0
+    Per customer: views, carts, orders, units and cents; of all records: what must become of them.
+    """
 
-    def click(self, customer: str, action: str) -> None:
-        """Count a click."""
-        self.applied += 1
-        self.totals[customer]["carts" if action == "add_to_cart" else "views"] += 1
+    def __init__(self) -> None:
+        self.totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.outcomes: Counter[str] = Counter(late=0, suppressed=0)
+        self._seen: set[str] = set()
 
-    def order(self, customer: str, units: int, cents: int) -> None:
-        """Count an order."""
-        self.applied += 1
-        self.totals[customer].update(orders=1, units=units, cents=cents)
+    def take(self, value: bytes) -> None:
+        """Count one record of the input."""
+        try:
+            event = json.loads(value)
+        except ValueError:
+            self.outcomes["rejected"] += 1
+            return
+        if event["event_id"] in self._seen:
+            self.outcomes["duplicate"] += 1
+            return
+        self._seen.add(event["event_id"])
+        self.outcomes["applied"] += 1
+        total = self.totals[event["customer_id"]]
+        if event["event"] == "purchase":
+            units = sum(line["quantity"] for line in event["products"])
+            cents = sum(line["quantity"] * line["price_minor"] for line in event["products"])
+            total.update(orders=1, units=units, cents=cents)
+        else:
+            total["carts" if event["event"] == "add_to_cart" else "views"] += 1
 
 
-def events(seed: int, customers: int, oracle: Oracle) -> Iterator[Sent]:
+def events(seed: int, customers: int) -> Iterator[Sent]:
     """Clicks, carts and orders of Zipf-ish customers, with duplicates and garbage, for ever."""
     chance = random.Random(seed)
+    n = 0
     while True:
-        oracle.events += 1
-        n = oracle.events
+        n += 1
         customer = f"c{int(customers * chance.random() ** 2)}"
-        record = {
+        key = customer.encode()
+        record: dict[str, object] = {
             "event_id": f"e{n}",
             "customer_id": customer,
             "timestamp": START + n * 40,
@@ -56,24 +67,16 @@ def events(seed: int, customers: int, oracle: Oracle) -> Iterator[Sent]:
         }
         drawn = chance.random()
         if drawn < 0.005:
-            oracle.rejected += 1
-            yield Sent("clicks", customer.encode(), b'{"event_id": "broken')
+            yield Sent("clicks", key, b'{"event_id": "broken')
         elif drawn < 0.15:
             lines = [
                 {"product_id": f"p{chance.randrange(300)}", "price_minor": 995, "quantity": q}
                 for q in range(1, chance.randint(2, 4))
             ]
-            units = sum(line["quantity"] for line in lines)  # type: ignore[misc]
-            oracle.order(customer, units, units * 995)
             record |= {"event": "purchase", "order_id": f"o{n}", "products": lines}
-            yield Sent("purchases", customer.encode(), json.dumps(record).encode())
+            yield Sent("purchases", key, json.dumps(record).encode())
         else:
             action = "add_to_cart" if drawn < 0.25 else "view"
-            oracle.click(customer, action)
             record |= {"event": action, "product_id": f"p{chance.randrange(300)}"}
-            click = Sent("clicks", customer.encode(), json.dumps(record).encode())
-            yield click
-            if drawn > 0.99:
-                oracle.events += 1
-                oracle.duplicates += 1
-                yield click
+            click = Sent("clicks", key, json.dumps(record).encode())
+            yield from [click] if drawn <= 0.99 else [click, click]
