@@ -1,0 +1,385 @@
+"""Workers are killed in the middle of whatever they do; the oracle's count stands.
+
+Two workers on a real Kafka, and an engine on a local log, are killed with SIGKILL again and again
+while events arrive as fast as they are taken. In the end every customer's record says what the
+oracle counted, every record is accounted for once, no offer's id has two contents, and no example
+was learned twice. A worker that is asked to end under load ends well, and leaves nothing to do
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.models import Assembler
+from stream.codec.partition import partition_for
+from stream.config import (
+    CoreSettings,
+    KafkaSettings,
+    LearningSettings,
+    PolicySettings,
+    Settings,
+    Topics,
+    WorkerSettings,
+)
+from stream.runtime.archive import read_topic
+from stream.runtime.batching.records import Record
+from stream.runtime.changelog import read_customers
+from stream.runtime.topics import apply, open_cluster, plan
+from tests.oracle import Sent, a_history, kept_of, recount
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTITIONS = 4
+POLICY = PolicySettings(consent_default=True, offer_gap=60.0, quiet_from=0, quiet_until=0)
+
+
+def settings_of(broker: str, prefix: str, data_dir: Path) -> Settings:
+    """Settings of a shop in which most customers may be offered something."""
+    return Settings(
+        broker=broker,
+        app_id=prefix,
+        partitions=PARTITIONS,
+        data_dir=data_dir,
+        topics=Topics(prefix=prefix),
+        core=CoreSettings(policy=POLICY),
+        learning=LearningSettings(propensity_bits=12, publish_interval=0.5),
+        kafka=KafkaSettings(session_timeout=3.0, heartbeat_interval=1.0),
+    )
+
+
+def assignments(settings: Settings) -> list[str]:
+    """What differs from the defaults, as options of the command."""
+    set_to = {
+        "app_id": settings.app_id,
+        "partitions": settings.partitions,
+        "topics.prefix": settings.topics.prefix,
+        "core.policy.consent_default": "true",
+        "core.policy.offer_gap": POLICY.offer_gap,
+        "core.policy.quiet_from": 0,
+        "core.policy.quiet_until": 0,
+        "learning.propensity_bits": 12,
+        "learning.publish_interval": 0.5,
+        "kafka.session_timeout": settings.kafka.session_timeout,
+        "kafka.heartbeat_interval": settings.kafka.heartbeat_interval,
+        "metrics.port": 0,
+    }
+    return [f"--set={name}={value}" for name, value in set_to.items()]
+
+
+def clean_environment() -> dict[str, str]:
+    """Nothing of the caller's settings."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("OFFERSTREAM_")}
+    return clean | {"PYTHONPATH": str(ROOT)}
+
+
+class Worker:
+    """The command ``offerstream worker`` as a process that may be killed and started again."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        folder.mkdir()
+        self.log = folder / "log"
+        self._folder = folder
+        self._command = [
+            *(sys.executable, "-m", "stream", "worker", "--broker", settings.broker),
+            *assignments(settings),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=clean_environment(), cwd=self._folder, stderr=log
+            )
+
+    def kill(self) -> None:
+        """Kill it in the middle of whatever it does."""
+        self.process.kill()
+        self.process.wait()
+
+    async def get(self, path: str) -> str:
+        """Ask for a page of metrics or health; empty while there is no answer."""
+        addresses = re.findall(r"health and metrics at (\S+)", self.log.read_text())
+        if not addresses:
+            return ""
+        try:
+            answer = await asyncio.to_thread(urllib.request.urlopen, addresses[-1] + path, None, 10)
+        except OSError:
+            return ""
+        with answer:
+            text: str = answer.read().decode()
+            return text
+
+    async def ready(self) -> None:
+        """Wait until it takes events."""
+        while not await self.get("/readyz"):
+            assert self.process.poll() is None, self.log.read_text()
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def workers(settings: Settings, folder: Path, count: int) -> AsyncIterator[list[Worker]]:
+    """Some workers, and their topics; killed in the end, if they still run."""
+    async with open_cluster(settings) as cluster:
+        await apply(cluster, await plan(cluster, settings))
+    started = [Worker(settings, folder / f"worker-{n}") for n in range(count)]
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.kill()
+
+
+async def publish(settings: Settings, history: Sequence[Sent], rate: float) -> None:
+    """Publish a history in its order, each record once, at most so many a second."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=list(settings.bootstrap_servers), enable_idempotence=True, linger_ms=5
+    )
+    async with producer:
+        for n, (kind, key, value) in enumerate(history):
+            topic = getattr(settings.topics, kind)
+            shard = partition_for(key, PARTITIONS)
+            await producer.send(topic, value, key=key, partition=shard)
+            if n % 50 == 49:
+                await asyncio.sleep(50 / rate)
+        await producer.flush()
+
+
+async def all_done(settings: Settings, running: Sequence[Worker]) -> None:
+    """Wait until everything that was published is committed, examples too."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(settings.bootstrap_servers),
+        group_id=settings.app_id,
+        enable_auto_commit=False,
+    )
+    async with consumer:
+        events = [TopicPartition(t, p) for t in settings.topics.events for p in range(PARTITIONS)]
+        for tps in (events, [TopicPartition(settings.topics.examples, 0)]):
+            left: dict[TopicPartition, int] = {tps[0]: 1}
+            while any(left.values()):
+                for worker in running:  # whoever ended by itself is started again, as by systemd
+                    if worker.process.poll() is not None:
+                        worker.start()
+                ends = await consumer.end_offsets(tps)
+                left = {tp: end - (await consumer.committed(tp) or 0) for tp, end in ends.items()}
+                await asyncio.sleep(0.2)
+
+
+def assert_as_the_oracle_says(settings: Settings, history: Sequence[Sent]) -> None:
+    """Records, counts, offers and models are what the input alone must come to."""
+    accounts, outcomes = recount(history)
+    customers = read_customers(settings)
+    kept = {name: kept_of(state) for name, state in customers.states.items()}
+    assert kept.keys() == accounts.keys()
+    assert {n: k for n, k in kept.items() if k != accounts[n]} == {}
+    counts: Counter[str] = Counter()
+    for ledger in customers.ledgers:
+        counts.update(ledger.counts)
+    judged = ("applied", "duplicate", "rejected", "late", "suppressed")
+    assert {name: counts[name] for name in judged if counts[name]} == outcomes
+    assert sum(outcomes.values()) == len(history)
+
+    contents: defaultdict[str, set[bytes]] = defaultdict(set)
+    for value in values_of(settings, settings.topics.offers, PARTITIONS):
+        contents[json.loads(value)["offer_id"]].add(value)
+    assert [name for name, different in contents.items() if len(different) > 1] == []
+    assert len(contents) == counts["offers"] > 0
+    made = sum(state.delivery.offers for state in customers.states.values())
+    assert made == counts["offers"]
+    letters: set[tuple[bytes, bytes, bytes]] = set()
+
+    def bury(record: Record) -> None:
+        headers = dict(record.headers)
+        places = (
+            headers[f"offerstream.{name}"] or b"" for name in ("topic", "partition", "offset")
+        )
+        topic, partition, offset = places
+        letters.add((topic, partition, offset))
+
+    read_topic(settings, settings.topics.dead_letters, PARTITIONS, bury)
+    assert len(letters) == counts["rejected"]
+    assert_learned_once(settings)
+
+
+def assert_learned_once(settings: Settings) -> None:
+    """The models in the topic have learned every example that there is, each once."""
+    taught: dict[tuple[int, int, int], bytes] = {}
+    for value in values_of(settings, settings.topics.examples, 1):
+        lesson = decode_lesson(value)
+        for source, offset, examples in lesson.taught:
+            assert taught.setdefault((lesson.partition, source, offset), examples) == examples
+    models = Assembler()
+
+    def follow(record: Record) -> None:
+        models.take(record.key, record.value)
+
+    read_topic(settings, settings.topics.models, 1, follow)
+    assert models.current is not None
+    assert models.current.learned == sum(len(decode_examples(e)) for e in taught.values())
+
+
+def values_of(settings: Settings, topic: str, partitions: int) -> list[bytes]:
+    """Every value in a topic."""
+    found: list[bytes] = []
+    read_topic(settings, topic, partitions, lambda record: found.append(record.value or b""))
+    return found
+
+
+# -------------------------------------------------------------------------------------------- Kafka
+
+
+@pytest.mark.timeout(600)
+async def test_workers_killed_under_load_lose_double_and_change_nothing(
+    kafka: str, topic_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    history = list(a_history(seed, 5_000))
+    settings = settings_of(f"kafka://{kafka}", topic_prefix, tmp_path)
+    async with workers(settings, tmp_path, 2) as running:
+        await running[0].ready()
+        load = asyncio.create_task(publish(settings, history, rate=500))
+        for _ in range(4):
+            await asyncio.sleep(chance.uniform(0.2, 4.0))
+            victim = chance.choice(running)
+            victim.kill()
+            victim.start()
+        await load
+        await all_done(settings, running)
+    await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
+
+
+@pytest.mark.timeout(600)
+async def test_a_worker_asked_to_end_under_load_ends_well_and_leaves_nothing_to_do_again(
+    kafka: str, topic_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    history = list(a_history(seed, 4_000))
+    settings = settings_of(f"kafka://{kafka}", topic_prefix, tmp_path)
+    async with workers(settings, tmp_path, 1) as (worker,):
+        await worker.ready()
+        load = asyncio.create_task(publish(settings, history, rate=400))
+        for _ in range(2):
+            await asyncio.sleep(chance.uniform(0.5, 2.0))
+            worker.process.send_signal(signal.SIGTERM)
+            code = await asyncio.to_thread(worker.process.wait, 25)
+            assert code == 0, worker.log.read_text()
+            assert "Traceback" not in worker.log.read_text()
+            worker.start()
+            await worker.ready()
+        await load
+        await all_done(settings, [worker])
+        assert "\nofferstream_events_replayed_total 0.0\n" in await worker.get("/metrics")
+    await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
+
+
+# ----------------------------------------------------------------------------------------- embedded
+
+ENGINE = '''
+import asyncio, random, sys
+from pathlib import Path
+from stream.runtime.batching.table import BatchTable
+from stream.runtime.engine import Engine
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.topics import verify
+from tests.integration import test_kill_worker as ours
+from tests.oracle import a_history
+
+def hesitant(call):
+    """Widen the gap in front of a step, so that a kill falls into it."""
+    async def step(*args):
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        return await call(*args)
+    return step
+
+BatchTable.send = hesitant(BatchTable.send)
+Pipeline._send_effects = hesitant(Pipeline._send_effects)
+
+async def main(directory, seed, size, chunk):
+    settings = ours.embedded(Path(directory))
+    await asyncio.to_thread(verify, settings)
+    async with Engine(settings) as engine:
+        left = ours.unpublished(engine, list(a_history(seed, size)))
+        for at in range(0, len(left), chunk):
+            await engine.publish(left[at : at + chunk])
+            await asyncio.sleep(0)
+            print("published", flush=True)
+        await engine.settle()
+        print("settled", flush=True)
+
+asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
+'''
+
+
+def embedded(directory: Path) -> Settings:
+    """Settings of an engine in a directory."""
+    settings = settings_of(f"local://{directory / 'log'}", "shop-", directory / "state")
+    return replace(settings, worker=WorkerSettings(commit_interval=0.05))
+
+
+def unpublished(engine: object, history: Sequence[Sent]) -> list[object]:
+    """The records of a history that are not in the log yet, each with its number."""
+    from tests.topology.embedded import stored
+
+    present = {
+        int(dict(record.headers)["number"] or b"")
+        for kind in ("clicks", "purchases", "feedback", "customers")
+        for record in stored(engine, kind)
+    }
+    return [
+        (kind, key, value, (("number", b"%d" % n),), None)
+        for n, (kind, key, value) in enumerate(history)
+        if n not in present
+    ]
+
+
+def lives(directory: Path, seed: int, size: int) -> Iterator[subprocess.Popen[str]]:
+    """The engine as a process, again and again."""
+    while True:
+        with subprocess.Popen(
+            [sys.executable, "-c", ENGINE, str(directory), str(seed), str(size), "100"],
+            env=clean_environment(),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield process
+
+
+@pytest.mark.timeout(600)
+def test_an_engine_killed_again_and_again_loses_doubles_and_changes_nothing(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    size = 5_000
+    kills = [chance.randint(1, 12) for _ in range(5)]
+    for process in lives(tmp_path, seed, size):
+        assert process.stdout is not None
+        until = kills.pop() if kills else None
+        said = ""
+        for number, said in enumerate(process.stdout):  # noqa: B007  # the last is asked for
+            if number == until:
+                time.sleep(chance.uniform(0.0, 0.3))  # no matter when
+                process.kill()
+        if until is None:
+            assert said == "settled\n"
+            assert process.wait() == 0
+            break
+    assert_as_the_oracle_says(embedded(tmp_path), list(a_history(seed, size)))
