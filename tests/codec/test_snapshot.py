@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import struct
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -112,20 +113,16 @@ def test_a_forger_who_knows_the_format_but_not_the_key_is_refused() -> None:
 @given(st.binary(max_size=300))
 def test_hostile_bytes_with_a_fitting_checksum_raise_nothing_else(body: bytes) -> None:
     for data in (body, sealed(body), sealed(zlib.compress(body), 1, len(body)), sealed(body, 1)):
-        try:
+        with suppress(SnapshotError):
             decode(data)
-        except SnapshotError:
-            pass
 
 
 @given(st.integers(0, len(SMALL) - 29), st.binary(min_size=1, max_size=9))
 def test_a_forged_length_inside_raises_nothing_else(at: int, patch: bytes) -> None:
     body = SMALL[28:]
     forged = body[:at] + patch + body[at + len(patch) :]
-    try:
+    with suppress(SnapshotError):
         decode(sealed(forged))
-    except SnapshotError:
-        pass
 
 
 def test_a_huge_array_is_refused_before_it_is_allocated() -> None:

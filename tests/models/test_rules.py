@@ -73,9 +73,9 @@ def test_the_window_holds_exactly_the_newest_baskets(seed: int) -> None:
     for basket in baskets[-128:]:
         roomy.learn_basket(basket)
     assert window.evicted == 500 - 128
-    common = {rule[:2]: rule for rule in roomy.rules(0.1, 0.1)}
+    common = {rule[:2]: rule for rule in roomy.rules(0.03, 0.001)}
     assert common
-    found = {rule[:2]: rule for rule in window.rules(0.1, 0.1)}
+    found = {rule[:2]: rule for rule in window.rules(0.03, 0.1)}
     for key, rule in found.items():
         assert rule.held <= common[key].held
 
