@@ -170,6 +170,7 @@ class _Batch:
             return
         if step.outcome is Outcome.REPLAYED:
             self._count(Outcome.APPLIED)
+            self.stream_time = max(self.stream_time, event.time)
             self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
             self._send(event.customer_id, step.resend)
             return
