@@ -18,8 +18,9 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,13 @@ from stream.models.state import State, StateValue, array, integer, number
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.intp]
-Segments = Sequence[int | None]
+Segments: TypeAlias = Sequence[int | None] | npt.NDArray[np.int64]
 
 _REACH = 5  # knots at log-odds -5 … 5: 0.7 % to 99.3 %
 _KNOTS = 2 * _REACH + 1
+_FAR = 40.0
 _POSITIONS = np.arange(-_REACH, _REACH + 1.0)
+_REACHED = np.array([-_FAR, *_POSITIONS, _FAR])
 _LIMIT = 1.5  # of a correction: odds times 4.5
 
 
@@ -44,7 +47,7 @@ class Calibration:
     segments
         Segments 0 … segments - 1 have curves of their own.
     memory
-        Batches after which a batch counts a third.
+        Rows after which a row counts a third.
     prior, segment_prior
         How much has to be seen at a knot before it is believed, in units of p (1 - p).
 
@@ -54,13 +57,13 @@ class Calibration:
     >>> for _ in range(200):
     ...     calibration.learn(np.zeros(10), np.array([1.0] * 8 + [0.0] * 2))
     >>> calibration.corrected(np.zeros(1)).round(1).tolist()
-    [1.1]
+    [1.2]
     """
 
     def __init__(
         self,
         segments: int = 64,
-        memory: float = 100.0,
+        memory: float = 3200.0,
         prior: float = 10.0,
         segment_prior: float = 30.0,
     ) -> None:
@@ -88,7 +91,7 @@ class Calibration:
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None = None) -> None:
         """Learn from log-odds that came before their labels, as `corrected` takes them."""
-        keep = 1.0 - 1.0 / self.memory
+        keep = math.exp(-len(logits) / self.memory)
         if segments is not None:
             everyone = self._overall.bent(logits)
             self._own.learn(everyone, labels, self._numbers(segments), keep)
@@ -100,8 +103,9 @@ class Calibration:
         self._own.forget(keep)
 
     def _numbers(self, segments: Segments) -> Numbers:
-        numbers = np.array([-1 if s is None else s for s in segments], dtype=np.intp)
-        return np.where(numbers < self.segments, numbers, -1)
+        if not isinstance(segments, np.ndarray):
+            segments = np.array([-1 if s is None else s for s in segments], dtype=np.intp)
+        return np.where((segments >= 0) & (segments < self.segments), segments, -1)
 
     def state(self) -> State:
         """Return parameters and the sums at each knot."""
@@ -126,51 +130,57 @@ class Calibration:
         segments = integer(state, "segments", 0, 100_000)
         names = ("memory", "prior", "segment_prior")
         calibration = cls(segments, *(number(state, name) for name in names))
-        calibration._overall.sums = array(state, "overall", np.float64, (2, 1, _KNOTS))
-        calibration._own.sums = array(state, "own", np.float64, (2, segments, _KNOTS))
+        overall = array(state, "overall", np.float64, (2, 1, _KNOTS))
+        own = array(state, "own", np.float64, (2, segments, _KNOTS))
+        calibration._overall = _Curves(1, calibration.prior, overall)
+        calibration._own = _Curves(segments, calibration.segment_prior, own)
         return calibration
 
 
 class _Curves:
     """Corrections through knots; ``sums`` holds what was missed, and its weight, at each."""
 
-    def __init__(self, count: int, prior: float) -> None:
+    def __init__(self, count: int, prior: float, sums: Floats | None = None) -> None:
         self.prior = prior
-        self.sums = np.zeros((2, count, _KNOTS))
+        self.sums = np.zeros((2, count, _KNOTS)) if sums is None else sums
+        self._curves = self._drawn()
 
     def bent(self, logits: Floats, which: Numbers | None = None) -> Floats:
         """Return the log-odds corrected by each row's curve: the first, or ``which``; -1 none."""
-        missed, weight = self.sums
-        bend = missed / (weight + self.prior)
-        curves = _POSITIONS + np.maximum(np.minimum(bend, _LIMIT), -_LIMIT)
-        np.maximum.accumulate(curves, axis=1, out=curves)
-        inside = np.maximum(np.minimum(logits, _REACH), -_REACH)
-        beyond = logits - inside
-        hats = _hats(inside)
         if which is None:
-            out: Floats = hats @ curves[0] + beyond
-            return out
-        own = np.add.reduce(hats * curves[which], axis=1) + beyond
+            everyone: Floats = np.interp(logits, _REACHED, self._curves[0])
+            return everyone
+        at = np.searchsorted(_REACHED[1:-1], logits)
+        left, right = _REACHED[at], _REACHED[at + 1]
+        part = (logits - left) / (right - left)
+        own = self._curves[which, at] * (1.0 - part) + self._curves[which, at + 1] * part
         return np.where(which >= 0, own, logits)
 
     def learn(self, logits: Floats, labels: Floats, which: Numbers | None, keep: float) -> None:
         """Decay, then add what these rows missed to the two knots around each."""
         self.sums *= keep
-        p = 1.0 / (1.0 + np.exp(-np.maximum(np.minimum(logits, 30.0), -30.0)))
+        p = 1.0 / (1.0 + np.exp(-np.maximum(np.minimum(logits, _FAR), -_FAR)))
         seen = np.stack([labels - p, p - p * p])
-        hats = _hats(np.maximum(np.minimum(logits, _REACH), -_REACH))
+        inside = np.maximum(np.minimum(logits, _REACH), -_REACH)
+        hats = np.maximum(1.0 - np.abs(inside[:, None] - _POSITIONS), 0.0)
         if which is None:
             self.sums[:, 0] += seen @ hats
-            return
-        own = which >= 0
-        for sums, values in zip(self.sums, seen, strict=True):
-            np.add.at(sums, which[own], hats[own] * values[own, None])
+        else:
+            own = which >= 0
+            for sums, values in zip(self.sums, seen, strict=True):
+                np.add.at(sums, which[own], hats[own] * values[own, None])
+        self._curves = self._drawn()
 
     def forget(self, keep: float) -> None:
         """Keep this share of what was seen."""
         self.sums *= keep
+        self._curves = self._drawn()
 
-
-def _hats(inside: Floats) -> Floats:
-    """Return how much each row weighs at each knot: its two neighbours share a whole."""
-    return np.maximum(1.0 - np.abs(inside[:, None] - _POSITIONS), 0.0)
+    def _drawn(self) -> Floats:
+        """Return each curve's values at its knots, and far beyond, where it goes on in parallel."""
+        missed, weight = self.sums
+        bend = missed / (weight + self.prior)
+        curves = _POSITIONS + np.maximum(np.minimum(bend, _LIMIT), -_LIMIT)
+        np.maximum.accumulate(curves, axis=1, out=curves)
+        beyond = _FAR - _REACH
+        return np.concatenate([curves[:, :1] - beyond, curves, curves[:, -1:] + beyond], axis=1)

@@ -3,8 +3,7 @@
 Rules
 -----
 - A row is a sequence of 32-bit hashes. Rows of a batch may differ in length: the short ones are
-  padded with bucket 0, which no feature may use and whose weight stays zero.
-- Features are salted by the group of learners that they are for, so that groups share no buckets.
+  padded with bucket 0, whose weight stays zero. Buckets 2 and 3 are the biases of pairs, triples.
 - The hash of a pair or triple is the sum of mixed hashes: it does not depend on the order in it.
 - A pair or triple is a feature only if all in it were learned before: what was never seen says
   nothing together with anything else. So identifiers that never come back cannot fill the table.
@@ -49,7 +48,7 @@ def hashed(rows: Rows) -> tuple[Hashes, Mask | None]:
     >>> hashes.shape, present.tolist()
     ((2, 3), [[True, True, True], [True, True, False]])
     """
-    lengths = {len(row) for row in rows}
+    lengths = {rows.shape[1]} if isinstance(rows, np.ndarray) else set(map(len, rows))
     width = max(lengths, default=0)
     out = np.zeros((len(rows), 1 + width), dtype=np.uint32)
     out[:, 0] = _BIAS
@@ -67,25 +66,26 @@ def hashed(rows: Rows) -> tuple[Hashes, Mask | None]:
     return mix(out), present
 
 
-def singles(hashes: Hashes, salt: int, present: Mask | None, bits: int) -> Buckets:
+def singles(hashes: Hashes, present: Mask | None, bits: int) -> Buckets:
     """Return the buckets of each row's features.
 
     Parameters
     ----------
     hashes
         Mixed, of shape (rows, features).
-    salt
-        Of the group, in 0 … 15.
     present
         Which of them are features; None for all.
     bits
         There are ``2 ** bits`` buckets.
     """
-    return _placed(hashes + np.uint32(salt << 28), present, bits)
+    buckets = (hashes >> np.uint32(32 - bits)).astype(np.int64)
+    if present is not None:
+        buckets *= present
+    return buckets
 
 
 def together(hashes: Hashes, size: int, known: Mask, bits: int) -> Buckets:
-    """Return the buckets of each row's pairs (``size`` 2) or triples (3) of features.
+    """Return the buckets of a bias, and of each row's pairs (``size`` 2) or triples (3).
 
     Parameters
     ----------
@@ -100,23 +100,18 @@ def together(hashes: Hashes, size: int, known: Mask, bits: int) -> Buckets:
 
     Returns
     -------
-    ndarray of shape (rows, combinations)
+    ndarray of shape (rows, 1 + combinations)
     """
     members = _combinations(hashes.shape[1], size)
     total = hashes.take(members[0], axis=1)
     for member in members[1:]:
         total += hashes.take(member, axis=1)
-    present = None
+    out = np.empty((len(total), 1 + total.shape[1]), dtype=np.int64)
+    out[:, 0] = PADDING + size
+    np.right_shift(total, np.uint32(32 - bits), out=out[:, 1:])
     if not known.all():
-        present = np.logical_and.reduce([known.take(member, axis=1) for member in members])
-    return _placed(total, present, bits)
-
-
-def _placed(hashes: Hashes, present: Mask | None, bits: int) -> Buckets:
-    buckets = (hashes >> np.uint32(32 - bits)).astype(np.int64)
-    if present is not None:
-        buckets *= present
-    return buckets
+        out[:, 1:] *= np.logical_and.reduce([known.take(member, axis=1) for member in members])
+    return out
 
 
 @lru_cache(maxsize=64)

@@ -24,21 +24,19 @@ import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.calibration import Calibration, Segments
+from stream.models.calibration import Segments
 from stream.models.drift import DriftWatch
+from stream.models.propensity.blend import Blend
 from stream.models.propensity.buckets import (
     Buckets,
-    Hashes,
-    Mask,
     Rows,
     hashed,
     singles,
     together,
 )
 from stream.models.propensity.encoding import Encoder, Row
-from stream.models.propensity.ftrl import Floats, HashedFTRL, logits, sigmoid
+from stream.models.propensity.ftrl import Cells, Floats, HashedFTRL, logits, sigmoid
 from stream.models.propensity.positions import Positions
-from stream.models.propensity.stack import OnlineStack
 from stream.models.state import (
     State,
     StateError,
@@ -50,6 +48,7 @@ from stream.models.state import (
     part_of,
 )
 
+_PAIR, _TRIPLE = 2, 3
 _FAST = 4.0  # times the slow learner's rate
 _PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
 _KEPT = 0.25  # of squared gradients after a drift: steps double
@@ -91,14 +90,15 @@ class Encoded(NamedTuple):
 class _Look(NamedTuple):
     """A batch as the learners see it.
 
-    ``buckets`` and the cells they hold, in groups of ``sizes`` columns; the log-odds of the
-    learners, two a group; the weights at each position of a row.
+    ``buckets`` and their ``weights``, in groups of ``sizes`` columns; the log-odds of the learners,
+    two a group; how many features a row has, in the columns after the first.
     """
 
     buckets: Buckets
+    weights: Cells
     sizes: list[int]
     logits: Floats
-    weights: Floats
+    features: int
 
 
 class Propensity(base.Classifier):
@@ -139,7 +139,7 @@ class Propensity(base.Classifier):
         self,
         rate: float = 0.3,
         bits: int = 18,
-        crosses: int = 24,
+        crosses: int = 16,
         triples: int = 8,
         segments: int = 64,
         batch: int = 32,
@@ -153,10 +153,11 @@ class Propensity(base.Classifier):
         self.batch = batch
         self.base_rate = base_rate
         self.examples = 0
-        self._rates = [_PLAIN] + [(rate, _FAST * rate)] * ((crosses > 1) + (triples > 2))
+        wanted = ((_PAIR, crosses), (_TRIPLE, triples))
+        self._combines = [(size, most) for size, most in wanted if most >= size]
+        self._rates = [_PLAIN] + [(rate, _FAST * rate)] * len(self._combines)
         self._table = HashedFTRL(bits=bits)
-        self._stack = OnlineStack(2 * len(self._rates))
-        self._calibration = Calibration(segments)
+        self._blend = Blend(2 * len(self._rates), segments)
         self._positions = Positions()
         self._watch = DriftWatch()
         self._encoder = Encoder()
@@ -179,8 +180,9 @@ class Propensity(base.Classifier):
         given = _encoded(rows)
         if not len(given.rows):
             return np.zeros(0)
-        stacked = self._stack.logits(self._look(given).logits)
-        return self._called(stacked, segments)
+        if not self.examples:
+            return np.full(len(given.rows), self.base_rate)
+        return self._blend.called(self._look(given).logits, segments)
 
     def learn(
         self,
@@ -213,61 +215,44 @@ class Propensity(base.Classifier):
 
     def _learn(self, rows: Encoded, truth: Floats, segments: Segments | None) -> Floats:
         look = self._look(rows)
-        stacked = self._stack.logits(look.logits)
-        predicted = self._called(stacked, segments)
-        self._calibration.learn(stacked, truth, segments)
-        self._stack.learn(look.logits, truth)
+        predicted = self._blend.called(look.logits, segments)
+        if not self.examples:
+            predicted = np.full(len(truth), self.base_rate)
+        if self._combines and self.examples // self.batch % _LOOKED == 0:
+            self._positions.learn(look.weights[:, 1 : 1 + look.features].real.astype(np.float64))
+        self._blend.learn(look.logits, truth, segments)
         errors = sigmoid(look.logits) - truth[:, None]
-        self._table.step(look.buckets, errors, look.sizes, self._rates)
-        if self.examples // self.batch % _LOOKED == 0:
-            self._positions.learn(look.weights)
+        self._table.step(look.buckets, look.weights, errors, look.sizes, self._rates)
         self.examples += len(truth)
-        losses = -np.log(np.abs(1.0 - truth - predicted))
-        if self._watch.update(_means(losses)):
+        if self._watch.update(_losses(predicted, truth)):
             self._forget()
         return predicted
-
-    def _called(self, stacked: Floats, segments: Segments | None) -> Floats:
-        if not self.examples:
-            return np.full(len(stacked), self.base_rate)
-        return sigmoid(self._calibration.corrected(stacked, segments))
 
     def _look(self, rows: Encoded) -> _Look:
         """Look rows up in the table: first their features, then what goes together of those."""
         hashes, present = hashed(rows.rows)
-        groups = [singles(hashes, 0, present, self.bits)]
+        groups = [singles(hashes, present, self.bits)]
         features = groups[0][:, 1:]
-        if self.crosses > 1:
-            groups.append(self._pairs(hashes, present, self._table.known(features)))
-        if self.triples > 2:
-            same = rows.coarse is rows.rows
-            groups.append(self._triples(*((hashes, present) if same else hashed(rows.coarse))))
         if len(rows.alone):
             alone, shown = hashed(rows.alone)
-            more = singles(alone, 0, shown, self.bits)[:, 1:]
-            groups[0] = np.concatenate([groups[0], more], axis=1)
-        buckets = np.concatenate(groups, axis=1)
+            lone = singles(alone, shown, self.bits)[:, 1:]
+            groups[0] = np.concatenate([groups[0], lone], axis=1)
+        if self._combines:
+            known = self._table.known(features)
+            for size, most in self._combines:
+                if size == _TRIPLE and rows.coarse is not rows.rows:
+                    hashes, _ = hashed(rows.coarse)
+                best = self._positions.best(features.shape[1], most)
+                kept = hashes.take(best + 1, axis=1)
+                groups.append(together(kept, size, known.take(best, axis=1), self.bits))
+        buckets = groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
         sizes = [group.shape[1] for group in groups]
         weights = self._table.weights(buckets)
-        own = weights[:, 1 : hashes.shape[1]].real.astype(np.float64)
-        return _Look(buckets, sizes, logits(weights, sizes), own)
-
-    def _pairs(self, hashes: Hashes, present: Mask | None, known: Mask) -> Buckets:
-        best = self._positions.best(hashes.shape[1] - 1, self.crosses)
-        pairs = together(hashes.take(best + 1, axis=1), 2, known.take(best, axis=1), self.bits)
-        return np.concatenate([singles(hashes, 1, present, self.bits), pairs], axis=1)
-
-    def _triples(self, hashes: Hashes, present: Mask | None) -> Buckets:
-        best = 1 + self._positions.best(hashes.shape[1] - 1, self.triples)
-        top = hashes.take(best, axis=1)
-        shown = None if present is None else present.take(best, axis=1)
-        single = singles(top, 2, shown, self.bits)
-        known = self._table.known(single)
-        return np.concatenate([single, together(top, 3, known, self.bits)], axis=1)
+        return _Look(buckets, weights, sizes, logits(weights, sizes), features.shape[1])
 
     def _forget(self) -> None:
-        for part in (self._table, self._stack, self._calibration):
-            part.forget(_KEPT)
+        self._table.forget(_KEPT)
+        self._blend.forget(_KEPT)
 
     def learn_one(self, x: dict[Hashable, Any], y: base.typing.ClfTarget) -> None:
         """Learn one example given as a dictionary of numbers and texts; y is true or false."""
@@ -304,15 +289,14 @@ class Propensity(base.Classifier):
         model.examples = integer(state, "examples", 0, 2**62)
         for name, kind in _PARTS.items():
             setattr(model, f"_{name}", kind.from_state(part_of(state, name)))
-        if model._table.bits != model.bits or model._stack.inputs != 2 * len(model._rates):
-            raise StateError("table, stack: not of the size that the parameters say")
+        if model._table.bits != model.bits or model._blend.inputs != 2 * len(model._rates):
+            raise StateError("table, blend: not of the size that the parameters say")
         return model
 
 
 _PARTS: dict[str, type[Stateful]] = {
     "table": HashedFTRL,
-    "stack": OnlineStack,
-    "calibration": Calibration,
+    "blend": Blend,
     "positions": Positions,
     "watch": DriftWatch,
     "encoder": Encoder,
@@ -327,8 +311,9 @@ def _one(row: Row) -> Encoded:
     return Encoded([row.fine], [row.coarse], [row.alone])
 
 
-def _means(losses: Floats) -> list[float]:
-    """Return the means of each few losses in a row: as telling for ADWIN, and fewer."""
+def _losses(predicted: Floats, truth: Floats) -> list[float]:
+    """Return the means of each few log losses in a row: as telling for ADWIN, and fewer."""
+    losses = -np.log(np.abs(1.0 - truth - predicted))
     starts = np.arange(0, len(losses), _LOSSES)
     sizes = np.minimum(_LOSSES, len(losses) - starts)
     means: list[float] = (np.add.reduceat(losses, starts) / sizes).tolist()

@@ -53,8 +53,9 @@ class HashedFTRL:
     >>> model = HashedFTRL(bits=8)
     >>> buckets = np.array([[1, 17], [1, 99]])
     >>> for _ in range(50):
-    ...     errors = sigmoid(logits(model.weights(buckets), [2])) - [[1.0], [0.0]]
-    ...     model.step(buckets, errors, [2], [(0.3, 1.2)])
+    ...     weights = model.weights(buckets)
+    ...     errors = sigmoid(logits(weights, [2])) - [[1.0], [0.0]]
+    ...     model.step(buckets, weights, errors, [2], [(0.3, 1.2)])
     >>> sigmoid(logits(model.weights(buckets), [2])).round(1).tolist()
     [[0.8, 1.0], [0.2, 0.0]]
     """
@@ -79,6 +80,7 @@ class HashedFTRL:
     def step(
         self,
         buckets: Buckets,
+        weights: Cells,
         errors: Floats,
         sizes: Sequence[int],
         rates: Sequence[tuple[float, float]],
@@ -89,6 +91,8 @@ class HashedFTRL:
         ----------
         buckets
             Of shape (rows, columns).
+        weights
+            What `weights` returned for them; changed in place to what they are after the step.
         errors
             Predicted probability less label, in [-1, 1], of shape (rows, 2 * groups).
         sizes
@@ -102,7 +106,6 @@ class HashedFTRL:
         total = self._gradients.take(buckets)
         self._gradients[at] = 0
         squares = self._squares.take(buckets)
-        weights = self._weights.take(buckets)
         g, n, w = (each.view(np.float32) for each in (total, squares, weights))
         n += g * g
         self._squares[at] = squares.reshape(-1)

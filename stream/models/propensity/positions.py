@@ -36,9 +36,11 @@ class Positions:
         self._rows = 0
         self._mean = np.zeros(0)
         self._square = np.zeros(0)
+        self._best: dict[tuple[int, int], npt.NDArray[np.intp]] = {}
 
     def learn(self, weights: npt.NDArray[np.floating[Any]]) -> None:
         """Learn the weights of a batch, shape (rows, positions)."""
+        self._best.clear()
         rows, width = weights.shape
         if width > len(self._mean):
             self._mean = _grown(self._mean, width)
@@ -50,10 +52,10 @@ class Positions:
 
     def best(self, width: int, count: int) -> npt.NDArray[np.intp]:
         """Return the positions, of a row's first ``width``, that say most, in their order."""
-        if width <= count:
-            return np.arange(width)
-        variance = _grown(self._square - self._mean**2, width)[:width]
-        return np.sort(np.argsort(-variance, kind="stable")[:count])
+        if (width, count) not in self._best:
+            variance = _grown(self._square - self._mean**2, width)[:width]
+            self._best[width, count] = np.sort(np.argsort(-variance, kind="stable")[:count])
+        return self._best[width, count]
 
     def state(self) -> State:
         """Return the running means, and how many rows are in them."""

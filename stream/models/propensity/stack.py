@@ -16,6 +16,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Self
 
@@ -37,7 +38,7 @@ class OnlineStack:
     prior
         Strength of the belief in the plain mean, in squared units of log-odds.
     memory
-        Batches after which a batch counts a third.
+        Rows after which a row counts a third.
 
     Examples
     --------
@@ -46,7 +47,7 @@ class OnlineStack:
     [2.0]
     """
 
-    def __init__(self, inputs: int, prior: float = 20.0, memory: float = 40.0) -> None:
+    def __init__(self, inputs: int, prior: float = 20.0, memory: float = 1280.0) -> None:
         self.inputs = inputs
         self.prior = prior
         self.memory = memory
@@ -57,8 +58,9 @@ class OnlineStack:
 
     def logits(self, inputs: Floats) -> Floats:
         """Return the blended log-odds of rows of log-odds, shape (rows, inputs)."""
-        out: Floats = _with_bias(inputs) @ self._weights
-        return out
+        blended: Floats = np.maximum(np.minimum(inputs, _CLIP), -_CLIP) @ self._weights[:-1]
+        blended += self._weights[-1]
+        return blended
 
     def learn(self, inputs: Floats, labels: Floats) -> None:
         """Learn a batch: log-odds of shape (rows, inputs), and a label of 0 or 1 for each row."""
@@ -66,9 +68,10 @@ class OnlineStack:
         p = sigmoid(rows @ self._weights)
         errors = labels - p
         weight = np.maximum(p - p * p, errors * errors)
-        self._curvature *= 1.0 - 1.0 / self.memory
+        keep = math.exp(-len(rows) / self.memory)
+        self._curvature *= keep
         self._curvature += (rows.T * weight) @ rows
-        pull = self.prior / self.memory * (self._start - self._weights)
+        pull = (1.0 - keep) * self.prior * (self._start - self._weights)
         self._weights += np.linalg.solve(self._curvature + self._floor, errors @ rows + pull)
 
     def forget(self, keep: float) -> None:
