@@ -6,7 +6,7 @@ Rules
   of all keys u / importance the smallest are kept, and the smallest that was not tells how likely
   each was to be. One over that is its weight, so weighted sums are those of the stream, on average.
 - Importance grows with a point's number (forward decay [2]_): old points fade, and the sample
-  stands for about the last `window` points.
+  stands for about the last `window` points. After four windows a point is gone.
 
 References
 ----------
@@ -29,6 +29,8 @@ from stream.models.hashing import draw
 from stream.models.state import State, StateError, StateValue, array, integer, length
 
 Floats = npt.NDArray[np.float64]
+
+_FORGOTTEN = 4.0  # windows after which a point is nothing, however important it was
 
 
 class Coreset:
@@ -98,7 +100,8 @@ class Coreset:
             grown = self._importance[kept] + self._numbers[kept] / self.window
             odds = np.minimum(0.0, grown + self._keys[last])
         faded = (self._numbers[kept] - self.seen) / self.window
-        return self._points[kept], np.exp(faded - odds)
+        there = faded > -_FORGOTTEN
+        return self._points[kept[there]], np.exp((faded - odds)[there])
 
     def state(self) -> State:
         """Return parameters, and what is kept."""

@@ -193,6 +193,8 @@ class IncrementalKMeans(base.Clusterer):
 
     def _refit(self) -> None:
         points, weights = self._coreset.weighted()
+        if len(points) < self.k:
+            return
         rng = np.random.default_rng([self.seed % 2**63, self.seen])
         starts = _STARTS if self._coreset.whole else _LATER_STARTS
         fresh = best_of(points, weights, self.k, starts, rng)
