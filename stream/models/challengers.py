@@ -23,6 +23,7 @@ from river import base, compose, forest, linear_model, optim, preprocessing, tre
 from stream.models.hashing import draw, feature_hash
 
 _INDICATORS = 2**16  # of texts: river's linear models never evict
+_HUGE = 1e15  # river squares numbers and adds them up
 _CLIP = 6.0  # standard deviations: beyond it an outlier would only tear the weights
 
 Example = Mapping[Any, Any]
@@ -69,17 +70,20 @@ _ALL = (50_000, 0.1)
 def clean(x: Example) -> dict[Hashable, float | str]:
     """Return an example of finite numbers and texts only.
 
+    A text is named apart from a number of the same column: trees take a feature for one or the
+    other, whatever it was first, and fail when it changes.
+
     Examples
     --------
     >>> clean({"price": 9, "brand": None, "ratio": float("nan")})
-    {'price': 9.0, 'brand': 'None', 'ratio': 'nan'}
+    {'price': 9.0, 'brand=': 'None', 'ratio=': 'nan'}
     """
     cleaned: dict[Hashable, float | str] = {}
     for name, value in x.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            cleaned[name] = float(value) if math.isfinite(value) else str(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            cleaned[name] = max(-_HUGE, min(_HUGE, float(value)))
         else:
-            cleaned[name] = str(value)
+            cleaned[f"{name}="] = str(value)
     return cleaned
 
 
