@@ -7,8 +7,6 @@ test rows are only asked about; with ``--events`` each event is asked about, the
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +18,7 @@ import orjson
 from stream.cli.progress import gauge
 from stream.config import ConfigError
 from stream.core.event import Action
+from stream.evaluate.memory import peak_resident_mb
 from stream.evaluate.next_item import (
     Curve,
     Measure,
@@ -136,9 +135,8 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _costs(recommender: Recommender, learned: int, seconds: float) -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "peak_rss_mb": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+        "peak_rss_mb": peak_resident_mb(),
         "learned_steps": learned,
         "microseconds_per_learned_step": seconds / max(1, learned) * 1e6,
         "evicted": recommender.evicted,
