@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.core.event import Event
-from stream.core.state import CustomerState, Permission
+from stream.core.state import CustomerState, Delivery, Permission
 
 
 def update(permission: Permission, event: Event) -> Permission:
@@ -18,10 +18,16 @@ def update(permission: Permission, event: Event) -> Permission:
 
 
 def unprofiled(state: CustomerState) -> CustomerState:
-    """The record of a customer who may not be profiled: stamps, consent, and nothing learned."""
+    """The record of a customer who may not be profiled: stamps, consent, and nothing learned.
+
+    What caps go by stays for its day: they protect the customer, whose saying no and then yes
+    again must not let them be passed.
+    """
+    made = state.delivery
     return CustomerState(
         stamps=state.stamps,
         admission=state.admission,
         permission=state.permission,
+        delivery=Delivery(last_offer=made.last_offer, made=made.made, impressions=made.impressions),
         effects=state.effects,
     )
