@@ -134,7 +134,8 @@ class Worker:
             arrived.append(heads[source].popleft())
             self.at[source] += 1
         if arrived:
-            flush = self.partition.decide(Batch(LANE, arrived), self.world)
+            flush = self.partition.decide(Batch(LANE, arrived), self.world, 1 << 30, alone=True)
+            assert flush is not None
             self.flights.append(Flight(flush, list(self.at)))
 
     def append(self, flight: Flight) -> None:

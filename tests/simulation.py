@@ -1,14 +1,16 @@
 """A worker's protocol without a worker: one partition, a log of durable things, and crashes.
 
 The pure core and the order of effects are the real ones; what is simulated is time between them.
-A crash may come before or after any effect; what was durable stays, what was in memory is gone,
-and records after the last commit are delivered again, in batches of other sizes.
+A few batches are decided ahead of those whose effects are on their way. A crash may come before or
+after any effect, and between the two record batches that a large write to the changelog takes.
+What was durable stays, what was in memory is gone, and records after the last commit are delivered
+again, in batches of other sizes.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +20,7 @@ from stream.codec.examples import encode_examples
 from stream.codec.offers import encode_offer
 from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
 from stream.core.event import Event, Rejection, RejectionCode, Source
+from stream.core.example import Example, Step
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState
 from stream.core.world import World
@@ -26,6 +29,21 @@ from stream.runtime.partition import EffectWriter
 __all__ = ["Crash", "Durable", "encode_examples", "encode_offer", "run"]
 
 Topics = list[list[Event | Rejection]]
+
+
+AHEAD = 3
+BUGGY = "an item that meets a bug"
+
+
+class Writer(EffectWriter):
+    """The codec of effects, with a bug."""
+
+    @staticmethod
+    def examples(examples: Sequence[Example]) -> bytes:
+        """Fail on an item."""
+        if any(isinstance(example, Step) and example.item == BUGGY for example in examples):
+            raise ValueError("a bug")
+        return encode_examples(examples)
 
 
 class Crash(Exception):
@@ -41,6 +59,7 @@ class Durable:
     offers: list[bytes] = field(default_factory=list)
     examples: list[tuple[int, int, bytes]] = field(default_factory=list)
     dead: list[tuple[Source, int]] = field(default_factory=list)
+    failed: list[tuple[Source, int]] = field(default_factory=list)
     late: list[tuple[Source, int]] = field(default_factory=list)
     committed: list[int] = field(default_factory=lambda: [0] * len(Source))
 
@@ -61,13 +80,20 @@ class Worker:
     """One life of a worker: from the durable state to the end, or to a crash."""
 
     def __init__(
-        self, topics: Topics, durable: Durable, world: World, chance: random.Random, crash_at: int
+        self,
+        topics: Topics,
+        durable: Durable,
+        world: World,
+        chance: random.Random,
+        crash_at: int,
+        torn: bool,
     ) -> None:
         self.topics = topics
         self.durable = durable
         self.world = world
         self.chance = chance
         self.left = crash_at
+        self.torn = torn
         self.ledger = Ledger() if durable.ledger is None else decode_ledger(durable.ledger)
         self.overlay: dict[str, CustomerState | None] = {}
         self.safe = UNSTAMPED
@@ -75,20 +101,30 @@ class Worker:
     def work(self) -> None:
         """Take batches until there are no more records."""
         at = list(self.durable.committed)
-        while any(at[source] < len(self.topics[source]) for source in Source):
-            entries = list(self._batch(at))
-            decided = decide_batch(
-                entries, 0, self.ledger, self.safe, self._lookup, self.world, EffectWriter
-            )
-            self.ledger = decided.ledger
-            self.overlay.update(decided.changed)
-            self._flush(entries, decided)
-            for source in Source:
-                offsets = [e.offset for e in entries if e.source == source]
-                at[source] = max([at[source] - 1, *offsets]) + 1
-            self._effect()
-            self.durable.committed = list(at)
-            self.safe = tuple(offset - 1 for offset in at)
+        pending: deque[tuple[list[Entry], Decided, list[int]]] = deque()
+        while pending or self._are_left(at):
+            ahead = len(pending) < AHEAD and self.chance.random() < 0.6
+            if self._are_left(at) and (ahead or not pending):
+                entries = list(self._batch(at))
+                pending.append((entries, self._decide(entries), at := _behind(at, entries)))
+            else:
+                entries, decided, done = pending.popleft()
+                self._send(entries, decided)
+                self.safe = tuple(offset - 1 for offset in done)
+                self._effect()
+                if not pending or self.chance.random() < 0.5:
+                    self.durable.committed = list(done)
+
+    def _are_left(self, at: Sequence[int]) -> bool:
+        return any(at[source] < len(self.topics[source]) for source in Source)
+
+    def _decide(self, entries: Sequence[Entry]) -> Decided:
+        """Decide a batch and append it to the changelog."""
+        decided = decide_batch(entries, 0, self.ledger, self.safe, self._lookup, self.world, Writer)
+        self.ledger = decided.ledger
+        self.overlay.update(decided.changed)
+        self._append(decided)
+        return decided
 
     def _batch(self, at: list[int]) -> Iterator[Entry]:
         """Some records of some topics, by event time; those of a topic stay in order."""
@@ -105,12 +141,18 @@ class Worker:
             source = min((s for s in Source if waiting[s]), key=lambda s: _time(waiting[s][0]))
             yield waiting[source].pop(0)
 
-    def _flush(self, entries: Sequence[Entry], decided: Decided) -> None:
-        """The changelog as one atomic batch, then each effect, each of which may be the last."""
+    def _append(self, decided: Decided) -> None:
+        """The changelog: atomic, or in two pieces of which the ledger ends the second."""
+        cut = self.chance.randint(0, len(decided.changed)) if self.torn else 0
         self._effect()
-        for name, state in decided.changed.items():
+        for n, (name, state) in enumerate(decided.changed.items()):
+            if n == cut and self.torn:
+                self._effect()
             self.durable.changelog[name] = None if state is None else encode_state(state)
         self.durable.ledger = encode_ledger(decided.ledger)
+
+    def _send(self, entries: Sequence[Entry], decided: Decided) -> None:
+        """Each effect, each of which may be the last."""
         for _, effect in decided.effects:
             self._effect()
             if effect.kind == OFFER:
@@ -120,6 +162,9 @@ class Worker:
         for index in decided.rejected:
             self._effect()
             self.durable.dead.append((entries[index].source, entries[index].offset))
+        for index, _ in decided.failed:
+            self._effect()
+            self.durable.failed.append((entries[index].source, entries[index].offset))
         for index in decided.late:
             self._effect()
             self.durable.late.append((entries[index].source, entries[index].offset))
@@ -136,22 +181,34 @@ class Worker:
             raise Crash
 
 
-def run(topics: Topics, world: World, seed: int, crashes: int) -> Durable:
-    """Work through the topics, with so many crashes at random effects."""
+def run(topics: Topics, world: World, seed: int, crashes: int, torn: bool = False) -> Durable:
+    """Work through the topics, with so many crashes at random effects.
+
+    ``torn`` lets a crash tear a write to the changelog: then a customer's record may be ahead of
+    the ledger, which tells of what it finds there only that it was applied.
+    """
     chance = random.Random(seed)
     durable = Durable()
     for _ in range(crashes):
         try:
-            Worker(topics, durable, world, chance, chance.randint(0, 30)).work()
+            Worker(topics, durable, world, chance, chance.randint(0, 30), torn).work()
         except Crash:
             continue
-    Worker(topics, durable, world, chance, crash_at=1 << 60).work()
+    Worker(topics, durable, world, chance, 1 << 60, torn).work()
     return durable
 
 
 def a_rejection() -> Rejection:
     """A record that is no event."""
     return Rejection(RejectionCode.DECODE, "not JSON")
+
+
+def _behind(at: Sequence[int], entries: Sequence[Entry]) -> list[int]:
+    """The next offset of each topic behind some entries."""
+    behind = list(at)
+    for source, offset, _ in entries:
+        behind[source] = max(behind[source], offset + 1)
+    return behind
 
 
 def _time(entry: Entry) -> int:

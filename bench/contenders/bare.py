@@ -28,6 +28,7 @@ from stream.core.learner import Learner
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
 from stream.runtime.partition import Flush, Partition
+from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
 from stream.runtime.worldview import WorldView
 
@@ -142,7 +143,9 @@ class BareLoop:
         for record in records:
             time, content = self._read(record)
             arrived.append(Arrived(time or 0, record, content))
-        flush = self._partitions[number].decide(Batch(Lane("", number), arrived), self.view.world)
+        batch = Batch(Lane("", number), arrived)
+        flush = self._partitions[number].decide(batch, self.view.world, LARGEST_WRITE, alone=True)
+        assert flush is not None and len(flush.batch) == len(batch), "smaller batches are needed"
         writes: list[Outgoing] = [(key, value, None, ()) for key, value in flush.writes]
         changelog = await self.send_batch(self._settings.customers_changelog, number, writes)
         self._last[number] = self._tasks.create_task(

@@ -22,15 +22,18 @@ from stream.runtime.batching.table import BatchTable, Write
 from stream.runtime.deadletters import BUG, bug_met
 
 LESSON_BYTES = 512 << 10
+RECORD_OVERHEAD = 32  # bytes of a record in a record batch beside key and value, at most
 
 
 class Flush(NamedTuple):
     """What a decided batch has to send, in the order in which it becomes durable.
 
-    ``stamps`` holds, per source, the last offset of the batch, -1 where it had none.
+    ``batch`` is what was decided; ``stamps`` holds, per source, the last offset of it, -1 where it
+    had none.
     """
 
     number: int
+    batch: Batch
     writes: list[Write]
     decided: Decided
     offers: list[tuple[bytes, bytes]]
@@ -72,19 +75,40 @@ class Partition:
         stored = table.read(number, ledger_key(number))
         self.ledger = Ledger() if stored is None else decode_ledger(stored)
 
-    def decide(self, batch: Batch, world: World) -> Flush:
-        """Decide every record of a batch; the partition goes on from the outcome at once."""
-        entries: list[Entry] = [content for _, _, content in batch.arrived]
-        decided = decide_batch(
-            entries, self.number, self.ledger, self._durable, self._lookup, world, EffectWriter
-        )
+    def decide(self, batch: Batch, world: World, limit: int, alone: bool) -> Flush | None:
+        """Decide as many of a batch's first records as make a write of about ``limit`` bytes.
+
+        A write that is larger would be torn, or refused by the broker: a customer's record holds
+        the effects that are on their way, and those of one customer may be many. ``alone`` says
+        that nothing is on its way; while something is, and too much with it, the answer is None.
+        """
+        while True:
+            decided = decide_batch(
+                _entries(batch),
+                self.number,
+                self.ledger,
+                self._durable,
+                self._lookup,
+                world,
+                EffectWriter,
+            )
+            writes = self._writes(decided)
+            if _size(writes) <= limit or (alone and len(batch) == 1):
+                return self._adopted(batch, decided, writes)
+            if not alone:
+                return None
+            batch = batch.first(len(batch) // 2)
+
+    def _adopted(self, batch: Batch, decided: Decided, writes: list[Write]) -> Flush:
+        entries = _entries(batch)
         self.ledger = decided.ledger
         self._flushes += 1
         for customer_id, state in decided.changed.items():
             self._overlay[customer_id] = (self._flushes, state)
         return Flush(
             number=self._flushes,
-            writes=self._writes(decided),
+            batch=batch,
+            writes=writes,
             decided=decided,
             offers=_offers(decided),
             lessons=_lessons(self.number, decided),
@@ -132,6 +156,14 @@ class Partition:
         ]
         writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
         return writes
+
+
+def _entries(batch: Batch) -> list[Entry]:
+    return [content for _, _, content in batch.arrived]
+
+
+def _size(writes: Sequence[Write]) -> int:
+    return sum(len(key) + len(value or b"") + RECORD_OVERHEAD for key, value in writes)
 
 
 def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:

@@ -3,7 +3,9 @@
 For each partition, in the order of its batches: the changed records are appended to the
 changelog; when they are durable they enter the store, and offers, examples, late events and dead
 letters are sent; when those are durable the batch is acknowledged. The next batch is decided
-meanwhile. Any failure crashes the worker: what was not acknowledged is decided again.
+meanwhile. A write to the changelog fits into one record batch, so that it is durable whole or not
+at all; a batch of records that would make a larger one is decided in parts. Any failure crashes the
+worker: what was not acknowledged is decided again.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from stream.runtime.breaker import Breaker
 from stream.runtime.deadletters import letter
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.progress import Progress
+from stream.runtime.topics import MAX_CHANGELOG_BATCH
 
 logger = get_logger(__name__)
+LARGEST_WRITE = MAX_CHANGELOG_BATCH * 3 // 4
 BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
@@ -40,9 +44,12 @@ class Observer(Protocol):
 
 
 class Pending(NamedTuple):
-    """A decided batch on its way: its delivery, its flush, its changelog, and when it was that."""
+    """Decided records on their way: their flush, its changelog, and when it was that.
 
-    event: Delivery
+    ``event`` is the delivery that they are the last of, if they are.
+    """
+
+    event: Delivery | None
     flush: Flush
     changelog: Awaitable[Any]
     taken: float
@@ -56,6 +63,13 @@ class Flow:
         self.partition = partition
         self.pending: asyncio.Queue[Pending] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def put(self, pending: Pending) -> None:
+        """Let a flush follow those before it."""
+        self.idle.clear()
+        self.pending.put_nowait(pending)
 
 
 class Pipeline:
@@ -68,11 +82,13 @@ class Pipeline:
         settings: Settings,
         world: Callable[[], World],
         observer: Observer,
+        largest_write: int = LARGEST_WRITE,
     ) -> None:
         self._app = app
         self._table = table
         self._topics = settings.topics
         self._cached = settings.worker.cached_customers
+        self._largest_write = largest_write
         self._world = world
         self._observer = observer
         self._flows: dict[int, Flow] = {}
@@ -81,15 +97,23 @@ class Pipeline:
 
     async def take(self, event: Delivery) -> None:
         """Decide a batch and hand its changelog over; the rest follows in its own task."""
-        batch = event.value
-        taken = perf_counter()
-        flow = self._flow(batch.partition)
-        flush = flow.partition.decide(batch, self._world())
-        self._breaker.note(len(batch), flush.decided.tally[BUGS])
-        decided = perf_counter()
-        self._observer.decided(batch, flush, decided - taken)
-        changelog = await self._table.send(batch.partition, flush.writes)
-        flow.pending.put_nowait(Pending(event, flush, changelog, taken, decided))
+        rest = event.value
+        flow = self._flow(rest.partition)
+        while len(rest):
+            taken = perf_counter()
+            alone = flow.idle.is_set()
+            world, limit = self._world(), self._largest_write
+            flush = flow.partition.decide(rest, world, limit, alone)
+            if flush is None:
+                await flow.idle.wait()
+                continue
+            self._breaker.note(len(flush.batch), flush.decided.tally[BUGS])
+            decided = perf_counter()
+            self._observer.decided(flush.batch, flush, decided - taken)
+            changelog = await self._table.send(rest.partition, flush.writes)
+            rest = rest.after(len(flush.batch))
+            last = None if len(rest) else event
+            flow.put(Pending(last, flush, changelog, taken, decided))
 
     def forget(self) -> None:
         """Drop what is known of partitions: a rebalance or a recovery may have changed it."""
@@ -110,27 +134,29 @@ class Pipeline:
         try:
             while True:
                 await self._finish(flow.partition, await flow.pending.get())
+                if flow.pending.empty():
+                    flow.idle.set()
         except Exception as error:
             logger.exception("partition %d could not be made durable", flow.partition.number)
             await self._app.crash(error)
 
     async def _finish(self, partition: Partition, pending: Pending) -> None:
-        event, flush = pending.event, pending.flush
+        flush = pending.flush
         written = await pending.changelog
         stored = perf_counter()
         self._table.store(partition.number, flush.writes, written.offset)
         partition.stored(flush)
         await self._send_effects(partition.number, flush)
         partition.safe(flush)
-        event.ack()
-        batch = event.value
+        if pending.event is not None:
+            pending.event.ack()
         stages = {
             "decide": pending.decided - pending.taken,
             "changelog": stored - pending.decided,
             "effects": perf_counter() - stored,
         }
-        self._observer.done(batch, flush, stages)
-        self.progress.advance(batch.next_offsets)
+        self._observer.done(flush.batch, flush, stages)
+        self.progress.advance(flush.batch.next_offsets)
 
     async def _send_effects(self, number: int, flush: Flush) -> None:
         outgoing = [

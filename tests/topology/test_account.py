@@ -27,6 +27,7 @@ from tests.topology.embedded import (
 )
 
 RECORDS = 2_000
+VALID = 300  # at first: what is late is so by the stream time that others have brought about
 Sent = tuple[str, Publication]
 
 
@@ -85,7 +86,7 @@ def a_mix(chance: random.Random) -> list[Sent]:
     for n in range(RECORDS):
         record = publication(an_event(n, chance))
         drawn = chance.random()
-        if n < 300 or drawn < 0.7:
+        if n < VALID or drawn < 0.7:
             sent.append(("applied", record))
         elif drawn < 0.9:
             outcome = chance.choice(list(MUTATIONS))
@@ -98,17 +99,15 @@ def a_mix(chance: random.Random) -> list[Sent]:
     return sent
 
 
-@pytest.mark.parametrize(("partitions", "mix"), [(1, None), (4, 20_261_122)])
-async def test_every_record_is_accounted_for(
-    tmp_path: Path, partitions: int, mix: int | None, seed: int
-) -> None:
-    # With one partition any mix is judged record by record. With four, what is known beforehand of
-    # a record depends on its neighbours in the partition, so the mix is one that was looked at.
-    chance = random.Random(seed if mix is None else mix)
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_every_record_is_accounted_for(tmp_path: Path, partitions: int, seed: int) -> None:
+    chance = random.Random(seed)
     sent = a_mix(chance)
     settings = settings_in(tmp_path, partitions)
-    at = 0
+    at = VALID
     async with running(settings) as engine:
+        await engine.publish([record for _, record in sent[:at]])
+        await engine.settle()
         while at < len(sent):
             size = chance.randint(1, 400)
             await engine.publish([record for _, record in sent[at : at + size]])

@@ -75,6 +75,14 @@ class Batch:
         """The records alone."""
         return (record for _, record, _ in self.arrived)
 
+    def first(self, size: int) -> Batch:
+        """The first records alone."""
+        return Batch(self.lane, self.arrived[:size])
+
+    def after(self, size: int) -> Batch:
+        """What comes after the first records."""
+        return Batch(self.lane, self.arrived[size:])
+
     def by_topic(self) -> Counter[str]:
         """How many records there are of each topic."""
         return Counter(record.topic for record in self.records)

@@ -1,0 +1,126 @@
+"""The simulation notices when any one part of the guarantee is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from stream.codec.state import encode_ledger
+from stream.core import decide, ledger
+from stream.core.ledger import UNSTAMPED, Entry, Ledger
+from stream.core.state import CustomerState
+from tests import simulation
+from tests.properties import test_effectively_once as suite
+
+Worker = simulation.Worker
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_stamps_on_customers(patch: pytest.MonkeyPatch) -> None:
+    """A customer's record does not say what was applied."""
+    patch.setattr(decide, "_stamped", lambda state, cause: state)
+
+
+def no_effects_in_records(patch: pytest.MonkeyPatch) -> None:
+    """What was decided and not yet sent is not kept."""
+    sealed = ledger._Batch._sealed
+
+    def forgetful(self: Any, *args: Any) -> CustomerState | None:
+        state = sealed(self, *args)
+        return None if state is None else replace(state, effects=())
+
+    patch.setattr(ledger._Batch, "_sealed", forgetful)
+
+
+def effects_taken_for_durable_too_soon(patch: pytest.MonkeyPatch) -> None:
+    """The effects of batches under way are dropped from the record by the next batch."""
+    real = simulation.decide_batch
+
+    def hasty(entries: Sequence[Entry], partition: int, before: Ledger, _: Any, *rest: Any) -> Any:
+        return real(entries, partition, before, before.stamps, *rest)
+
+    patch.setattr(simulation, "decide_batch", hasty)
+
+
+def effects_before_the_changelog(patch: pytest.MonkeyPatch) -> None:
+    """Offers go out before the state that they were decided from is durable."""
+    append, send = Worker._append, Worker._send
+
+    def late_append(self: Any, entries: Any, decided: Any) -> None:
+        send(self, entries, decided)
+        append(self, decided)
+
+    patch.setattr(Worker, "_append", lambda *_: None)
+    patch.setattr(Worker, "_send", late_append)
+
+
+def ack_before_the_changelog(patch: pytest.MonkeyPatch) -> None:
+    """Offsets are committed as soon as a batch is decided."""
+    append = Worker._append
+
+    def committed(self: Any, decided: Any) -> None:
+        self.durable.committed = [stamp + 1 for stamp in decided.ledger.stamps]
+        append(self, decided)
+
+    patch.setattr(Worker, "_append", committed)
+
+
+def ack_before_the_effects(patch: pytest.MonkeyPatch) -> None:
+    """Offsets are committed when the changelog is durable, and the effects are not yet sent."""
+    append = Worker._append
+
+    def committed(self: Any, decided: Any) -> None:
+        append(self, decided)
+        self.durable.committed = [stamp + 1 for stamp in decided.ledger.stamps]
+
+    patch.setattr(Worker, "_append", committed)
+
+
+def stored_ledger(**changes: Any) -> Patch:
+    """Something is not stored with the ledger."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(
+            simulation, "encode_ledger", lambda kept: encode_ledger(kept._replace(**changes))
+        )
+
+    return apply
+
+
+MUTATIONS: dict[str, Patch] = {
+    "no stamps on customers": no_stamps_on_customers,
+    "no stamps on the ledger": stored_ledger(stamps=UNSTAMPED),
+    "no counts on the ledger": stored_ledger(counts={}),
+    "no stream time on the ledger": stored_ledger(stream_time=0),
+    "late records not noted": stored_ledger(late=()),
+    "bugs not noted": stored_ledger(failed=()),
+    "no effects in records": no_effects_in_records,
+    "effects taken for durable too soon": effects_taken_for_durable_too_soon,
+    "effects before the changelog": effects_before_the_changelog,
+    "ack before the changelog": ack_before_the_changelog,
+    "ack before the effects": ack_before_the_effects,
+}
+
+
+def everything(seed: int) -> None:
+    """Run what the suite runs."""
+    for torn in (False, True):
+        suite.test_crashes_lose_nothing_double_nothing_and_change_no_offer(0, torn, seed)
+        suite.test_with_one_topic_a_crash_changes_nothing_at_all(torn, seed)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_is_noticed(mutation: Patch, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    mutation(monkeypatch)
+    with pytest.raises(AssertionError):
+        everything(seed)
+
+
+def test_without_a_mutation_there_is_nothing_to_notice(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(suite, "SEEDS", 80)
+    everything(seed)
