@@ -1,7 +1,8 @@
 """Dead letters: a record that was refused, as it was, with the reason beside it.
 
-Rules. Key, value and headers are the original's, byte for byte; only an oversize value is cut to
-its first 4 KiB, its SHA-256 and length kept. What we know stands in headers of our own prefix, in
+Rules. Key, value and headers are the original's, byte for byte; only of an oversize record is the
+value, or the key, cut to its first 4 KiB, its SHA-256 and length kept, and headers that make more
+than 64 KiB are dropped and counted. What we know stands in headers of our own prefix, in
 UTF-8; headers that bear it already come from an earlier burial and are replaced. A message names a
 field and never holds a value. The letter's own Kafka timestamp is that of its burial, not the
 original's, which stands in a header: retention would delete the letters of an old log at once.
@@ -17,6 +18,7 @@ from stream.core.event import Rejection, RejectionCode
 
 PREFIX: Final = "offerstream."
 KEPT_OF_OVERSIZE: Final = 4096
+KEPT_OF_HEADERS: Final = 64 * 1024
 
 TOPIC: Final = PREFIX + "topic"
 PARTITION: Final = PREFIX + "partition"
@@ -29,6 +31,9 @@ ATTEMPT: Final = PREFIX + "attempt"
 VERSION: Final = PREFIX + "version"
 VALUE_BYTES: Final = PREFIX + "value.bytes"
 VALUE_SHA256: Final = PREFIX + "value.sha256"
+KEY_BYTES: Final = PREFIX + "key.bytes"
+KEY_SHA256: Final = PREFIX + "key.sha256"
+HEADERS_DROPPED: Final = PREFIX + "headers.dropped"
 
 
 class Record(NamedTuple):
@@ -54,7 +59,7 @@ class DeadLetter(NamedTuple):
 class Restored(NamedTuple):
     """What a dead letter tells.
 
-    ``attempt`` counts from 1; ``complete`` is False if only the beginning of the value is left,
+    ``attempt`` counts from 1; ``complete`` is False if only a part of an oversize record is left,
     and ``record`` then holds that.
     """
 
@@ -105,13 +110,22 @@ def build_dead_letter(
         ATTEMPT: _attempt(record.headers) + 1,
         VERSION: version,
     }
-    value = record.value
-    if value is not None and rejection.code is RejectionCode.OVERSIZE:
-        ours[VALUE_BYTES] = len(value)
-        ours[VALUE_SHA256] = sha256(value).hexdigest()
-        value = value[:KEPT_OF_OVERSIZE]
-    headers = *_theirs(record.headers), *((name, str(ours[name]).encode()) for name in ours)
-    return DeadLetter(record.key, value, headers)
+    key, value, theirs = record.key, record.value, _theirs(record.headers)
+    if rejection.code is RejectionCode.OVERSIZE:
+        if value is not None:
+            ours[VALUE_BYTES] = len(value)
+            ours[VALUE_SHA256] = sha256(value).hexdigest()
+            value = value[:KEPT_OF_OVERSIZE]
+        if key is not None and len(key) > KEPT_OF_OVERSIZE:
+            ours[KEY_BYTES] = len(key)
+            ours[KEY_SHA256] = sha256(key).hexdigest()
+            key = key[:KEPT_OF_OVERSIZE]
+        kept = _fitting(theirs)
+        if len(kept) < len(theirs):
+            ours[HEADERS_DROPPED] = len(theirs) - len(kept)
+            theirs = kept
+    headers = *theirs, *((name, str(ours[name]).encode()) for name in ours)
+    return DeadLetter(key, value, headers)
 
 
 def restore(letter: DeadLetter) -> Restored:
@@ -158,6 +172,17 @@ def _theirs(headers: Headers) -> tuple[tuple[str, bytes | None], ...]:
     return tuple((name, raw) for name, raw in headers if not name.startswith(PREFIX))
 
 
+def _fitting(theirs: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes | None], ...]:
+    """Leave out each header that would make too much of those kept before it."""
+    kept, left = [], KEPT_OF_HEADERS
+    for name, raw in theirs:
+        size = len(name) + len(raw or b"")
+        if size <= left:
+            kept.append((name, raw))
+            left -= size
+    return tuple(kept)
+
+
 def _attempt(headers: Headers) -> int:
     raw = next((raw for name, raw in headers if name == ATTEMPT), None)
     return int(raw) if raw is not None and raw.isdigit() and len(raw) < 4 else 0
@@ -178,4 +203,6 @@ def _number(ours: dict[str, bytes | None], name: str) -> int:
 
 
 def _is_complete(value: bytes | None, ours: dict[str, bytes | None]) -> bool:
+    if KEY_BYTES in ours or HEADERS_DROPPED in ours:
+        return False
     return VALUE_BYTES not in ours or len(value or b"") == _number(ours, VALUE_BYTES)

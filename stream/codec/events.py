@@ -2,7 +2,8 @@
 
 Rules, in the order in which they are asked; the first that fails names the rejection:
 
-1.  no value: ``tombstone``; no key: ``null_key``; over 256 KiB: ``oversize``
+1.  a value over 256 KiB, headers over 64 KiB, or, of what is refused, a key over 4 KiB:
+    ``oversize``; no value: ``tombstone``; no key: ``null_key``
 2.  framing and envelopes off (`stream.codec.envelope`, `stream.codec.segment`); not JSON, or too
     deep: ``decode``
 3.  a major version that is not known: ``schema_version``
@@ -24,7 +25,7 @@ import orjson
 
 from stream.codec.envelope import Headers
 from stream.codec.native import READERS, Decoded, write
-from stream.codec.opening import Ignored, opened
+from stream.codec.opening import Ignored, bounded, opened
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas
 from stream.config import CoreSettings
@@ -112,19 +113,19 @@ def _decode(schemas: Schemas, topic: str, settings: CoreSettings) -> Decode:
         key: bytes | None, value: bytes | None, headers: Headers, record_time_ms: int
     ) -> Outcome:
         if value is None:
-            return TOMBSTONE
+            return bounded(TOMBSTONE, key, value, headers)
         if key is None:
-            return NULL_KEY
+            return bounded(NULL_KEY, key, value, headers)
         try:
             data = opened(schema, "customer_id", value, headers)
             if isinstance(data, Ignored):
                 return data
             decoded = read(data, currency)
         except Refused as refused:
-            return refused.rejection
+            return bounded(refused.rejection, key, value, headers)
         event = decoded.event
         if event.customer_id.encode() != key:
-            return _KEY
+            return bounded(_KEY, key, value, headers)
         if event.time - record_time_ms > future:
             return _ahead(event.time - record_time_ms)
         return decoded

@@ -12,12 +12,16 @@ from stream.codec.envelope import Headers, parse, unwrapped
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.codec.segment import Ignored, is_segment, translate
-from stream.core.event import RejectionCode
+from stream.core.event import Rejection, RejectionCode
 
-__all__ = ["MAX_VALUE", "Ignored", "opened"]
+__all__ = ["MAX_HEADERS", "MAX_KEY", "MAX_VALUE", "Ignored", "bounded", "opened"]
 
 MAX_VALUE: Final = 256 * 1024
 """Bytes of a value that are read at all."""
+MAX_HEADERS: Final = 64 * 1024
+"""Bytes of a record's headers, names and values together, that are read at all."""
+MAX_KEY: Final = 4096
+"""Bytes of a key that are kept of a record that is refused; no id is as long."""
 
 
 def opened(
@@ -41,6 +45,8 @@ def opened(
     """
     if len(value) > MAX_VALUE:
         raise Refused(RejectionCode.OVERSIZE, f"the value is over {MAX_VALUE} bytes")
+    if headers and _size(headers) > MAX_HEADERS:
+        raise Refused(RejectionCode.OVERSIZE, f"the headers are over {MAX_HEADERS} bytes")
     data = parse(value)
     if headers or identity not in data:
         native = _native(schema, identity, data, headers)
@@ -54,6 +60,28 @@ def opened(
     if not valid:
         raise Refused(*schema.fault(data))
     return data
+
+
+def bounded(
+    rejection: Rejection, key: bytes | None, value: bytes | None, headers: Headers
+) -> Rejection:
+    """Return why a record is refused: first of all that it is too large to be kept as it is.
+
+    A broker takes a compressed record that it would refuse as a dead letter.
+    """
+    for what, size, limit in (
+        ("value", len(value or b""), MAX_VALUE),
+        ("key", len(key or b""), MAX_KEY),
+        ("headers", _size(headers), MAX_HEADERS),
+    ):
+        if size > limit:
+            are = "are" if what == "headers" else "is"
+            return Rejection(RejectionCode.OVERSIZE, f"the {what} {are} over {limit} bytes")
+    return rejection
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(raw or b"") for name, raw in headers)
 
 
 def _native(

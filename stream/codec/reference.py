@@ -13,7 +13,7 @@ import orjson
 
 from stream.codec.envelope import Headers
 from stream.codec.native import Native, currency_of, cut, instant, label, minor, present
-from stream.codec.opening import opened
+from stream.codec.opening import bounded, opened
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas
 from stream.config import CoreSettings
@@ -55,7 +55,7 @@ class ReferenceDecoder:
             item = _read_item(data, self._currency)
             _demand_key(item_id, item.item_id)
         except Refused as refused:
-            return refused.rejection
+            return bounded(refused.rejection, key, value, headers)
         return Entry(item_id, item, len(data))
 
     def decode_campaign(
@@ -70,7 +70,7 @@ class ReferenceDecoder:
             campaign = _read_campaign(data)
             _demand_key(campaign_id, campaign.campaign_id)
         except Refused as refused:
-            return refused.rejection
+            return bounded(refused.rejection, key, value, headers)
         return Entry(campaign_id, campaign, len(data))
 
 

@@ -177,13 +177,15 @@ def test_the_channels_are_the_topics_as_they_are_created() -> None:
 def test_the_headers_of_a_dead_letter_are_the_ones_described() -> None:
     described = resolve("#/components/schemas/deadLetterHeaders")
     assert described["properties"]["offerstream.code"]["enum"] == [*RejectionCode]
-    record = deadletters.Record("clicks", 0, 0, 0, None, b"x" * 5000)
+    large = (("a", b"x" * 70_000),)
+    record = deadletters.Record("clicks", 0, 0, 0, b"k" * 5000, b"x" * 5000, large)
     written = set()
     for code in RejectionCode:
         letter = deadletters.build_dead_letter(
             record, Rejection(code, "why"), stage="decode", version="1"
         )
         headers = {name: (raw or b"").decode() for name, raw in letter.headers}
+        headers.pop("a", None)
         written |= set(headers)
         jsonschema_rs.validator_for(
             {"$schema": "https://json-schema.org/draft/2020-12/schema"} | described

@@ -98,6 +98,10 @@ BAD = [
     Bad("an unknown action", "schema", click(event="stare"), "/event"),
     Bad("an empty order", "schema", order(products=[]), "/products", "purchases"),
     Bad("over 256 KiB", "oversize", click(note="x" * MiB), "over 262144 bytes"),
+    Bad("over 64 KiB of headers", "oversize", click(), "the headers are over 65536 bytes",
+        headers=(("small", b"1"), ("large", b"x" * 65_536), ("last", b"2"))),
+    Bad("a large tombstone", "oversize", None, "the headers are over 65536 bytes",
+        headers=(("large", b"x" * 70_000),)),
     Bad("501 lines", "oversize", order(products=[LINE] * 501), "more than 500", "purchases"),
     Bad("another version", "schema_version", click(schema_version=2), "/schema_version"),
     Bad("a negative price", "value_range", click(price_minor=-1), "/price_minor"),
@@ -165,11 +169,14 @@ async def test_is_refused_and_kept_byte_for_byte(engine: Engine, bad: Bad) -> No
     assert letter.partition == partition
     original = Record(topic, partition, offset, NOON, name.encode(), value, bad.headers)
     if bad.code == "oversize":
-        assert value is not None
-        assert told.record == original._replace(value=value[:4096])
+        small = tuple(header for header in bad.headers if len(header[1]) < 65_000)
+        assert told.record == original._replace(value=value and value[:4096], headers=small)
         headers = dict(letter.headers)
-        assert headers["offerstream.value.sha256"] == sha256(value).hexdigest().encode()
-        assert headers["offerstream.value.bytes"] == str(len(value)).encode()
+        dropped = len(bad.headers) - len(small)
+        assert headers.get("offerstream.headers.dropped", b"0") == str(dropped).encode()
+        if value is not None:
+            assert headers["offerstream.value.sha256"] == sha256(value).hexdigest().encode()
+            assert headers["offerstream.value.bytes"] == str(len(value)).encode()
     else:
         assert told.record == original
 
@@ -189,6 +196,27 @@ async def test_a_record_without_a_key_is_refused(engine: Engine) -> None:
     told = restore(buried(before, after))
     assert told.record == Record(topic, partition, offset, NOON, None, value)
     assert told.rejection.code == "null_key"
+
+
+@pytest.mark.parametrize("value", [b"x" * MiB, None], ids=["value", "tombstone"])
+async def test_a_key_or_a_keyless_value_beyond_bounds_is_cut(
+    engine: Engine, value: bytes | None
+) -> None:
+    name, key = f"who knows no bounds {value is None}", b"k" * 5_000
+    large = ("clicks", key, value, (), NOON)
+    before, after, _ = await tell(engine, name, lambda: place(engine, large))
+    assert after.grown(before) == GOOD | {"rejected": 1, "rejected:oversize": 1}
+    undisturbed(before, after, name)
+    told, headers = restore(letter := buried(before, after)), dict(letter.headers)
+    assert not told.complete
+    assert told.record.key == key[:4096]
+    assert headers["offerstream.key.bytes"] == b"5000"
+    assert headers["offerstream.key.sha256"] == sha256(key).hexdigest().encode()
+    before, after, _ = await tell(
+        engine, f"{name} at all", lambda: place_keyless(engine, "clicks", b"x" * MiB, NOON)
+    )
+    assert after.grown(before)["rejected:oversize"] == 1
+    assert restore(buried(before, after)).record.value == b"x" * 4096
 
 
 async def test_a_record_that_died_again_says_so(engine: Engine) -> None:
