@@ -18,6 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
+from bench.propensity import propensity_cost
 from stream.cli.progress import gauge
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.recommender import Recommender, Step
@@ -124,6 +125,7 @@ def _resident_mb() -> float:
 def main(distinct: int, out: Path) -> None:
     """Measure learning and recommending; the result is one JSON file."""
     report = {
+        "propensity_microseconds_per_example": propensity_cost(),
         "cooccurrence_microseconds_per_event": cooccurrence_cost(15),
         "recommendation_microseconds": recommendation_cost(3_000),
         "flat_memory": flat_memory(distinct),

@@ -160,7 +160,9 @@ class _Curves:
         """Decay, then add what these rows missed to the two knots around each."""
         self.sums *= keep
         p = 1.0 / (1.0 + np.exp(-np.maximum(np.minimum(logits, _FAR), -_FAR)))
-        seen = np.stack([labels - p, p - p * p])
+        seen = np.empty((2, len(p)))
+        np.subtract(labels, p, out=seen[0])
+        np.multiply(p, 1.0 - p, out=seen[1])
         inside = np.maximum(np.minimum(logits, _REACH), -_REACH)
         hats = np.maximum(1.0 - np.abs(inside[:, None] - _POSITIONS), 0.0)
         if which is None:
@@ -180,7 +182,10 @@ class _Curves:
         """Return each curve's values at its knots, and far beyond, where it goes on in parallel."""
         missed, weight = self.sums
         bend = missed / (weight + self.prior)
-        curves = _POSITIONS + np.maximum(np.minimum(bend, _LIMIT), -_LIMIT)
-        np.maximum.accumulate(curves, axis=1, out=curves)
-        beyond = _FAR - _REACH
-        return np.concatenate([curves[:, :1] - beyond, curves, curves[:, -1:] + beyond], axis=1)
+        drawn = np.empty((len(bend), _KNOTS + 2))
+        knots = drawn[:, 1:-1]
+        np.add(_POSITIONS, np.maximum(np.minimum(bend, _LIMIT), -_LIMIT), out=knots)
+        np.maximum.accumulate(knots, axis=1, out=knots)
+        drawn[:, 0] = knots[:, 0] - (_FAR - _REACH)
+        drawn[:, -1] = knots[:, -1] + (_FAR - _REACH)
+        return drawn

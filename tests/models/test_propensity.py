@@ -156,7 +156,9 @@ def test_steps_are_of_fixed_size_however_the_rows_come(seed: int) -> None:
     assert fingerprint(whole.state()) == fingerprint(parts.state())
 
 
-@pytest.mark.parametrize("labels", [[1, 2], [0, float("nan")], [1], [1, 0, 1], [0.5, 1]])
+@pytest.mark.parametrize(
+    "labels", [[1, 2], [0, float("nan")], [0, float("inf")], [1], [1, 0, 1], [0.5, 1]]
+)
 def test_labels_that_are_none_are_refused_whole(labels: Any) -> None:
     model = Propensity(bits=10)
     before = fingerprint(model.state())

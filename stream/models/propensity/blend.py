@@ -2,7 +2,7 @@
 
 Rules
 -----
-- Both learn from log-odds that came before their labels. They do so once every 64 rows: a step
+- Both learn from log-odds that came before their labels. They do so once every 128 rows: a step
   costs the same for few rows as for many, and neither changes fast. In the beginning, and after
   a drift, they learn at once.
 """
@@ -28,7 +28,7 @@ from stream.models.state import (
     part_of,
 )
 
-_ROWS = 64  # in a step
+_ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once
 _NOBODY = -1
 

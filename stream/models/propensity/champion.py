@@ -139,7 +139,7 @@ class Propensity(base.Classifier):
         self,
         rate: float = 0.3,
         bits: int = 18,
-        crosses: int = 16,
+        crosses: int = 12,
         triples: int = 8,
         segments: int = 64,
         batch: int = 32,
@@ -204,7 +204,7 @@ class Propensity(base.Classifier):
         """
         given = _encoded(rows)
         truth = np.asarray(labels, dtype=np.float64)
-        if truth.shape != (len(given.rows),) or not ((truth == 0.0) | (truth == 1.0)).all():
+        if truth.shape != (len(given.rows),) or not (np.abs(truth - 0.5) == 0.5).all():
             raise ValueError("labels must be 0 or 1, one a row")
         predicted = np.empty(len(truth))
         for at in range(0, len(truth), self.batch):

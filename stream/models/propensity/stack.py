@@ -25,7 +25,7 @@ import numpy as np
 from stream.models.propensity.ftrl import Floats, sigmoid
 from stream.models.state import State, StateValue, array, integer, number
 
-_CLIP = 8.0  # of an input: one part in 3000 is certainty enough for one learner
+_FAR = 30.0  # of log-odds, in the step: beyond it nothing can be learned
 
 
 class OnlineStack:
@@ -58,14 +58,14 @@ class OnlineStack:
 
     def logits(self, inputs: Floats) -> Floats:
         """Return the blended log-odds of rows of log-odds, shape (rows, inputs)."""
-        blended: Floats = np.maximum(np.minimum(inputs, _CLIP), -_CLIP) @ self._weights[:-1]
+        blended: Floats = inputs @ self._weights[:-1]
         blended += self._weights[-1]
         return blended
 
     def learn(self, inputs: Floats, labels: Floats) -> None:
         """Learn a batch: log-odds of shape (rows, inputs), and a label of 0 or 1 for each row."""
         rows = _with_bias(inputs)
-        p = sigmoid(rows @ self._weights)
+        p = sigmoid(np.maximum(np.minimum(rows @ self._weights, _FAR), -_FAR))
         errors = labels - p
         weight = np.maximum(p - p * p, errors * errors)
         keep = math.exp(-len(rows) / self.memory)
@@ -106,5 +106,5 @@ class OnlineStack:
 
 def _with_bias(inputs: Floats) -> Floats:
     rows = np.ones((len(inputs), inputs.shape[1] + 1))
-    np.maximum(np.minimum(inputs, _CLIP), -_CLIP, out=rows[:, :-1])
+    rows[:, :-1] = inputs
     return rows
