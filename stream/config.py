@@ -235,6 +235,7 @@ class WorkerSettings:
 class LearningSettings:
     """The size and pace of the models."""
 
+    enabled: bool = True  # off: nothing is taught or learned, and models stay as they are
     segments: Annotated[int, Range(1, 64)] = 8  # few enough for people to name each
     segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more

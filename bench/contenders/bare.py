@@ -79,7 +79,9 @@ class BareLoop:
         self._room: dict[int, asyncio.Semaphore] = {}
         self._done: dict[TopicPartition, int] = {}
         self._learned = self._published = 0
-        self.view = WorldView(settings.core, ReferenceDecoder(schemas, settings.core))
+        self.view = WorldView(
+            settings.core, ReferenceDecoder(schemas, settings.core), settings.learning.enabled
+        )
         topics = settings.topics
         self.follower = KafkaFollower(
             settings,

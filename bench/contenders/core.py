@@ -27,7 +27,7 @@ class StateJob:
     def __init__(self, run: Run) -> None:
         settings = run.settings().core
         self._decode = EventDecoder(load_schemas(), settings).of(Source.CLICKS)
-        self._world = World(settings=settings)
+        self._world = World(settings=settings, learning=False)
         self._stream_time: defaultdict[int, int] = defaultdict(int)
 
     def take(

@@ -19,7 +19,7 @@ from stream.core.lessons import lessons, turning_point
 from stream.core.offer import Cause, Offer
 from stream.core.offering import choose, delivered, shown
 from stream.core.policy import Denial, may_profile
-from stream.core.state import CustomerState, Delivery, Effect
+from stream.core.state import CustomerState, Delivery, Effect, Waiting
 from stream.core.value import Value
 from stream.core.world import World
 
@@ -52,18 +52,17 @@ def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> St
         denial = Denial.CONSENT if _is_moment(event) else None
         return Step(outcome, consent.unprofiled(state), denial=denial)
     state, labelled = _learn(state, event, cause, world)
-    examples = (*labelled, *lessons(state, event, max(event.time, cause.stream_time)))
+    examples: tuple[Example, ...] = ()
+    if world.learning:
+        examples = (*labelled, *lessons(state, event, max(event.time, cause.stream_time)))
     if not _is_moment(event):
         return Step(outcome, state, examples=examples)
     chosen = choose(state, event, cause, world)
     if isinstance(chosen, Denial):
         return Step(outcome, state, examples=examples, denial=chosen)
     offer, slate = chosen
-    state = replace(
-        state,
-        waiting=await_impression(state.waiting, offer, slate),
-        delivery=delivered(state.delivery, offer),
-    )
+    waiting = await_impression(state.waiting, offer, slate) if world.learning else state.waiting
+    state = replace(state, waiting=waiting, delivery=delivered(state.delivery, offer))
     return Step(outcome, state, (offer,), examples)
 
 
@@ -96,9 +95,11 @@ def _learn(
     settings = world.settings
     now = max(event.time, cause.stream_time)
     segment = before.profile.segment
-    waiting, labelled = labels.join(before.waiting, event, now, segment, settings)
-    if isinstance(event, Click):
-        waiting = expose_click(waiting, before, event, world, labelled)
+    waiting, labelled = Waiting(), list[Labelled]()
+    if world.learning:
+        waiting, labelled = labels.join(before.waiting, event, now, segment, settings)
+        if isinstance(event, Click):
+            waiting = expose_click(waiting, before, event, world, labelled)
     state = replace(
         before,
         profile=profile.update(before.profile, event, settings),

@@ -20,7 +20,10 @@ from stream.core.world import World
 
 
 class Ranked(NamedTuple):
-    """A candidate with its propensity in [0, 1], expected value and feature row."""
+    """A candidate with its propensity in [0, 1], expected value and feature row.
+
+    The row is empty where no model asks for it and nobody learns from it.
+    """
 
     candidate: Candidate
     propensity: float
@@ -45,12 +48,8 @@ def rank(
 ) -> list[Ranked]:
     """The candidates by expected value, best first."""
     usual = usual_price(state.profile)
-    describer = Describer(state, now)
     items = [world.item(candidate.item_id) for candidate in candidates]
-    rows = [
-        describer.row(candidate.item_id, item, candidate.origin, campaign.discount)
-        for candidate, item in zip(candidates, items, strict=True)
-    ]
+    rows = _rows(candidates, items, state, campaign, now, world)
     ranked = [
         Ranked(candidate, float(p), float(p) * _worth(candidate, item, campaign, usual), row)
         for candidate, item, row, p in zip(
@@ -58,6 +57,23 @@ def rank(
         )
     ]
     return sorted(ranked, key=lambda r: (-r.value, r.candidate.item_id))
+
+
+def _rows(
+    candidates: list[Candidate],
+    items: list[CatalogItem | None],
+    state: CustomerState,
+    campaign: Campaign,
+    now: int,
+    world: World,
+) -> list[tuple[int, ...]]:
+    if not (world.learning or world.models.learned_through):
+        return [()] * len(candidates)
+    describer = Describer(state, now)
+    return [
+        describer.row(candidate.item_id, item, candidate.origin, campaign.discount)
+        for candidate, item in zip(candidates, items, strict=True)
+    ]
 
 
 def draw(ranked: list[Ranked], size: int, exploration: float, *draw_key: str | int) -> Slate:

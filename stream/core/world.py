@@ -80,13 +80,17 @@ class Models(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything that a decision may look at beside the customer and the event."""
+    """Everything that a decision may look at beside the customer and the event.
+
+    ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
+    """
 
     settings: CoreSettings = CoreSettings()
     catalog: Mapping[str, CatalogItem] = {}
     campaigns: tuple[Campaign, ...] = ()
     models: Models = Models()
     newest: tuple[str, ...] = ()
+    learning: bool = True
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""

@@ -178,7 +178,7 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     )
     app.tables.add(app.table)
     app.observing = observing = Observing(metrics, settings, reader.unknown)
-    app.view = WorldView(settings.core, reference)
+    app.view = WorldView(settings.core, reference, settings.learning.enabled)
     follow = {
         topics.catalog: app.view.take_item,
         topics.campaigns: app.view.take_campaign,
@@ -194,12 +194,13 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
     intake = Intake(app, settings, reference, observing)
     _agent(app, "decide", topics.events, _decide(app))
-    _agent(app, "learn", (topics.examples,), app.learning.take)
+    if settings.learning.enabled:
+        _agent(app, "learn", (topics.examples,), app.learning.take)
     _agent(app, "catalog", (topics.catalog,), intake.take_catalog)
     _agent(app, "campaigns", (topics.campaigns,), intake.take_campaigns)
     _task(app, app.view.build_models)
     _task(app, app.follower.run)
-    if regular:
+    if regular and settings.learning.enabled:
         _task(app, app.learning.publish_regularly)
     return app
 

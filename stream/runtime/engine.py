@@ -105,6 +105,8 @@ class Engine:
         await app.unless_crashed(
             app.pipeline.progress.reach(await app.consumer.highwaters(*events))
         )
+        if not self.settings.learning.enabled:
+            return
         lessons = await app.consumer.highwaters(TP(topics.examples, 0))
         await app.unless_crashed(app.learning.progress.reach(lessons))
         learned = max(await app.learning.publish(), app.view.published_through)

@@ -37,8 +37,10 @@ class WorldView:
         The models' states behind it.
     """
 
-    def __init__(self, settings: CoreSettings, decoder: ReferenceDecoder) -> None:
-        self._world = World(settings=settings)
+    def __init__(
+        self, settings: CoreSettings, decoder: ReferenceDecoder, learning: bool = True
+    ) -> None:
+        self._world = World(settings=settings, learning=learning)
         self.published: Published | None = None
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}

@@ -264,3 +264,28 @@ def test_a_removal_from_the_cart_is_no_moment_for_an_offer() -> None:
     assert steps[1].denial is None
     assert steps[1].state is not None
     assert steps[1].state.profile.carts == 0
+
+
+# ------------------------------------------------------------------------------- without learning
+
+
+def test_where_nobody_learns_nothing_is_taught_and_nothing_waits() -> None:
+    world = a_world()._replace(learning=False)
+    events = [a_click(0), a_click(1, item="b"), a_purchase(2, time=NOON + HOUR)]
+    steps = take(events, world)
+    assert all(step.examples == () for step in steps)
+    assert steps[0].offers
+    last = steps[-1].state
+    assert last is not None
+    assert last.waiting == NEW_CUSTOMER.waiting
+    assert last.profile.orders == 1
+
+
+def test_what_waited_is_dropped_when_learning_is_turned_off() -> None:
+    (before,) = take([a_click(0)], a_world())
+    assert before.state is not None
+    assert before.state.waiting.exposures
+    cause = a_cause(1, Source.CLICKS, NOON)
+    after = decide(before.state, a_click(1, item="b"), cause, a_world()._replace(learning=False))
+    assert after.state is not None
+    assert after.state.waiting == NEW_CUSTOMER.waiting

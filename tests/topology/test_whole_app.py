@@ -355,3 +355,15 @@ async def test_a_publication_that_was_torn_leaves_the_last_good_models(tmp_path:
     async with running(settings) as engine:
         await engine.settle()
         assert engine.app.view.world.models.learned_through >= good
+
+
+async def test_without_learning_there_are_offers_and_no_lessons(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings = replace(settings, learning=replace(settings.learning, enabled=False))
+    async with running(settings) as engine:
+        await engine.publish([publication(a_click(n, item=f"i{n}")) for n in range(20)])
+        await engine.settle()
+        assert engine.status().counts["applied"] == 20
+        assert stored(engine, "offers")
+        assert stored(engine, "examples") == []
+        assert [record for record in stored(engine, "models") if record.value] == []
