@@ -20,6 +20,11 @@ import numpy as np
 
 from bench.propensity import propensity_cost
 from stream.cli.progress import gauge
+from stream.codec.models import Collector, Published, Publisher, Reader
+from stream.config import LearningSettings
+from stream.core import example
+from stream.core.estimators import Estimators
+from stream.core.learner import Learner
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.recommender import Recommender, Step
 
@@ -39,7 +44,7 @@ def drawn_steps(seed: int, items: int) -> Iterator[Step]:
             names = [f"item{number}" for number in near.tolist()]
             for place, name in enumerate(names):
                 previous = names[max(0, place - 10) : place]
-                yield Step(f"s{session}", previous, name, session * 1_000)
+                yield Step(session, previous, name, session * 1_000)
             session += 1
 
 
@@ -78,6 +83,64 @@ def recommendation_cost(questions: int) -> dict[str, float]:
     return {"mean": float(np.mean(times)), "p99": float(np.percentile(times, 99))}
 
 
+def publication_cost(seconds: int, a_second: int) -> dict[str, Any]:
+    """What a publication costs when as many sessions and items are held as the settings allow.
+
+    Bytes and milliseconds of a full one and of a second's change: to make, to read and build (both
+    outside the event loop), and to take over, which is what decisions wait for.
+    """
+    settings = LearningSettings()
+    learner = Learner(settings, seed=1)
+    steps = drawn_steps(3, settings.items)
+    offset = 0
+    learner.recommender.eager, learner.recommender.thin = 1_000, 1_000
+    with gauge("sessions", settings.sessions, "sessions", quiet=False) as progress:
+        while learner.recommender.index.begun < settings.sessions:
+            offset = _teach(learner, steps, 20_000, offset)
+            progress.show(learner.recommender.index.begun)
+    publisher, reader, mirror = Publisher(), Reader(), None
+    costs: dict[str, list[float]] = {}
+    for _ in range(seconds):
+        offset = _teach(learner, steps, a_second, offset)
+        began = perf_counter()
+        records = publisher.publish(learner.states(), learner.through, learner.learned)
+        made = perf_counter()
+        collector = Collector()
+        for parcel in (collector.take(*record) for record in records):
+            if parcel is None or (publication := reader.read(parcel)) is None:
+                continue
+            read = perf_counter()
+            if isinstance(publication, Published):
+                mirror = Estimators.from_states(*publication)
+                taken = [made - began, read - made, perf_counter() - read]
+            else:
+                assert mirror is not None
+                prepared = mirror.prepared(publication.changes)
+                ready = perf_counter()
+                mirror.patch(
+                    publication.changes, prepared, publication.through, publication.learned
+                )
+                taken = [made - began, ready - made, perf_counter() - ready]
+            kind = "full" if isinstance(publication, Published) else "change"
+            for name, cost in zip(("make", "read", "take_over"), taken, strict=True):
+                costs.setdefault(f"{kind}_{name}_ms", []).append(cost * 1e3)
+            costs.setdefault(f"{kind}_bytes", []).append(parcel.bytes)
+    report = {name: float(np.median(values)) for name, values in sorted(costs.items())}
+    return report | {"change_take_over_worst_ms": max(costs["change_take_over_ms"])}
+
+
+def _teach(learner: Learner, steps: Iterator[Step], count: int, offset: int) -> int:
+    for n, step in enumerate(islice(steps, count)):
+        lesson = example.Step(
+            step.time, step.session, n % 8, step.item, tuple(step.previous), "category", None, 999
+        )
+        taught: list[example.Example] = [lesson]
+        if n % 50 == 0:
+            taught.append(example.Basket(step.time, n % 8, (step.item, *step.previous)))
+        learner.learn("0/0", offset + n, taught)
+    return offset + count
+
+
 def strangers(first: int, last: int) -> Iterator[list[Step]]:
     """Customers whom nobody saw before, each with an item that nobody saw, and a common one."""
     for start in range(first, last, BATCH // 2):
@@ -85,8 +148,8 @@ def strangers(first: int, last: int) -> Iterator[list[Step]]:
             step
             for n in range(start, min(last, start + BATCH // 2))
             for step in (
-                Step(f"customer{n}", [], f"new{n}", n * 10, n % 16),
-                Step(f"customer{n}", [f"new{n}"], f"common{n % 999}", n * 10, n % 16),
+                Step(n, [], f"new{n}", n * 10, n % 16),
+                Step(n, [f"new{n}"], f"common{n % 999}", n * 10, n % 16),
             )
         ]
 
@@ -128,6 +191,7 @@ def main(distinct: int, out: Path) -> None:
         "propensity_microseconds_per_example": propensity_cost(),
         "cooccurrence_microseconds_per_event": cooccurrence_cost(15),
         "recommendation_microseconds": recommendation_cost(3_000),
+        "publication": publication_cost(20, 2_000),
         "flat_memory": flat_memory(distinct),
     }
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -245,6 +245,8 @@ class LearningSettings:
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4
     items: Count = 50_000  # items with neighbours; the least supported give way
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
+    sessions: Count = 100_000  # recent sessions in which similar ones are looked for
+    baskets: Count = 65_536  # newest orders in which rules are counted: 8 MB
 
 
 @dataclass(frozen=True, slots=True)

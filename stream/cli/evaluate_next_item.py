@@ -102,7 +102,7 @@ def _ask(measure: Measure, file: Path, quiet: bool) -> None:
 
 
 def _follow(measure: Measure, curve: Curve | None, steps: Iterator[Step], quiet: bool) -> int:
-    ask: list[Callable[[Row, str], None]] = [measure.ask]
+    ask: list[Callable[[Row, int], None]] = [measure.ask]
     if curve is not None:
         ask.append(curve.ask)
     with gauge("asking and learning", None, "events", quiet=quiet) as progress:

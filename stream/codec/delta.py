@@ -3,24 +3,31 @@
 Rules
 -----
 - ``apply(old, delta(old, new))`` is ``new``, bit for bit; neither argument is changed.
-- Of an array that kept its dtype and shape only the changed elements are kept, by flat index,
-  when that is smaller; floats are compared by their bits.
+- Of an array that kept its dtype and the shape of its rows only the changed elements are kept, by
+  flat index, and the rows behind the last; of a list of texts likewise. Floats are compared by
+  their bits. What costs more so than whole is kept whole.
 - A delta fits one state only: a snapshot says by its ``base`` which.
+- The form of the entries is that of `stream.models.changes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.codec.entries import pack_state
-from stream.models.state import State, StateError, StateValue
+from stream.models.changes import ADDED, GONE, INDEX, LENGTH, PLACES, VALUES, WHOLE, patched
+from stream.models.state import State, StateValue
 
-_WHOLE, _INDEX, _VALUES, _GONE = "=", "@", "#", "-"
+apply = patched
+
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_FEW = 16  # values of a list that is not worth a look at each
+_CHUNK = 512  # values of a list that are looked at together
 
 
 def delta(old: Mapping[str, StateValue], new: Mapping[str, StateValue]) -> State:
@@ -34,64 +41,68 @@ def delta(old: Mapping[str, StateValue], new: Mapping[str, StateValue]) -> State
     changes: State = {}
     gone = sorted(old.keys() - new.keys())
     if gone:
-        changes[_GONE] = list(gone)
+        changes[GONE] = list(gone)
     for name, value in new.items():
         changes.update(_changed(name, old.get(name), value))
     return changes
 
 
-def apply(old: Mapping[str, StateValue], changes: Mapping[str, StateValue]) -> State:
-    """Return the state that `delta` was taken to.
-
-    Raises
-    ------
-    StateError
-        If the changes do not fit the state.
-    """
-    gone = changes.get(_GONE, [])
-    if not isinstance(gone, list):
-        raise StateError("a delta's list of what is gone is not a list")
-    new = {name: value for name, value in old.items() if name not in gone}
-    for key, value in changes.items():
-        mark, name = key[:1], key[1:]
-        if mark == _WHOLE:
-            new[name] = value
-        elif mark == _INDEX:
-            new[name] = _patched(name, old.get(name), value, changes.get(_VALUES + name))
-        elif mark not in (_VALUES, _GONE):
-            raise StateError(f"{key}: not an entry of a delta")
-    return new
-
-
 def _changed(name: str, old: StateValue | None, new: StateValue) -> State:
-    if not isinstance(new, np.ndarray):
-        same = old is not None and pack_state({name: old}) == pack_state({name: new})
-        return {} if same else {_WHOLE + name: new}
-    if not isinstance(old, np.ndarray) or old.dtype != new.dtype or old.shape != new.shape:
-        return {_WHOLE + name: new}
-    index = np.flatnonzero(_bits(old) != _bits(new))
-    if not index.size:
-        return {}
-    if index.size * (4 + new.itemsize) >= new.nbytes or new.size > np.iinfo(np.uint32).max:
-        return {_WHOLE + name: new}
-    return {_INDEX + name: index.astype(np.uint32), _VALUES + name: new.reshape(-1)[index]}
+    if isinstance(new, np.ndarray):
+        return _changed_array(name, old, new)
+    if isinstance(new, list) and isinstance(old, list) and min(len(old), len(new)) > _FEW:
+        return _changed_list(name, old, new)
+    same = old is not None and pack_state({name: old}) == pack_state({name: new})
+    return {} if same else {WHOLE + name: new}
+
+
+def _changed_array(name: str, old: StateValue | None, new: npt.NDArray[Any]) -> State:
+    if not isinstance(old, np.ndarray) or old.dtype != new.dtype or old.ndim != new.ndim:
+        return {WHOLE + name: new}
+    if old.shape[1:] != new.shape[1:] or not new.ndim:
+        same = old.shape == new.shape and old.tobytes() == new.tobytes()
+        return {} if same else {WHOLE + name: new}
+    kept = min(len(old), len(new))
+    index = np.flatnonzero(_bits(old[:kept]) != _bits(new[:kept]))
+    grown = new[kept:]
+    cost = index.size * (4 + new.itemsize) + grown.nbytes
+    if (cost >= new.nbytes and (index.size or kept < len(old))) or new.size > 0xFFFFFFFF:
+        return {WHOLE + name: new}
+    changes: State = {}
+    if kept < len(old):
+        changes[LENGTH + name] = kept
+    if index.size:
+        changes[INDEX + name] = index.astype(np.uint32)
+        changes[VALUES + name] = new.reshape(-1)[index]
+    if len(grown):
+        changes[ADDED + name] = grown
+    return changes
+
+
+def _changed_list(name: str, old: list[Any], new: list[Any]) -> State:
+    kept = min(len(old), len(new))
+    places = [
+        [place, new[place]]
+        for start in range(0, kept, _CHUNK)
+        if not all(map(is_, old[start : start + _CHUNK], new[start : start + _CHUNK]))
+        for place in range(start, min(kept, start + _CHUNK))
+        if old[place] is not new[place] and _packed(old[place]) != _packed(new[place])
+    ]
+    if len(places) * 2 > len(new):
+        return {WHOLE + name: new}
+    changes: State = {}
+    if kept < len(old):
+        changes[LENGTH + name] = kept
+    if places:
+        changes[PLACES + name] = places
+    if kept < len(new):
+        changes[ADDED + name] = new[kept:]
+    return changes
+
+
+def _packed(value: Any) -> Any:
+    return value if type(value) is str else pack_state({"": [value]})
 
 
 def _bits(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(values).reshape(-1).view(_BITS[values.itemsize])
-
-
-def _patched(
-    name: str, old: StateValue | None, index: StateValue, values: StateValue | None
-) -> npt.NDArray[Any]:
-    if not all(isinstance(each, np.ndarray) for each in (old, index, values)):
-        raise StateError(f"{name}: a delta's part is not an array")
-    assert isinstance(old, np.ndarray) and isinstance(index, np.ndarray)
-    assert isinstance(values, np.ndarray)
-    if index.dtype != np.uint32 or index.ndim != 1 or values.shape != index.shape:
-        raise StateError(f"{name}: a delta's indexes and values do not match")
-    if values.dtype != old.dtype or (index.size and int(index.max()) >= old.size):
-        raise StateError(f"{name}: a delta of another array")
-    new = old.copy()
-    new.reshape(-1)[index] = values
-    return new

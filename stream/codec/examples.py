@@ -29,10 +29,15 @@ class Taught(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """One record of the examples topic."""
+    """One record of the examples topic.
+
+    ``settled``, if it is not 0, says that what waits for its step to fill is learned here as it
+    is: the learner's word, with the number of examples that it had learned.
+    """
 
     partition: int
     taught: tuple[Taught, ...]
+    settled: int = 0
 
 
 _decode_lesson = msgspec.msgpack.Decoder(Lesson).decode

@@ -6,23 +6,33 @@ which publication of which slot it belongs to::
     a/full/0  a/full/1  a/1/0  a/2/0  …  b/full/0  b/full/1  b/1/0  …
 
 Full snapshots alternate between two slots, so that compaction never takes the last whole one
-away while the next is being written. A change applies only to the very snapshot it was taken
-from; one that does not fit is left, and the last good state stays in use.
+away while the next is being written. What changed is published before the full snapshot that
+holds it, too: who has followed has no need of that. A change applies only to the very snapshot
+it was taken from; one that does not fit is left, and the last good state stays in use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stream.codec.delta import apply, delta
 from stream.codec.parts import PartError, join, read_part, split
-from stream.codec.snapshot import Snapshot, SnapshotError, decode, encode
+from stream.codec.snapshot import Snapshot, SnapshotError, decode, encode, head
+from stream.models.changes import Changes, Shape, fitting, shapes
 from stream.models.state import State, StateError, StateValue, integer, nested, part_of
 
-KIND, VERSION = "models", 1
+KIND, VERSION = "models", 2
 SLOTS = ("a", "b")
-CHANGES = 120  # changes on one full snapshot; a new worker applies at most so many
+CHANGES = 240  # changes on one full snapshot; a new worker applies at most so many
+LEAST_FULL: Final = 1 << 20  # bytes changed below which a full snapshot is not worth it
+MOST: Final = 1 << 30  # bytes of all models together, inflated
+
+States = Mapping[str, Mapping[str, StateValue]]
+Mark = dict[str, int]
+"""A point of the log of examples: the last offset learned by source partition, and `SETTLED`."""
+
+SETTLED: Final = "/settled"  # the examples learned when steps were last learned before they filled
 
 
 class Published(NamedTuple):
@@ -37,84 +47,83 @@ class Published(NamedTuple):
     learned: int
 
 
+class Changed(NamedTuple):
+    """What changed since the publication before, by kind of model."""
+
+    changes: dict[str, Changes]
+    through: dict[str, int]
+    learned: int
+
+
 class Publisher:
     """Turns one state after another into records of the models topic."""
 
     def __init__(self, slot: str = SLOTS[-1]) -> None:
         self._slot = slot
         self._state: State | None = None
-        self._through: dict[str, int] = {}
+        self._mark: Mark = {}
         self._changes = 0
         self._changed_bytes = 0
         self._full_bytes = 0
 
     def publish(
-        self,
-        states: Mapping[str, Mapping[str, StateValue]],
-        through: Mapping[str, int],
-        learned: int,
+        self, states: States, through: Mapping[str, int], learned: int
     ) -> list[tuple[bytes, bytes]]:
         """The (key, value) records that bring every reader to this state."""
-        state = _merged(states, learned)
+        state, mark, records = _merged(states, learned), dict(through), []
+        settled = states.get("steps", {}).get(SETTLED[1:])
+        if isinstance(settled, int):
+            mark[SETTLED] = settled
+        if self._state is not None:
+            records += self._change(self._state, state, mark)
         if self._state is None or self._is_full_due():
-            records = self._full(state, through)
-        else:
-            records = self._change(self._state, state, through)
-        self._state, self._through = state, dict(through)
+            records += self._full(state, mark)
+        self._state, self._mark = state, mark
         return records
 
     def _is_full_due(self) -> bool:
-        return self._changes >= CHANGES or self._changed_bytes > 2 * self._full_bytes
+        largest = max(2 * self._full_bytes, LEAST_FULL)
+        return self._changes >= CHANGES or self._changed_bytes > largest
 
-    def _full(self, state: State, through: Mapping[str, int]) -> list[tuple[bytes, bytes]]:
+    def _full(self, state: State, mark: Mark) -> list[tuple[bytes, bytes]]:
         self._slot = SLOTS[self._slot == SLOTS[0]]
         self._changes = self._changed_bytes = 0
-        data = encode(KIND, VERSION, state, through)
+        data = encode(KIND, VERSION, state, mark)
         self._full_bytes = len(data)
         return _records(f"{self._slot}/full", data)
 
-    def _change(
-        self, old: State, new: State, through: Mapping[str, int]
-    ) -> list[tuple[bytes, bytes]]:
+    def _change(self, old: State, new: State, mark: Mark) -> list[tuple[bytes, bytes]]:
         self._changes += 1
-        data = encode(KIND, VERSION, delta(old, new), through, base=self._through)
+        data = encode(KIND, VERSION, delta(old, new), mark, base=self._mark)
         self._changed_bytes += len(data)
         return _records(f"{self._slot}/{self._changes}", data)
 
 
-class Assembler:
-    """Puts publications together again, from the records of the models topic in their order.
+class Parcel(NamedTuple):
+    """A publication's parts, all there; nothing of them was checked but that they are parts."""
 
-    Attributes
-    ----------
-    current : Published or None
-        The last whole and good publication.
-    slot : str
-        The slot that ``current`` began in.
-    refused : int
-        Publications that were damaged or did not fit.
-    """
+    slot: str
+    parts: tuple[bytes, ...]
+    bytes: int
+
+
+class Collector:
+    """Puts parcels together from the records of the models topic, in their order."""
 
     def __init__(self) -> None:
-        self.current: Published | None = None
-        self.slot = SLOTS[-1]
-        self.refused = 0
-        self._state: State = {}
         self._parts: dict[int, bytes] = {}
         self._digest = b""
 
-    def take(self, key: bytes | None, value: bytes | None) -> bool:
-        """Take one record; True if it completed a publication that is now current."""
-        if key is None or value is None:
-            return False
-        try:
-            data = self._joined(value)
-            return data is not None and self._adopt(key.decode(), decode(data))
-        except (PartError, SnapshotError, StateError, UnicodeDecodeError):
-            self.refused += 1
-            return False
+    def take(self, key: bytes | None, value: bytes | None) -> Parcel | None:
+        """Take one record; the parcel that it completes, if it does.
 
-    def _joined(self, value: bytes) -> bytes | None:
+        Raises
+        ------
+        PartError
+            If the record is damaged.
+        """
+        if key is None or value is None:
+            return None
         part = read_part(value)
         if part.digest != self._digest:
             self._digest, self._parts = part.digest, {}
@@ -122,32 +131,118 @@ class Assembler:
         if len(self._parts) < part.parts:
             return None
         parts, self._parts, self._digest = self._parts, {}, b""
-        return join(parts.values())
+        slot = key.decode(errors="replace").partition("/")[0]
+        return Parcel(slot, tuple(parts.values()), part.length)
 
-    def _adopt(self, key: str, snapshot: Snapshot) -> bool:
-        if snapshot.kind != KIND or snapshot.version != VERSION:
-            raise SnapshotError(f"a snapshot of {snapshot.kind}, version {snapshot.version}")
+
+class Reader:
+    """Reads parcels, one after the other, and tells those that go on from what was read before.
+
+    Attributes
+    ----------
+    slot : str
+        The slot of the last full snapshot read, or passed over as known already.
+    """
+
+    def __init__(self) -> None:
+        self.slot = SLOTS[-1]
+        self._mark: Mark | None = None
+        self._shapes: dict[str, Shape] = {}
+        self._learned = 0
+
+    def read(self, parcel: Parcel) -> Published | Changed | None:
+        """What a parcel holds; None if that is known, or does not go on from what was read.
+
+        Raises
+        ------
+        PartError, SnapshotError, StateError
+            If it is damaged, forged, or does not fit; then it is as if it had not been there.
+        """
+        data = join(parcel.parts)
+        about = head(data)
+        if about.kind != KIND or about.version != VERSION:
+            raise SnapshotError(f"a snapshot of {about.kind}, version {about.version}")
+        if about.base is None and about.learned_through == self._mark:
+            self.slot = parcel.slot
+            return None
+        if about.base is not None and about.base != self._mark:
+            return None
+        snapshot = decode(data, max_bytes=MOST)
         if snapshot.base is None:
-            state = snapshot.state
-            self.slot = key.partition("/")[0]
-        elif self.current is not None and snapshot.base == self.current.through:
-            state = apply(self._state, snapshot.state)
-        else:
+            return self._read_full(parcel.slot, snapshot)
+        return self._read_changes(snapshot)
+
+    def forget(self) -> None:
+        """Go on from the next full snapshot only: the last parcel could not be used."""
+        self._mark = None
+
+    def _read_full(self, slot: str, snapshot: Snapshot) -> Published:
+        published = _parted(snapshot.state, _through(snapshot))
+        self.slot, self._mark = slot, snapshot.learned_through
+        self._shapes, self._learned = shapes(snapshot.state), published.learned
+        return published
+
+    def _read_changes(self, snapshot: Snapshot) -> Changed:
+        self._shapes = fitting(self._shapes, snapshot.state)
+        self._mark = snapshot.learned_through
+        changes = Changes(snapshot.state)
+        self._learned = changes.value("learned", self._learned)
+        kinds = {name.partition(".")[0] for name in self._shapes if "." in name}
+        by_kind = {kind: changes.part(kind) for kind in sorted(kinds)}
+        return Changed(by_kind, _through(snapshot), self._learned)
+
+
+class Assembler:
+    """The whole state behind the publications, put together as they come: to look at, or compare.
+
+    Attributes
+    ----------
+    current : Published or None
+        The last whole and good publication.
+    refused : int
+        Publications that were damaged or did not fit.
+    """
+
+    def __init__(self) -> None:
+        self.current: Published | None = None
+        self.refused = 0
+        self._collector, self._reader = Collector(), Reader()
+
+    def take(self, key: bytes | None, value: bytes | None) -> bool:
+        """Take one record; True if it completed a publication that is now current."""
+        try:
+            parcel = self._collector.take(key, value)
+            publication = None if parcel is None else self._reader.read(parcel)
+            if isinstance(publication, Changed):
+                publication = self._applied(publication)
+        except (PartError, SnapshotError, StateError):
+            self.refused += 1
             return False
-        self._state = state
-        self.current = _parted(state, snapshot.learned_through)
-        return True
+        self.current = publication or self.current
+        return publication is not None
+
+    def _applied(self, changed: Changed) -> Published:
+        assert self.current is not None
+        states = {
+            kind: apply(self.current.states.get(kind, {}), changes.entries)
+            for kind, changes in changed.changes.items()
+        }
+        return Published(states, changed.through, changed.learned)
 
 
 def _records(prefix: str, data: bytes) -> list[tuple[bytes, bytes]]:
     return [(f"{prefix}/{number}".encode(), part) for number, part in enumerate(split(data))]
 
 
-def _merged(states: Mapping[str, Mapping[str, StateValue]], learned: int) -> State:
+def _merged(states: States, learned: int) -> State:
     merged: State = {"learned": learned, "kinds": sorted(states)}
     for kind, state in states.items():
         merged |= nested(kind, state)
     return merged
+
+
+def _through(snapshot: Snapshot) -> dict[str, int]:
+    return {name: at for name, at in snapshot.learned_through.items() if name != SETTLED}
 
 
 def _parted(state: State, through: dict[str, int]) -> Published:

@@ -45,6 +45,7 @@ __all__ = [
     "delta",
     "encode",
     "fingerprint",
+    "head",
     "join",
     "split",
 ]
@@ -52,6 +53,7 @@ __all__ = [
 MAGIC = b"OSNP"
 FORMAT = 1
 MAX_BYTES = 256 * 2**20  # inflated; a larger model belongs into several snapshots
+HEAD_BYTES = 2**20  # offsets of tens of thousands of partitions
 
 _HEADER = struct.Struct("<4sBBHIQQ")
 _CRC_AT = 8
@@ -161,6 +163,24 @@ def decode(data: bytes, *, key: bytes | None = None, max_bytes: int = MAX_BYTES)
             raise EntryError("bytes after the last entry")
         return _named(about, state)
     except EntryError as error:
+        raise SnapshotError(str(error)) from None
+
+
+def head(data: bytes) -> Snapshot:
+    """Return what a snapshot's bytes say of it, without its state; unsigned, and not inflated.
+
+    Raises
+    ------
+    SnapshotError
+        As `decode` does.
+    """
+    _, stored, length = _frame(data)
+    size = min(length, HEAD_BYTES)
+    try:
+        body = zlib.decompressobj().decompress(stored, size) if data[5] & _DEFLATED else stored
+        about, _ = unpack_state(body, 0)
+        return _named(about, {})
+    except (EntryError, zlib.error) as error:
         raise SnapshotError(str(error)) from None
 
 

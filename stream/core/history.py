@@ -44,7 +44,7 @@ def unbought(history: History) -> tuple[Touch, ...]:
 
 
 def _enter(history: History, event: Click, settings: CoreSettings) -> History:
-    named = identity(event.session_id) if event.session_id else 0
+    named = identity(event.customer_id, event.session_id) if event.session_id else 0
     silent = event.time - history.session_last > settings.session_gap * 1000
     renamed = named != 0 and named != history.session
     if history.session and not silent and not renamed:

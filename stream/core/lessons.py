@@ -10,9 +10,10 @@ from stream.core.event import Action, Click, Event, Purchase, Trade
 from stream.core.example import Basket, Example, Portrait, Step
 from stream.core.features import portrait
 from stream.core.history import session_items
-from stream.core.state import CustomerState
+from stream.core.state import CustomerState, History
+from stream.models.sources import LOOK_BACK
 
-WINDOW = 10
+WINDOW = LOOK_BACK
 
 
 def lessons(state: CustomerState, event: Event, now: int) -> tuple[Example, ...]:
@@ -20,7 +21,7 @@ def lessons(state: CustomerState, event: Event, now: int) -> tuple[Example, ...]
     if isinstance(event, Click):
         if event.action is Action.REMOVE_FROM_CART:
             return ()
-        step = _step(state, event)
+        step = session_step(state.history, event, state.profile.segment)
         if state.history.session_clicks > 1:
             return (step,)
         return (step, Portrait(event.time, portrait(state, now)))
@@ -38,13 +39,14 @@ def turning_point(state: CustomerState, event: Event) -> bool:
     return isinstance(event, Purchase)
 
 
-def _step(state: CustomerState, event: Click) -> Step:
-    items = session_items(state.history)
+def session_step(history: History, event: Click, segment: int | None = None) -> Step:
+    """The step that a click is, given the history after it."""
+    items = session_items(history)
     previous = items[:-1] if items and items[-1] == event.item_id else items
     return Step(
         event.time,
-        state.history.session,
-        state.profile.segment,
+        history.session,
+        segment,
         event.item_id,
         previous[-WINDOW:],
         event.category,

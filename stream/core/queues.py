@@ -1,4 +1,7 @@
-"""What waits until a step is full: models learn in steps of a fixed number of examples."""
+"""What waits until a step is full: models learn in steps of a fixed number of examples.
+
+A step that nobody fills is learned as it is when the log of examples says so; see `Learner.settle`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import numpy as np
 
 from stream.core.example import Labelled, Step
 from stream.core.features import FEATURES, unpack
-from stream.models.state import State, StateError, StateValue, array
+from stream.models import recommender
+from stream.models.state import State, StateError, StateValue, array, integer
 
 
 class LabelQueue:
@@ -24,9 +28,7 @@ class LabelQueue:
             "rows": np.array(rows, dtype=np.uint32).reshape(-1, len(FEATURES)),
             "times": np.array([e.time for e in self.waiting], dtype=np.int64),
             "labels": np.array([e.label for e in self.waiting], dtype=np.int8),
-            "segments": np.array(
-                [-1 if e.segment is None else e.segment for e in self.waiting], dtype=np.int32
-            ),
+            "segments": np.array([_code(e.segment) for e in self.waiting], dtype=np.int32),
         }
 
     @classmethod
@@ -49,18 +51,31 @@ class LabelQueue:
 
 
 class StepQueue:
-    """Session steps, as (previous items, item, time)."""
+    """Session steps.
+
+    Attributes
+    ----------
+    settled : int
+        Examples that had been learned when what waited was last taken before a step was full.
+    """
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[tuple[str, ...], str, int]] = []
+        self.waiting: list[recommender.Step] = []
+        self.settled = 0
 
     def put(self, step: Step) -> None:
         """Add a step at the end."""
-        self.waiting.append((step.previous, step.item, step.time))
+        self.waiting.append(taught(step))
 
     def state(self) -> State:
         """Everything that waits."""
-        return {"steps": [[time, item, *previous] for previous, item, time in self.waiting]}
+        return {
+            "settled": self.settled,
+            "steps": [
+                [step.session, _code(step.segment), step.time, step.item, *step.previous]
+                for step in self.waiting
+            ],
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, StateValue]) -> StepQueue:
@@ -69,5 +84,17 @@ class StepQueue:
         if not isinstance(steps, list):
             raise StateError("steps: not a list")
         queue = cls()
-        queue.waiting = [(tuple(previous), item, time) for time, item, *previous in steps]
+        queue.settled = integer(state, "settled", 0, 2**62)
+        for session, segment, time, item, *previous in steps:
+            known = None if segment < 0 else segment
+            queue.waiting.append(recommender.Step(session, previous, item, time, known))
         return queue
+
+
+def taught(step: Step) -> recommender.Step:
+    """An example as the recommender learns it."""
+    return recommender.Step(step.session, step.previous, step.item, step.time, step.segment)
+
+
+def _code(segment: int | None) -> int:
+    return -1 if segment is None else segment

@@ -1,12 +1,17 @@
-"""The world as a decision sees it: read-only, swapped in whole, the same for every customer."""
+"""The world as a decision sees it: read-only, the same for every customer.
+
+It changes between two batches only, and then all of it at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem
+from stream.models.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
 
@@ -25,6 +30,24 @@ class Segmenter(Protocol):
         """The segment's stable identity, without learning."""
 
 
+class Recommends(Protocol):
+    """What may come next in a session."""
+
+    def recommend(
+        self,
+        items: Sequence[str],
+        k: int,
+        exclude: Collection[str],
+        session: int,
+        segment: int | None,
+        newest: Iterable[str],
+    ) -> Sequence[Recommended]:
+        """At most ``k`` items, the best first; see :class:`stream.models.recommender.Recommender`.
+
+        Personal ones first, then what the segment and what all want, then ``newest``.
+        """
+
+
 class Related(Protocol):
     """Items that go with an item."""
 
@@ -32,11 +55,11 @@ class Related(Protocol):
         """At most ``k`` (item, score in (0, 1]) pairs, the best first."""
 
 
-class Popular(Protocol):
-    """Items that are wanted now."""
+class Told(Protocol):
+    """What events told of items."""
 
-    def top(self, segment: int | None, k: int, /) -> Neighbours:
-        """At most ``k`` (item, decayed count) pairs of a segment, or of all (None)."""
+    def get(self, item_id: str, /) -> CatalogItem | None:
+        """The item, None if nothing was told of it."""
 
 
 class Unlearned:
@@ -57,9 +80,22 @@ class Unlearned:
         """None yet."""
         return ()
 
-    def top(self, segment: int | None, k: int, /) -> Neighbours:
-        """None yet."""
-        return ()
+    def get(self, item_id: str, /) -> CatalogItem | None:
+        """Nothing was told."""
+        return None
+
+    def recommend(
+        self,
+        items: Sequence[str],
+        k: int,
+        exclude: Collection[str],
+        session: int,
+        segment: int | None,
+        newest: Iterable[str],
+    ) -> Sequence[Recommended]:
+        """What is new."""
+        fresh = (item for item in newest if item not in exclude)
+        return [Recommended(item, 0.0, "new", "new") for item in islice(fresh, k)]
 
 
 _UNLEARNED = Unlearned()
@@ -70,10 +106,9 @@ class Models(NamedTuple):
 
     propensity: Propensity = _UNLEARNED
     segments: Segmenter = _UNLEARNED
-    sessions: Related = _UNLEARNED
+    recommender: Recommends = _UNLEARNED
     baskets: Related = _UNLEARNED
-    trending: Popular = _UNLEARNED
-    items: Mapping[str, CatalogItem] = {}
+    items: Told = _UNLEARNED
     segment_names: tuple[str, ...] = ()
     versions: tuple[tuple[str, int], ...] = ()
     learned_through: int = 0
@@ -82,6 +117,7 @@ class Models(NamedTuple):
 class World(NamedTuple):
     """Everything that a decision may look at beside the customer and the event.
 
+    ``alike`` names for an item the new ones that are described like it, with their cosine.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
     """
 
@@ -90,6 +126,7 @@ class World(NamedTuple):
     campaigns: tuple[Campaign, ...] = ()
     models: Models = Models()
     newest: tuple[str, ...] = ()
+    alike: Mapping[str, Neighbours] = {}
     learning: bool = True
 
     def item(self, item_id: str) -> CatalogItem | None:

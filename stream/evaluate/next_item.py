@@ -13,13 +13,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from stream.config import CoreSettings, LearningSettings
+from stream.core.event import Action, Click
+from stream.core.history import update
+from stream.core.learner import STEPS
+from stream.core.lessons import session_step
+from stream.core.queues import taught
+from stream.core.state import History
 from stream.models.recommender import Recommender, Step
-from stream.models.sources import COMMON, SOURCES
+from stream.models.sources import COMMON, LOOK_BACK, NOBODY, SOURCES
 
 K: Final = 20
-BATCH: Final = 128  # steps learned at once, and predicted from what was known before them
+BATCH: Final = STEPS * LearningSettings().step  # steps learned at once, as in the live stream
 TIMES: Final = 1_000_000  # recommendations whose duration is kept
-REACH: Final = 32  # items before a step that it is told of
 
 Clock = Callable[[], float]
 Tick = Callable[[int], None]
@@ -83,7 +89,7 @@ class Measure:
         self._clock = clock
         self._seconds: list[float] = []
 
-    def ask(self, row: Row, session: str = "", segment: int | None = None) -> None:
+    def ask(self, row: Row, session: int = NOBODY, segment: int | None = None) -> None:
         """Have a question answered, and count the answer."""
         seen = set(row.prefix)
         began = self._clock()
@@ -135,14 +141,16 @@ class Curve:
         self._tallies: dict[str, Tally] = {}
         self._positions = 0
 
-    def ask(self, row: Row, session: str = "") -> None:
+    def ask(self, row: Row, session: int = NOBODY) -> None:
         """Rank the target by the blend, by each source, and by the session's own items."""
         pool = self.recommender.gather(row.prefix, session)
-        number = self.recommender.pairs.vocabulary.find(row.target)
+        vocabulary = self.recommender.pairs.vocabulary
+        number = vocabulary.find(row.target)
+        slot = number & vocabulary.mask if number else -1
         places: dict[str, int | None] = dict.fromkeys(("blend", *SOURCES, "own"))
-        if pool is not None and number in pool.numbers:
-            at = int(np.flatnonzero(pool.numbers == number)[0])
-            scores = self.recommender.blend.scores(pool.features, pool.context)
+        if pool is not None and slot in pool.slots:
+            at = int(np.flatnonzero(pool.slots == slot)[0])
+            scores = self.recommender.scores(pool)
             places["blend"] = int((scores > scores[at]).sum())
             for name, source in zip(SOURCES, pool.features[len(SOURCES) : COMMON], strict=True):
                 places[name] = int((source > source[at]).sum()) if source[at] > 0 else None
@@ -177,47 +185,47 @@ class Curve:
 
 
 class Sessions:
-    """Cuts customers' events into sessions, by the shop's own session id or by inactivity.
+    """Cuts customers' clicks into sessions, and tells of each step what the live stream tells.
+
+    It is the live stream's own code: the customer's history, and the lesson of a click.
 
     Parameters
     ----------
-    gap
-        Milliseconds without an event after which a new session begins.
+    settings
+        After how long a silence a session ends, and how many items are remembered.
     customers
         Customers remembered at once; the one least lately seen is forgotten.
 
     Examples
     --------
-    >>> sessions = Sessions(gap=60_000)
-    >>> sessions.step("c1", None, "tea", 0)
-    Step(session='c1/1', previous=[], item='tea', time=0, segment=None)
-    >>> sessions.step("c1", None, "milk", 1_000).previous
-    ['tea']
-    >>> sessions.step("c1", None, "soap", 100_000).session
-    'c1/2'
+    >>> sessions = Sessions()
+    >>> first = sessions.step("c1", None, "tea", 1_000)
+    >>> first.previous, sessions.step("c1", None, "milk", 2_000).previous
+    ((), ('tea',))
+    >>> sessions.step("c1", None, "soap", 10_000_000).session == first.session
+    False
     """
 
-    def __init__(self, gap: int = 1_800_000, customers: int = 200_000) -> None:
-        self.gap, self.customers = gap, customers
-        self._open: OrderedDict[str, tuple[int, int, list[str]]] = OrderedDict()
+    def __init__(self, settings: CoreSettings | None = None, customers: int = 200_000) -> None:
+        self.settings = settings or CoreSettings()
+        self.customers = customers
+        self._known: OrderedDict[str, History] = OrderedDict()
 
     def step(self, customer: str, session: str | None, item: str, time: int) -> Step:
-        """The step that an event makes; events come in time order."""
-        key = customer if session is None else f"{customer}/{session}"
-        number, last, items = self._open.pop(key, (0, 0, []))
-        if not number or (session is None and time - last > self.gap):
-            number, items = number + 1, []
-        self._open[key] = (number, time, [*items[-REACH + 1 :], item])
-        if len(self._open) > self.customers:
-            self._open.popitem(last=False)
-        return Step(f"{key}/{number}", items, item, time)
+        """The step that a click makes."""
+        click = Click("", customer, time, Action.VIEW, item, session_id=session)
+        history = update(self._known.pop(customer, History()), click, self.settings)
+        self._known[customer] = history
+        if len(self._known) > self.customers:
+            self._known.popitem(last=False)
+        return taught(session_step(history, click))
 
 
 def session_steps(sessions: Iterable[Sequence[str]]) -> Iterator[Step]:
     """Steps of whole sessions, one after the other, all at time 0."""
     for number, items in enumerate(sessions):
         for place, item in enumerate(items):
-            yield Step(str(number), items[max(0, place - REACH) : place], item, 0)
+            yield Step(number, items[max(0, place - LOOK_BACK) : place], item, 0)
 
 
 def learn(recommender: Recommender, steps: Iterable[Step], tick: Tick) -> int:
@@ -233,7 +241,7 @@ def learn(recommender: Recommender, steps: Iterable[Step], tick: Tick) -> int:
 def prequential(
     recommender: Recommender,
     steps: Iterable[Step],
-    ask: Collection[Callable[[Row, str], None]],
+    ask: Collection[Callable[[Row, int], None]],
     tick: Tick,
 ) -> int:
     """Ask what each step will be, then learn it; returns how many steps there were."""

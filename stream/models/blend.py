@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 MOMENTUM: Final = 0.9
 SCALE: Final = 0.999
+NOBODY: Final = np.zeros(0, np.intp)
+SILENCE: Final = np.zeros((0, 0))
 
 
 class Blend:
@@ -68,28 +70,51 @@ class Blend:
         self._first: Floats = np.zeros_like(self.weights)
         self._second: Floats = np.zeros_like(self.weights)
         self._gradient: Floats = np.zeros_like(self.weights)
+        self._mixed: dict[tuple[float, ...], Floats] = {}  # serving, by context
         self._waiting = 0
         self.steps = 0
 
-    def scores(self, features: NDArray[np.floating], context: tuple[float, ...]) -> Floats:
-        """Log-odds of each candidate, ``[candidates]``, up to a constant."""
-        weights = self.serving[0]
-        for flag, extra in zip(context[1:], self.serving[1:], strict=True):
-            if flag:
-                weights = weights + flag * extra
-        scores: Floats = weights @ features
-        return scores
+    def scores(
+        self,
+        features: NDArray[np.floating],
+        context: tuple[float, ...],
+        own: NDArray[np.integer] = NOBODY,
+        said: NDArray[np.floating] = SILENCE,
+    ) -> Floats:
+        """Log-odds of each candidate, ``[candidates]``, up to a constant.
+
+        Parameters
+        ----------
+        features
+            ``[first features, candidates]``.
+        context
+            Flags, the first of them 1.
+        own, said
+            Candidates that have the last features, too, and these, ``[last features, own]``; they
+            are 0 for all others.
+        """
+        weights = self._mixed.get(context)
+        if weights is None:
+            weights = self._mixed[context] = np.array(context) @ self.serving
+        return _log_odds(weights, features, own, said)
 
     def learn(
-        self, features: NDArray[np.floating], chosen: int, context: tuple[float, ...]
+        self,
+        features: NDArray[np.floating],
+        chosen: int,
+        context: tuple[float, ...],
+        own: NDArray[np.integer] = NOBODY,
+        said: NDArray[np.floating] = SILENCE,
     ) -> None:
-        """Learn that of these candidates (``[features, candidates]``) one was chosen."""
+        """Learn that of these candidates, as in `scores`, one was chosen."""
         flags = np.array(context)
-        scores = (flags @ self.weights) @ features
+        scores = _log_odds(flags @ self.weights, features, own, said)
         odds = np.exp(scores - scores.max())
         odds /= odds.sum()
         odds[chosen] -= 1.0
-        self._gradient += flags[:, None] * (features @ odds)
+        first = len(features)
+        self._gradient[:, :first] += flags[:, None] * (features @ odds)
+        self._gradient[:, first:] += flags[:, None] * (said @ odds[own])
         self._waiting += 1
         if self._waiting == self.batch:
             self._step()
@@ -106,6 +131,7 @@ class Blend:
         self.serving += share * (self.weights - self.serving)
         self._gradient[:] = 0.0
         self._waiting = 0
+        self._mixed.clear()
 
     def state(self) -> State:
         """Flat, plain state."""
@@ -140,3 +166,16 @@ class Blend:
         self._gradient = np.array(state["gradient"], np.float64)
         self._waiting, self.steps = int(state["waiting"]), int(state["steps"])
         return self
+
+
+def _log_odds(
+    weights: Floats,
+    features: NDArray[np.floating],
+    own: NDArray[np.integer],
+    said: NDArray[np.floating],
+) -> Floats:
+    first = len(features)
+    scores: Floats = weights[:first] @ features
+    if len(own):
+        scores[own] += weights[first:] @ said
+    return scores

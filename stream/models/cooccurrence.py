@@ -14,10 +14,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.decay import Decay
 from stream.models.pairs import Floats, PairTable
 from stream.models.state import State, nested, part_of
-from stream.models.vocabulary import Numbers, Vocabulary
+from stream.models.vocabulary import Numbers, Vocabulary, best_slots
 
 TINY: Final = 1e-300  # divides where there is no support
 
@@ -174,10 +175,10 @@ class CoOccurrence:
         return self._best(numbers, after / max(support, TINY), k)
 
     def _best(self, numbers: Numbers, scores: Floats, k: int) -> list[tuple[str, float]]:
-        positive = scores > 0
-        names = [self.vocabulary.name(number) for number in numbers[positive].tolist()]
+        best = best_slots(scores, k)
+        names = [self.vocabulary.name(number) for number in numbers[best].tolist()]
         ranked = sorted(
-            zip(names, scores[positive].tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
+            zip(names, scores[best].tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
         )
         return ranked[:k]
 
@@ -248,3 +249,12 @@ class CoOccurrence:
         self.total = float(state["total"])
         self.lines_left_out = int(state["lines_left_out"])
         return self
+
+    def patch(self, changes: Changes) -> None:
+        """Take over what changed, in place; see `stream.models.changes`."""
+        used = self.vocabulary.used
+        self.vocabulary.patch(changes.part("vocabulary"))
+        self.pairs.patch(changes.part("pairs"), used)
+        self.decay = self.decay.patched(changes.part("decay"))
+        self.total = changes.value("total", self.total)
+        self.lines_left_out = changes.value("lines_left_out", self.lines_left_out)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stream.models.changes import Changes, patched
 from stream.models.state import State
 
 LIMIT: Final = 48  # weights stay below 2**48: float32 sums of 2**79 of them are still finite
@@ -84,3 +85,7 @@ class Decay:
         decay.latest = int(state["latest"])
         decay.origin = int(state["origin"]) if "origin" in state else None
         return decay
+
+    def patched(self, changes: Changes) -> Decay:
+        """The decay that the changes lead to."""
+        return Decay.from_state(patched(self.state(), changes.entries)) if changes else self

@@ -9,15 +9,18 @@ so memory grows with use up to the bound, not before.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.state import State
 from stream.models.vocabulary import Numbers, Vocabulary
 
 Floats = NDArray[np.float32]
+
+CELLS: Final = ("owner", "fill", "ids", "together", "after")
 
 
 class PairTable:
@@ -184,6 +187,12 @@ class PairTable:
         """The table that gave ``state``, to the bit."""
         self = cls(vocabulary, int(state["keep"]))
         self.pruned = int(state["pruned"])
-        for name in ("owner", "fill", "ids", "together", "after"):
+        for name in CELLS:
             getattr(self, name)[: vocabulary.used] = state[name]
         return self
+
+    def patch(self, changes: Changes, used: int) -> None:
+        """Take over what changed, in place; ``used`` slots of the vocabulary were in use before."""
+        for name in CELLS:
+            changes.into(name, getattr(self, name), used)
+        self.pruned = changes.value("pruned", self.pruned)

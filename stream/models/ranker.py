@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from river.reco.base import Ranker
 
+from stream.models.hashing import feature_hash
 from stream.models.recommender import Recommender, Step
 
 REACH = 32
@@ -61,7 +62,7 @@ class SessionRanker(Ranker):  # type: ignore[misc, unused-ignore]
         if not y > 0:
             return
         previous = self._latest.pop(user, [])
-        self.recommender.learn(Step(str(user), previous, str(item), 0))
+        self.recommender.learn(Step(_number(user), previous, str(item), 0))
         self._latest[user] = [*previous[-REACH + 1 :], str(item)]
         if len(self._latest) > self.users:
             self._latest.popitem(last=False)
@@ -78,10 +79,14 @@ class SessionRanker(Ranker):  # type: ignore[misc, unused-ignore]
         return sorted(items, key=lambda item: (-scores.get(str(item), 0.0), str(item)))
 
     def _scores(self, user: Hashable) -> dict[str, float]:
-        pool = self.recommender.gather(self._latest.get(user, []), str(user))
+        pool = self.recommender.gather(self._latest.get(user, []), _number(user))
         if pool is None:
             return {}
-        scores = self.recommender.blend.scores(pool.features, pool.context)
+        scores = self.recommender.scores(pool)
         odds = np.exp(scores - scores.max())
-        names = map(self.recommender.pairs.vocabulary.name, pool.numbers.tolist())
+        names = map(self.recommender.pairs.vocabulary.name, pool.slots.tolist())
         return dict(zip(names, (odds / odds.sum()).tolist(), strict=True))
+
+
+def _number(user: Hashable) -> int:
+    return feature_hash("user", user)

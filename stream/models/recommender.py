@@ -13,22 +13,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.models.blend import Blend
+from stream.models.changes import Changes, patched
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.sessions import SessionIndex
-from stream.models.sources import COMMON, FEATURES, SOURCES, Pool, Sources, prior
+from stream.models.sources import COMMON, FEATURES, NOBODY, SOURCES, Pool, Sources, prior
 from stream.models.state import State, nested, part_of
 from stream.models.trending import Trending
 
 LADDER: Final = ("personal", "segment", "trending", "new")
-REASONS: Final = (*SOURCES, "own")
+OWN_ITEM: Final = "own"
 
 
 class Step(NamedTuple):
-    """One step of a session: ``item`` at ``time`` (ms) after ``previous`` (newest last)."""
+    """One step of a session: ``item`` at ``time`` (ms) after ``previous`` (newest last).
 
-    session: str
+    ``session`` is a number of the session's own, of at most 63 bits.
+    """
+
+    session: int
     previous: Sequence[str]
     item: str
     time: int
@@ -83,8 +88,8 @@ class Recommender:
     --------
     >>> recommender = Recommender(items=100, sessions=100)
     >>> for n in range(30):
-    ...     recommender.learn(Step(f"s{n}", [], "tea", n))
-    ...     recommender.learn(Step(f"s{n}", ["tea"], "milk", n))
+    ...     recommender.learn(Step(n, [], "tea", n))
+    ...     recommender.learn(Step(n, ["tea"], "milk", n))
     >>> [ranked] = recommender.recommend(["tea"], k=1, exclude={"tea"})
     >>> ranked.item, ranked.rung
     ('milk', 'personal')
@@ -131,21 +136,27 @@ class Recommender:
                 self.index.learn(step.session, number)
             self.trending.learn(step.item, step.segment, step.time)
 
-    def gather(self, items: Sequence[str], session: str = "") -> Pool | None:
+    def gather(self, items: Sequence[str], session: int = NOBODY) -> Pool | None:
         """The candidates after these items, with their features; None if no item is known."""
         return self._sources.gather(items, session)
 
+    def scores(self, pool: Pool) -> NDArray[np.float64]:
+        """Log-odds of each candidate to be next, ``[candidates]``, up to a constant."""
+        return self.blend.scores(pool.features, pool.context, pool.own, pool.said)
+
     def _teach(self, pool: Pool, item: str) -> None:
-        chosen = np.flatnonzero(pool.numbers == self.pairs.vocabulary.find(item))
-        if len(chosen):
-            self.blend.learn(pool.features, int(chosen[0]), pool.context)
+        number = self.pairs.vocabulary.find(item)
+        chosen = np.flatnonzero(pool.slots == (number & self.pairs.vocabulary.mask))
+        if number and len(chosen):
+            at = int(chosen[0])
+            self.blend.learn(pool.features, at, pool.context, pool.own, pool.said)
 
     def recommend(
         self,
         items: Sequence[str],
         k: int = 20,
         exclude: Collection[str] = (),
-        session: str = "",
+        session: int = NOBODY,
         segment: int | None = None,
         newest: Iterable[str] = (),
     ) -> list[Ranked]:
@@ -160,7 +171,7 @@ class Recommender:
         exclude
             Items not to be recommended.
         session
-            Key of the session, if it is being learned: it is no neighbour of its own.
+            The session's number, if it is being learned: it is no neighbour of its own.
         segment
             The customer's, for the ladder's second rung.
         newest
@@ -172,23 +183,27 @@ class Recommender:
         return ranked
 
     def _personal(
-        self, items: Sequence[str], k: int, exclude: Collection[str], session: str
+        self, items: Sequence[str], k: int, exclude: Collection[str], session: int
     ) -> list[Ranked]:
         pool = self.gather(items, session)
         if pool is None:
             return []
-        scores = self.blend.scores(pool.features, pool.context)
+        scores = self.scores(pool)
         odds = np.exp(scores - scores.max())
-        order = np.argsort(-scores, kind="stable")[: k + len(exclude)]
-        strongest = pool.features[len(SOURCES) : COMMON, order].argmax(axis=0)
-        strongest[pool.own[order]] = len(SOURCES)
-        names = map(self.pairs.vocabulary.name, pool.numbers[order].tolist())
-        shares = (odds[order] / odds.sum()).tolist()
-        return [
-            Ranked(item, share, REASONS[source], LADDER[0])
-            for item, share, source in zip(names, shares, strongest.tolist(), strict=True)
-            if item not in exclude
-        ][:k]
+        order = (-scores).argsort(kind="stable")[: k + len(exclude)]
+        strongest = pool.features[len(SOURCES) : COMMON, order].argmax(axis=0).tolist()
+        shares = (odds.take(order) / odds.sum()).tolist()
+        own = set(pool.own.tolist())
+        names = self.pairs.vocabulary.names
+        ranked = []
+        for at, slot, share, source in zip(
+            order.tolist(), pool.slots.take(order).tolist(), shares, strongest, strict=True
+        ):
+            item = names[slot]
+            if item not in exclude:
+                reason = OWN_ITEM if at in own else SOURCES[source]
+                ranked.append(Ranked(item, share, reason, LADDER[0]))
+        return ranked[:k]
 
     def _fill(
         self,
@@ -248,3 +263,13 @@ class Recommender:
         self.steps = int(state["steps"])
         self._sources = Sources(self.pairs, self.index)
         return self
+
+    def patch(self, changes: Changes) -> None:
+        """Take over what changed, in place; see `stream.models.changes`."""
+        used = self.pairs.vocabulary.used
+        self.pairs.patch(changes.part("pairs"))
+        self.index.patch(changes.part("index"), used)
+        self.trending.patch(changes.part("trending"))
+        self.blend = Blend.from_state(patched(self.blend.state(), changes.part("blend").entries))
+        self.steps = changes.value("steps", self.steps)
+        self._sources.forget()

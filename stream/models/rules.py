@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.state import State, nested, part_of
 from stream.models.vocabulary import Numbers, Vocabulary
 
@@ -253,3 +254,10 @@ class AssociationRules:
         self.lines_left_out = int(state["lines_left_out"])
         self.window[: min(self.learned, self.baskets)] = state["window"]
         return self
+
+    def patch(self, changes: Changes) -> None:
+        """Take over what changed, in place; see `stream.models.changes`."""
+        self.vocabulary.patch(changes.part("vocabulary"))
+        changes.into("window", self.window, min(self.learned, self.baskets))
+        self.learned = changes.value("learned", self.learned)
+        self.lines_left_out = changes.value("lines_left_out", self.lines_left_out)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.state import State
 from stream.models.vocabulary import Numbers, Vocabulary
 
@@ -21,6 +22,7 @@ Scores = NDArray[np.float64]
 Cells = NDArray[np.int64]
 Scored = tuple[Numbers, Scores]
 
+POSTINGS: Final = ("owner", "counts", "cells")
 NONE: Final[Scored] = (np.zeros(0, np.int32), np.zeros(0))
 
 
@@ -44,7 +46,7 @@ class Neighbourhood(NamedTuple):
     """
 
     steps: int = 8
-    nearest: int = 200
+    nearest: int = 100
     position: float = 0.6
     size: float = 0.15
     reach: float = 4.0
@@ -103,8 +105,8 @@ class SessionIndex:
         self.counts: NDArray[np.int64] = np.zeros(vocabulary.capacity, np.int64)
         self.cells: Numbers = np.zeros((vocabulary.capacity, postings), np.int32)
         self.begun = 0
-        self._rows: dict[str, int] = {}
-        self._keys: list[str] = []
+        self.keys: Cells = np.zeros(sessions, np.int64)
+        self._rows: dict[int, int] = {}
         self._places: NDArray[np.int64] = np.zeros(sessions, np.int64)  # scratch
         self._near = weights.closeness(length)
         sizes = np.arange(length + 1, dtype=np.float64).clip(1.0)
@@ -115,7 +117,7 @@ class SessionIndex:
         """Rows overwritten so far."""
         return max(0, self.begun - self.sessions)
 
-    def learn(self, session: str, number: int) -> None:
+    def learn(self, session: int, number: int) -> None:
         """Put an item behind the others of its session."""
         row = self._rows.get(session, -1)
         size = int(self.sizes[row]) if row >= 0 else 0
@@ -135,20 +137,18 @@ class SessionIndex:
         self.cells[slot, count % self.postings] = start + size
         self.counts[slot] = count + 1
 
-    def _begin(self, session: str) -> int:
+    def _begin(self, session: int) -> int:
         row = self.begun % self.sessions
         if self.begun >= self.sessions:
-            if self._rows.get(self._keys[row]) == row:
-                del self._rows[self._keys[row]]
-            self._keys[row] = session
+            if self._rows.get(int(self.keys[row])) == row:
+                del self._rows[int(self.keys[row])]
             self.items[row * self.length : (row + 1) * self.length] = 0
-        else:
-            self._keys.append(session)
+        self.keys[row] = session
         self._rows[session] = row
         self.begun += 1
         return row
 
-    def similar(self, current: list[int], rarity: list[float], session: str) -> Scored:
+    def similar(self, current: list[int], rarity: list[float], session: int) -> Scored:
         """Items of the sessions like the current one, each as often as it stands there.
 
         Parameters
@@ -166,20 +166,17 @@ class SessionIndex:
         rows = cells // self.length
         order = np.arange(len(rows))
         self._places[rows] = order  # of several matches in a session the newest item's counts
-        place = self._places[rows]
-        chosen = place == order
+        place = self._places.take(rows)
+        similarity = np.bincount(place, weights) * self._shrink.take(self.sizes.take(rows))
         own = self._rows.get(session, -1)
         if own >= 0:
-            chosen &= rows != own
-        best = np.flatnonzero(chosen)
-        rows, cells = rows[best], cells[best]
-        sizes = self.sizes[rows]
-        similarity = np.bincount(place, weights)[best] * self._shrink[sizes]
-        if len(rows) > self.weights.nearest:
-            least = np.partition(similarity, -self.weights.nearest)[-self.weights.nearest]
-            best = np.flatnonzero(similarity >= least)
-            rows, cells, similarity, sizes = rows[best], cells[best], similarity[best], sizes[best]
-        return self._spread(rows, cells, similarity, sizes)
+            similarity[rows == own] = 0.0
+        similarity[place != order] = 0.0  # counted with the newest
+        nearest = self.weights.nearest
+        least = np.partition(similarity, -nearest)[-nearest] if len(rows) > nearest else 0.0
+        best = np.flatnonzero(similarity >= least if least else similarity)
+        rows = rows.take(best)
+        return self._spread(rows, cells.take(best), similarity.take(best), self.sizes.take(rows))
 
     def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
         """Cells in which the current items stand, the newest item's last, and their weights."""
@@ -218,14 +215,14 @@ class SessionIndex:
 
     def state(self) -> State:
         """Everything that :meth:`from_state` needs beside the vocabulary."""
-        used, rows = self.vocabulary.used, len(self._keys)
+        used, rows = self.vocabulary.used, min(self.begun, self.sessions)
         return {
             "sessions": self.sessions,
             "length": self.length,
             "postings": self.postings,
             "begun": self.begun,
             "weights": [float(weight) for weight in self.weights],
-            "keys": list(self._keys),
+            "keys": self.keys[:rows].copy(),
             "items": self.items[: rows * self.length].copy(),
             "sizes": self.sizes[:rows].copy(),
             "owner": self.owner[:used].copy(),
@@ -245,12 +242,36 @@ class SessionIndex:
             Neighbourhood(int(steps), int(nearest), *rest),
         )
         self.begun = int(state["begun"])
-        self._keys = list(state["keys"])
-        newest = (self.begun - 1) % self.sessions  # a session of several rows goes on in its newest
-        order = sorted(range(len(self._keys)), key=lambda row: (row - newest - 1) % self.sessions)
-        self._rows = {self._keys[row]: row for row in order}
-        self.items[: len(self._keys) * self.length] = state["items"]
-        self.sizes[: len(self._keys)] = state["sizes"]
-        for name in ("owner", "counts", "cells"):
+        rows = min(self.begun, self.sessions)
+        self.items[: rows * self.length] = state["items"]
+        self.sizes[:rows] = state["sizes"]
+        self.keys[:rows] = state["keys"]
+        for name in POSTINGS:
             getattr(self, name)[: vocabulary.used] = state[name]
+        self._find_rows(rows)
         return self
+
+    def _find_rows(self, rows: int) -> None:
+        oldest = self.begun % self.sessions if rows == self.sessions else 0
+        order = np.roll(np.arange(rows), -oldest)  # a session of several goes on in its newest
+        self._rows = dict(zip(self.keys[order].tolist(), order.tolist(), strict=True))
+
+    def patch(self, changes: Changes, used: int) -> None:
+        """Take over what changed, in place; ``used`` slots of the vocabulary were in use before."""
+        begun, rows = self.begun, min(self.begun, self.sessions)
+        now = int(changes.value("begun", begun))
+        old = {row: int(self.keys[row]) for row in (n % self.sessions for n in range(begun, now))}
+        changes.into("items", self.items, rows * self.length)
+        changes.into("sizes", self.sizes, rows)
+        changes.into("keys", self.keys, rows)
+        for name in POSTINGS:
+            changes.into(name, getattr(self, name), used)
+        self.begun = now
+        if now - begun >= self.sessions:
+            self._find_rows(min(now, self.sessions))
+            return
+        for number in range(begun, now):
+            row = number % self.sessions
+            if number >= self.sessions and self._rows.get(old[row]) == row:
+                del self._rows[old[row]]
+            self._rows[int(self.keys[row])] = row

@@ -33,6 +33,8 @@ MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
 LEAST_RARITY: Final = 0.1
 KEPT: Final = 2_048  # items whose two-step block is kept between two batches learned
 
+NOBODY: Final = -1  # the number of no session
+
 ALONE: Final = np.array([[float(name in ("own", "last"))] for name in OWN])
 
 Block = tuple[Numbers, NDArray[np.floating]]
@@ -45,19 +47,22 @@ class Pool(NamedTuple):
 
     Attributes
     ----------
-    numbers
-        int32 ``[candidates]``: live item numbers, each once.
+    slots
+        int ``[candidates]``: slots of live items, each once.
     features
-        float64 ``[FEATURES, candidates]``.
+        float64 ``[OWN_AT, candidates]``: what the sources say, and how common each is.
     own
-        bool ``[candidates]``: which are items of the session itself.
+        int ``[own]``: which candidates are items of the session itself, the newest first.
+    said
+        float64 ``[len(OWN), own]``: what the session says of them.
     context
         Flags by which the blend picks its weights: always 1, then whether one item is all there is.
     """
 
-    numbers: Numbers
+    slots: NDArray[np.integer]
     features: NDArray[np.float64]
-    own: NDArray[np.bool_]
+    own: NDArray[np.integer]
+    said: NDArray[np.float64]
     context: tuple[float, float]
 
 
@@ -78,53 +83,47 @@ class Sources:
         Sequential co-occurrence of session items.
     index
         Recent sessions, in the numbers of ``pairs``' vocabulary.
-    top
-        Candidates taken from each source.
     """
 
-    def __init__(self, pairs: CoOccurrence, index: SessionIndex, top: int = 60) -> None:
-        self.pairs, self.index, self.top = pairs, index, top
+    def __init__(self, pairs: CoOccurrence, index: SessionIndex) -> None:
+        self.pairs, self.index = pairs, index
         self._kept: dict[int, Block] = {}
-        self._places: NDArray[np.int64] = np.zeros(
-            pairs.vocabulary.capacity + 1, np.int64
-        )  # scratch
+        self._tables: Tables | None = None
+        capacity = pairs.vocabulary.capacity
+        self._places: NDArray[np.int64] = np.zeros(capacity + 1, np.int64)  # scratch
 
-    def gather(self, items: Sequence[str], session: str = "") -> Pool | None:
+    def gather(self, items: Sequence[str], session: int = NOBODY) -> Pool | None:
         """Candidates after these items of a session (newest last); None if none is known."""
         vocabulary = self.pairs.vocabulary
         known = [number for number in map(vocabulary.find, items[-LOOK_BACK:]) if number]
         if not known:
             return None
+        tables = self._tables or self._tabled()
         current = list(dict.fromkeys(reversed(known)))
-        blocks = self._blocks(current[: self.index.weights.steps], session)
-        own = np.array(current, np.int32)
-        slots, dense = self._merged(np.concatenate([block[0] for block in blocks] + [own]))
-        own_at = dense[-len(own) :]
-        scores = _summed(blocks, dense, len(slots))
-        if vocabulary.evicted:
-            scores[:, slots == vocabulary.capacity] = 0.0
-        common = np.log1p(
-            (vocabulary.use.take(slots, mode="clip") * self._scale).astype(np.float32)
-        )
-        scores[0] *= np.maximum(self._common - common, LEAST_RARITY)
-        best = self._best(scores, own_at)
-        features = _features(scores, best, common)
-        own_at = np.searchsorted(best, own_at)
-        features[OWN_AT:, own_at] = _own_features(known, current)
-        is_own = np.zeros(len(best), bool)
-        is_own[own_at] = True
+        blocks = self._blocks(current[: self.index.weights.steps], session, tables)
+        numbers = np.concatenate([block[0] for block in blocks] + [np.array(current, np.int32)])
+        slots, dense = self._merged(numbers)
+        scores, own = _summed(blocks, dense, len(slots)), dense[-len(current) :]
+        if vocabulary.evicted and len(dead := np.flatnonzero(slots == vocabulary.capacity)):
+            slots, scores = np.delete(slots, dead), np.delete(scores, dead, axis=1)
+            own = own - (own > dead[0])
+        scores[0] *= tables.rarity.take(slots)
+        features = _features(scores, tables.common.take(slots))
         context = (1.0, float(len(current) == 1))
-        return Pool(vocabulary.numbers[slots[best]], features, is_own, context)
+        return Pool(slots, features, own, _own_features(known, current), context)
 
-    @property
-    def _scale(self) -> float:
-        """What makes a stored use a count as of the latest event."""
-        return 1.0 / self.pairs.decay.now
+    def forget(self) -> None:
+        """Drop what was kept for reading: something was learned."""
+        self._kept.clear()
+        self._tables = None
 
-    @property
-    def _common(self) -> float:
-        """Logarithm of the number of sessions; less that of an item's it is the item's rarity."""
-        return math.log(self.pairs.total * self._scale + 2.0)
+    def _tabled(self) -> Tables:
+        vocabulary, now = self.pairs.vocabulary, self.pairs.decay.now
+        use = np.append(vocabulary.use, 0.0)
+        common = np.log1p(use / now)
+        rarity = np.maximum(math.log(self.pairs.total / now + 2.0) - common, LEAST_RARITY)
+        self._tables = Tables(common, rarity, 1.0 / np.sqrt(np.maximum(use, TINY)))
+        return self._tables
 
     def _merged(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Slots of the candidates, each once, and which candidate each entry is.
@@ -137,33 +136,31 @@ class Sources:
             slots = np.where(vocabulary.numbers[slots] == numbers, slots, vocabulary.capacity)
         order = np.arange(len(slots))
         self._places[slots] = order
-        place = self._places[slots]
+        place = self._places.take(slots)
         first = np.flatnonzero(place == order)
-        ranks = np.empty(len(slots), np.int64)
-        ranks[first] = order[: len(first)]
-        return slots[first], ranks[place]
+        chosen = slots.take(first)
+        self._places[chosen] = order[: len(first)]
+        return chosen, self._places.take(slots)
 
-    def _blocks(self, recent: list[int], session: str) -> list[Block]:
+    def _blocks(self, recent: list[int], session: int, tables: Tables) -> list[Block]:
         """What each source says, item by item; an item may stand in a source repeatedly."""
-        table, vocabulary = self.pairs.pairs, self.pairs.vocabulary
-        uses = [float(vocabulary.use[number & vocabulary.mask]) for number in recent]
-        scale, most = self._scale, self._common
-        rarity = [max(most - math.log1p(use * scale), LEAST_RARITY) for use in uses]
+        table, mask = self.pairs.pairs, self.pairs.vocabulary.mask
+        rarity = tables.rarity.take([number & mask for number in recent]).tolist()
         similar = self.index.similar(recent, rarity, session)
         held = [back for back, number in enumerate(recent) if table.holds(number)]
         if not held:
             return [similar]
-        slots = [recent[back] & vocabulary.mask for back in held]
-        weights = np.array([1.0 / ((1 + back) * math.sqrt(uses[back] or 1.0)) for back in held])
-        width = max(int(table.fill[slot]) for slot in slots)
-        others = table.ids[slots, :width].ravel()
-        together = (table.together[slots, :width] * weights[:, None]).ravel()
-        together /= np.sqrt(np.maximum(vocabulary.use[others & vocabulary.mask], TINY))
-        blocks = [similar, NOTHING, (others, together), NOTHING]
+        slots = np.array([recent[back] & mask for back in held])
+        weights = tables.root.take(slots) / np.array([1.0 + back for back in held])
+        width = max(table.fill.take(slots).tolist())
+        others = table.ids.take(slots, axis=0)[:, :width]
+        together = table.together.take(slots, axis=0)[:, :width] * weights[:, None]
+        together *= tables.root.take(others & mask)
+        blocks = [similar, NOTHING, (others.ravel(), together.ravel()), NOTHING]
         if not held[0]:  # the newest item has a row
-            after = table.after[slots[0], :width]
-            blocks[1] = others[:width], after
-            blocks[3] = self._reached(recent[0], others[:width], after)
+            after = table.after[recent[0] & mask, :width]
+            blocks[1] = others[0], after
+            blocks[3] = self._reached(recent[0], others[0], after)
         return blocks
 
     def _reached(self, newest: int, ids: Numbers, after: NDArray[np.float32]) -> Block:
@@ -174,10 +171,6 @@ class Sources:
                 self._kept.clear()
             block = self._kept[newest] = self._two_step(ids, after)
         return block
-
-    def forget(self) -> None:
-        """Drop what was kept for reading: something was learned."""
-        self._kept.clear()
 
     def _two_step(self, ids: Numbers, after: NDArray[np.float32]) -> Block:
         """What follows the best successors, each weighed by how often it is reached."""
@@ -190,20 +183,26 @@ class Sources:
         ]
         if not steps:
             return NOTHING
-        slots = [slot for slot, _ in steps]
+        slots = np.array([slot for slot, _ in steps])
         weights = np.array([weight / float(vocabulary.use[slot] or 1.0) for slot, weight in steps])
-        width = max(int(table.fill[slot]) for slot in slots)
-        reached = table.after[slots, :width] * weights[:, None]
-        return table.ids[slots, :width].ravel(), reached.ravel()
+        reached = (table.after.take(slots, axis=0) * weights[:, None]).ravel()
+        at = np.flatnonzero(reached)
+        return table.ids.take(slots, axis=0).ravel().take(at), reached.take(at)
 
-    def _best(self, scores: NDArray[np.float64], own: NDArray[np.int64]) -> NDArray[np.intp]:
-        """The best of each source, and all of the session's own."""
-        at = max(0, scores.shape[1] - self.top)
-        least = np.partition(scores, at, axis=1)[:, at]
-        over = scores - np.maximum(least, TINY)[:, None]
-        chosen = over.max(axis=0) >= 0.0
-        chosen[own] = True
-        return np.flatnonzero(chosen)
+
+class Tables(NamedTuple):
+    """What is read of every slot's item, made once for all reads between two steps learned.
+
+    Attributes
+    ----------
+    common, rarity, root
+        float64 ``[capacity + 1]``: logarithm of one plus the item's sessions; logarithm of all
+        sessions less that; one over the root of its use. The last is the slot of no item.
+    """
+
+    common: NDArray[np.float64]
+    rarity: NDArray[np.float64]
+    root: NDArray[np.float64]
 
 
 def _summed(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray[np.float64]:
@@ -218,18 +217,15 @@ def _summed(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray
     return scores
 
 
-def _features(
-    scores: NDArray[np.float64], best: NDArray[np.intp], common: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """All features but the own items', of the best candidates."""
-    features = np.zeros((FEATURES, len(best)))
-    total = np.maximum(scores.sum(axis=1), TINY)
+def _features(scores: NDArray[np.float64], common: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All features but the own items'."""
+    features = np.empty((OWN_AT, scores.shape[1]))
     most = np.maximum(scores.max(axis=1), TINY)
-    scores = scores[:, best]
+    total = np.maximum(scores.sum(axis=1), TINY)
     share = scores * (1.0 / (total * SHARE_FLOOR))[:, None]
     features[: len(SOURCES)] = np.log1p(share.astype(np.float32))
-    features[len(SOURCES) : COMMON] = scores * (1.0 / most)[:, None]
-    features[COMMON] = common[best]
+    np.multiply(scores, (1.0 / most)[:, None], out=features[len(SOURCES) : COMMON])
+    features[COMMON] = common
     return features
 
 

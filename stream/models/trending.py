@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.decay import Decay
 from stream.models.state import State, nested, part_of
-from stream.models.vocabulary import Numbers, Vocabulary
+from stream.models.vocabulary import Numbers, Vocabulary, best_slots
 
 
 class Trending:
@@ -46,7 +47,7 @@ class Trending:
         self.decay = Decay(half_life)
         self.segments = segments
         self.owner: Numbers = np.zeros(items, np.int32)
-        self.weights: NDArray[np.float32] = np.zeros((segments, items), np.float32)
+        self.weights: NDArray[np.float32] = np.zeros((items, segments), np.float32)
 
     def learn(self, item: str, segment: int | None, time: int, weight: float = 1.0) -> None:
         """Count the item at ``time`` (ms) with ``weight`` ≥ 0, for its segment and overall."""
@@ -59,9 +60,9 @@ class Trending:
         slot = number & self.vocabulary.mask
         if self.owner[slot] != number:
             self.owner[slot] = number
-            self.weights[:, slot] = 0.0
+            self.weights[slot] = 0.0
         if segment is not None and 0 <= segment < self.segments:
-            self.weights[segment, slot] += weight
+            self.weights[slot, segment] += weight
 
     def top(self, segment: int | None, k: int) -> list[tuple[str, float]]:
         """The ``k`` items that trend most in a segment (None: overall), best first."""
@@ -69,7 +70,7 @@ class Trending:
             weights = self.vocabulary.use[: self.vocabulary.used]
         elif 0 <= segment < self.segments:
             live = self.vocabulary.live(self.owner)
-            weights = np.where(live, self.weights[segment], 0.0)[: self.vocabulary.used]
+            weights = np.where(live, self.weights[:, segment], 0.0)[: self.vocabulary.used]
         else:
             return []
         now = self.decay.now
@@ -92,7 +93,7 @@ class Trending:
         return {
             "segments": self.segments,
             "owner": self.owner[:used].copy(),
-            "weights": self.weights[:, :used].copy(),
+            "weights": self.weights[:used].copy(),
             **nested("vocabulary", self.vocabulary.state()),
             **nested("decay", self.decay.state()),
         }
@@ -105,13 +106,13 @@ class Trending:
         self = cls(decay.half_life, vocabulary.capacity, int(state["segments"]))
         self.vocabulary, self.decay = vocabulary, decay
         self.owner[: vocabulary.used] = state["owner"]
-        self.weights[:, : vocabulary.used] = state["weights"]
+        self.weights[: vocabulary.used] = state["weights"]
         return self
 
-
-def best_slots(weights: NDArray[np.floating], k: int) -> NDArray[np.intp]:
-    """Indices of all positive weights that reach the ``k``-th largest, ties included."""
-    if not len(weights) or k < 1:
-        return np.zeros(0, np.intp)
-    least = np.partition(weights, -k)[-k] if k < len(weights) else weights.min()
-    return np.flatnonzero((weights >= least) & (weights > 0))
+    def patch(self, changes: Changes) -> None:
+        """Take over what changed, in place; see `stream.models.changes`."""
+        used = self.vocabulary.used
+        self.vocabulary.patch(changes.part("vocabulary"))
+        changes.into("owner", self.owner, used)
+        changes.into("weights", self.weights, used)
+        self.decay = self.decay.patched(changes.part("decay"))

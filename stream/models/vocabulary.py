@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.models.changes import Changes
 from stream.models.state import State
 
 Numbers = NDArray[np.int32]
@@ -31,8 +32,8 @@ class Vocabulary:
     ----------
     use
         float64 ``[capacity]``: how much each slot's item is used; its owner adds to it.
-    index
-        Numbers by name, to read only.
+    names, index
+        Names by slot and numbers by name, to read only.
     evicted
         Items that had to go so far.
 
@@ -57,7 +58,7 @@ class Vocabulary:
         self.numbers: Numbers = np.zeros(capacity, np.int32)
         self.evicted = 0
         self.used = 0  # slots ever given out; the first ``used`` ones
-        self._names: list[str] = []
+        self.names: list[str] = []
         self.index: dict[str, int] = {}
         self._free: list[int] = []
 
@@ -70,7 +71,7 @@ class Vocabulary:
 
     def name(self, number: int) -> str:
         """The name of a live number."""
-        return self._names[number & self.mask]
+        return self.names[number & self.mask]
 
     def lives(self, number: int) -> bool:
         """Whether one number still names an item."""
@@ -93,12 +94,12 @@ class Vocabulary:
         if self.used < self.capacity:
             slot = self.used
             self.used += 1
-            self._names.append(name)
+            self.names.append(name)
         else:
             if not self._free:
                 self._evict()
             slot = self._free.pop()
-            self._names[slot] = name
+            self.names[slot] = name
         number = self._next(int(self.numbers[slot]), slot)
         self.numbers[slot] = number
         self.index[name] = number
@@ -114,8 +115,8 @@ class Vocabulary:
         room = max(1, self.capacity // 8)
         least = np.argsort(self.use, kind="stable")[:room]
         for slot in least.tolist():
-            del self.index[self._names[slot]]
-            self._names[slot] = ""
+            del self.index[self.names[slot]]
+            self.names[slot] = ""
         self.numbers[least] *= -1
         self.use[least] = 0.0
         self._free = least[::-1].tolist()
@@ -130,7 +131,7 @@ class Vocabulary:
         return {
             "capacity": self.capacity,
             "evicted": self.evicted,
-            "names": list(self._names),
+            "names": list(self.names),
             "numbers": self.numbers[: self.used].copy(),
             "use": self.use[: self.used].copy(),
             "free": np.array(self._free, np.int32),
@@ -141,17 +142,48 @@ class Vocabulary:
         """The vocabulary that gave ``state``, to the bit."""
         self = cls(int(state["capacity"]))
         self.evicted = int(state["evicted"])
-        self._names = list(state["names"])
-        self.used = len(self._names)
+        self.names = list(state["names"])
+        self.used = len(self.names)
         self.numbers[: self.used] = state["numbers"]
         self.use[: self.used] = state["use"]
         self._free = [int(slot) for slot in state["free"]]
-        numbered = zip(self._names, self.numbers.tolist(), strict=False)
+        numbered = zip(self.names, self.numbers.tolist(), strict=False)
         self.index = {name: number for name, number in numbered if number > 0}
         return self
+
+    def patch(self, changes: Changes) -> None:
+        """Take over what changed, in place; see `stream.models.changes`."""
+        used = self.used
+        renumbered = changes.into("numbers", self.numbers, used).tolist()
+        changes.into("use", self.use, used)
+        renamed = list(changes.texts("names", used))
+        for slot, _ in renamed:
+            old = self.names[slot] if slot < used else ""
+            if old in self.index and self.index[old] & self.mask == slot:
+                del self.index[old]
+        for slot, name in renamed:
+            if slot < len(self.names):
+                self.names[slot] = name
+            else:
+                self.names.append(name)
+        for slot in {*renumbered, *(slot for slot, _ in renamed)}:
+            number = int(self.numbers[slot])
+            if number > 0:
+                self.index[self.names[slot]] = number
+        self.used = len(self.names)
+        self.evicted = changes.value("evicted", self.evicted)
+        self._free = changes.value("free", np.array(self._free, np.int32)).tolist()
 
 
 def numbers_of(vocabulary: Vocabulary, names: Iterable[str]) -> Numbers:
     """Numbers of those names that are known, in their order."""
     found = [vocabulary.find(name) for name in names]
     return np.array([number for number in found if number], np.int32)
+
+
+def best_slots(weights: NDArray[np.floating], k: int) -> NDArray[np.intp]:
+    """Indices of all positive weights that reach the ``k``-th largest, ties included."""
+    if not len(weights) or k < 1:
+        return np.zeros(0, np.intp)
+    least = np.partition(weights, -k)[-k] if k < len(weights) else weights.min()
+    return np.flatnonzero((weights >= least) & (weights > 0))

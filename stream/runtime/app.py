@@ -92,7 +92,7 @@ class OfferstreamApp(faust.App):
         """
         if not self._knows_world:
             await self.follower.progress.reach(await self.follower.ends())
-            await self.view.use(self.view.published_through)
+            await self.view.models_known()
             self._knows_world = True
 
     def let_go(self) -> None:
@@ -253,6 +253,7 @@ def _decide(app: OfferstreamApp) -> Take:
 
 async def _caught_up(app: OfferstreamApp) -> None:
     await app.follower.progress.reach(await app.follower.ends())
+    await app.view.models_known()
 
 
 def _on_revoked(app: OfferstreamApp) -> Callable[..., Awaitable[None]]:

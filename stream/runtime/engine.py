@@ -109,8 +109,9 @@ class Engine:
             return
         lessons = await app.consumer.highwaters(TP(topics.examples, 0))
         await app.unless_crashed(app.learning.progress.reach(lessons))
-        learned = max(await app.learning.publish(), app.view.published_through)
-        await app.unless_crashed(app.view.use(learned))
+        await app.learning.publish()
+        await app.follower.progress.reach(await app.follower.ends())
+        await app.unless_crashed(app.view.models_known())
 
     def drain_offers(self) -> list[bytes]:
         """The offers that became durable since the last call, partition by partition."""

@@ -3,7 +3,7 @@
 Rules: one worker learns, the one that owns the examples' only partition, and only the latest of
 them can publish; it goes on from the last publication, drops what that had learned already, and
 acknowledges a batch only when a publication that has learned it is durable. It publishes at most
-once an interval, and only what changed.
+once an interval, and only what changed; what it publishes is made outside the event loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from faust.types import TP
 
-from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.examples import Lesson, decode_examples, decode_lesson, encode_lesson
 from stream.codec.models import Publisher
 from stream.config import Settings
 from stream.core.learner import Learner, Quality
@@ -58,36 +58,51 @@ class Learning:
             batch = event.value
             for record in batch.records:
                 if record.value is not None:
-                    _learn(learner, record.value)
+                    learn_lesson(learner, decode_lesson(record.value))
             self._taken.append(event)
             self.progress.advance(batch.next_offsets)
 
-    async def publish(self) -> int:
-        """Publish what was learned; the number of examples that models now in the topic know."""
+    async def publish(self) -> None:
+        """Publish what was learned since the last publication."""
         async with self._lock:
-            if self._learner is None or not self._taken:
-                return self._learner.learned if self._learner else 0
-            learner, taken = self._learner, self._taken
+            learner, taken, forgotten = self._learner, self._taken, self._forgotten
+            if learner is None or not taken:
+                return
             self._taken = []
-            records = self._publisher.publish(learner.states(), learner.through, learner.learned)
-            sent = await self._app.send_batch(
-                self._settings.topics.models, 0, [(k, v, None, ()) for k, v in records]
-            )
-            await sent
+            records = await asyncio.to_thread(self._records, learner)
+            if forgotten != self._forgotten:
+                return
+            topic = self._settings.topics.models
+            await (await self._app.send_batch(topic, 0, [(k, v, None, ()) for k, v in records]))
             for event in taken:
                 event.ack()
             self._observe(learner.learned, learner.quality())
-            return learner.learned
+
+    async def settle(self) -> None:
+        """Say in the log of examples that what waits for its step to fill is learned as it is.
+
+        It is then a matter of the log, and not of this worker's clock, when it was learned.
+        """
+        learner = self._learner
+        if learner is not None and learner.waits:
+            value = encode_lesson(Lesson(-1, (), learner.learned))
+            topic = self._settings.topics.examples
+            await (await self._app.send_batch(topic, 0, [(None, value, None, ())]))
 
     async def publish_regularly(self) -> None:
         """Publish each interval what was learned in it; until cancelled."""
         interval = self._settings.learning.publish_interval
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(interval / 2)
+            await self.settle()
+            await asyncio.sleep(interval / 2)
             began = perf_counter()
             await self.publish()
-            # A large model may cost much to publish: let it have a tenth of the time at most.
-            await asyncio.sleep(9 * (perf_counter() - began))
+            # A large model may cost much to publish: let it have half of the time at most.
+            await asyncio.sleep(perf_counter() - began)
+
+    def _records(self, learner: Learner) -> list[tuple[bytes, bytes]]:
+        return self._publisher.publish(learner.states(), learner.through, learner.learned)
 
     def forget(self) -> None:
         """Stop being the learner, until the next batch of examples says otherwise."""
@@ -99,9 +114,9 @@ class Learning:
         await self._fence()
         await self._caught_up()
         learner = Learner(self._settings.learning, self._settings.core.seed)
-        published = self._view.published
+        published = await self._view.published()
         if published is not None:
-            learner.restore(published.states, published.through, published.learned)
+            await asyncio.to_thread(learner.restore, *published)
         self._publisher = Publisher(self._view.slot)
         self._learner = learner
         return learner
@@ -113,7 +128,9 @@ class Learning:
         await (await self._app.send_batch(*models, [(b"fence", None, None, ())]))
 
 
-def _learn(learner: Learner, value: bytes) -> None:
-    lesson = decode_lesson(value)
+def learn_lesson(learner: Learner, lesson: Lesson) -> None:
+    """Learn a record of the examples' topic."""
     for source, offset, payload in lesson.taught:
         learner.learn(f"{source}/{lesson.partition}", offset, decode_examples(payload))
+    if lesson.settled:
+        learner.settle(lesson.settled)

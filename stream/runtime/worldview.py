@@ -2,22 +2,26 @@
 
 Rules: an entry that its schema refuses changes nothing here (the agent of its topic sends it to
 the dead letters); models that are damaged or do not fit change nothing either, and are counted.
-Models are built outside the event loop, the newest publication only.
+What models publish is read, checked and, where it has to be, built outside the event loop; what
+changed is then taken over in one go, between two batches, so that no decision sees half of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from heapq import nlargest
 from typing import TypeVar
 
 from mode import get_logger
 
-from stream.codec.models import Assembler, Published
+from stream.codec.models import Changed, Collector, Parcel, Published, Reader
+from stream.codec.parts import PartError
 from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.snapshot import SnapshotError
 from stream.config import CoreSettings
+from stream.core.estimators import Estimators
 from stream.core.event import Campaign, CatalogItem
-from stream.core.learner import models_from
 from stream.core.policy import by_priority
 from stream.core.world import World
 from stream.models.state import StateError
@@ -33,23 +37,25 @@ class WorldView:
 
     Attributes
     ----------
-    published : Published or None
-        The models' states behind it.
+    refused : int
+        Publications of models that were damaged or did not fit.
     """
 
     def __init__(
         self, settings: CoreSettings, decoder: ReferenceDecoder, learning: bool = True
     ) -> None:
         self._world = World(settings=settings, learning=learning)
-        self.published: Published | None = None
+        self.refused = 0
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}
         self._campaigns: dict[str, Campaign] = {}
-        self._assembler = Assembler()
+        self._collector, self._reader = Collector(), Reader()
+        self._parcels: deque[Parcel] = deque()
+        self._estimators: Estimators | None = None
         self._catalog_due = False
         self._models_due = asyncio.Event()
-        self._models_tried = asyncio.Event()
-        self._tried = 0
+        self._models_known = asyncio.Event()
+        self._adopting = asyncio.Lock()
 
     @property
     def world(self) -> World:
@@ -64,14 +70,17 @@ class WorldView:
         return self._world
 
     @property
-    def published_through(self) -> int:
-        """The examples that the newest publication has learned."""
-        return 0 if self.published is None else self.published.learned
-
-    @property
     def slot(self) -> str:
         """The slot of the models topic that the last full snapshot stands in."""
-        return self._assembler.slot
+        return self._reader.slot
+
+    async def published(self) -> Published | None:
+        """What the models in use are made of, whole."""
+        async with self._adopting:
+            known = self._estimators
+            if known is None:
+                return None
+            return Published(await asyncio.to_thread(known.states), known.through, known.learned)
 
     def take_item(self, record: Record) -> None:
         """Follow the catalog."""
@@ -89,32 +98,60 @@ class WorldView:
         self._world = self._world._replace(campaigns=campaigns)
 
     def take_models(self, record: Record) -> None:
-        """Follow the models; a whole publication is built and swapped in soon."""
-        if self._assembler.take(record.key, record.value):
-            self.published = self._assembler.current
+        """Follow the models; a whole publication is in use soon."""
+        try:
+            parcel = self._collector.take(record.key, record.value)
+        except PartError as error:
+            self._refuse(error)
+            return
+        if parcel is not None:
+            self._parcels.append(parcel)
             self._models_due.set()
 
     async def build_models(self) -> None:
-        """Build each publication that is current, until cancelled."""
+        """Bring each publication into use, until cancelled."""
         while True:
             await self._models_due.wait()
+            while self._parcels:
+                try:
+                    async with self._adopting:
+                        await self._adopt(self._parcels[0])
+                except (PartError, SnapshotError, StateError) as error:
+                    self._refuse(error)
+                self._parcels.popleft()
             self._models_due.clear()
-            published = self.published
-            assert published is not None
-            try:
-                models = await asyncio.to_thread(models_from, published.states, published.learned)
-            except StateError as error:
-                logger.error("models at %d are refused: %s", published.learned, error)
-            else:
-                self._world = self._world._replace(models=models)
-            self._tried = published.learned
-            self._models_tried.set()
+            self._models_known.set()
 
-    async def use(self, learned: int) -> None:
-        """Return when models that have learned so many examples are in use, or were refused."""
-        while self._tried < learned:
-            self._models_tried.clear()
-            await self._models_tried.wait()
+    async def models_known(self) -> None:
+        """Return when every publication that was taken so far is in use, or was refused."""
+        while self._models_due.is_set():
+            self._models_known.clear()
+            await self._models_known.wait()
+
+    async def _adopt(self, parcel: Parcel) -> None:
+        publication = await asyncio.to_thread(self._reader.read, parcel)
+        if publication is None:
+            return
+        try:
+            if isinstance(publication, Published):
+                self._estimators = await asyncio.to_thread(Estimators.from_states, *publication)
+            else:
+                await self._patch(publication)
+        except StateError:
+            self._reader.forget()
+            raise
+        assert self._estimators is not None
+        self._world = self._world._replace(models=self._estimators.models())
+
+    async def _patch(self, changed: Changed) -> None:
+        known = self._estimators
+        assert known is not None
+        prepared = await asyncio.to_thread(known.prepared, changed.changes)
+        known.patch(changed.changes, prepared, changed.through, changed.learned)
+
+    def _refuse(self, error: Exception) -> None:
+        self.refused += 1
+        logger.error("models are refused, the last good ones stay in use: %s", error)
 
 
 def _put(table: dict[str, T], entry: Entry[T]) -> None:

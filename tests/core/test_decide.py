@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from stream.core.offer import Origin
 from stream.core.policy import Denial
 from stream.core.state import NEW_CUSTOMER, CustomerState
 from stream.core.world import Models, Unlearned, World
+from stream.models.recommender import Ranked
 from tests.builders import (
     DAY,
     HOUR,
@@ -47,18 +49,30 @@ def take(events: list[Event], world: World, state: CustomerState = NEW_CUSTOMER)
 
 
 class Neighbours(Unlearned):
-    """Knows of every item that ``other`` goes with it."""
+    """Knows of every item that ``others`` follow it."""
 
     def __init__(self, *others: str) -> None:
         super().__init__()
         self.others = others
 
-    def neighbours(self, item: str, k: int, /) -> list[tuple[str, float]]:
-        return [(other, 1.0 / (n + 1)) for n, other in enumerate(self.others)][:k]
+    def recommend(
+        self,
+        items: Sequence[str],
+        k: int,
+        exclude: Collection[str],
+        session: int,
+        segment: int | None,
+        newest: Iterable[str],
+    ) -> list[Ranked]:
+        return [
+            Ranked(other, 1.0 / (n + 1), "next", "personal")
+            for n, other in enumerate(self.others)
+            if items and other not in exclude
+        ][:k]
 
 
 def test_a_click_is_answered_by_an_offer_that_says_why() -> None:
-    world = a_world()._replace(models=Models(sessions=Neighbours("cup")))
+    world = a_world()._replace(models=Models(recommender=Neighbours("cup")))
     (step,) = take([a_click(item="tea")], world)
     (offer,) = step.offers
     reasons = {item.item_id: (item.origin, item.because) for item in offer.items}
@@ -197,7 +211,7 @@ def test_the_frequency_cap_counts_impressions_not_offers() -> None:
 
 
 def test_an_impression_exposes_the_items_of_the_offer() -> None:
-    world = a_world()._replace(models=Models(sessions=Neighbours("cup")))
+    world = a_world()._replace(models=Models(recommender=Neighbours("cup")))
     offered = take([a_click(0, item="tea")], world)[0].offers[0]
     steps = take(
         [a_click(0, item="tea"), an_impression(1, offered.offer_id), a_purchase(2, "c1", "cup")],
@@ -241,7 +255,7 @@ def test_no_campaign_that_fits_is_a_reason() -> None:
 
 def test_what_is_out_of_stock_or_bought_is_not_offered() -> None:
     catalog = {"cup": CatalogItem("cup", stock=0), "pot": CatalogItem("pot", stock=1)}
-    world = a_world()._replace(models=Models(sessions=Neighbours("cup", "pot")), catalog=catalog)
+    world = a_world()._replace(models=Models(recommender=Neighbours("cup", "pot")), catalog=catalog)
     offer = take([a_click(0, item="tea")], world)[0].offers[0]
     assert {item.item_id for item in offer.items} == {"tea", "pot"}
     policy = replace(OPEN, offer_gap=0.0)

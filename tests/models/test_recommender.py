@@ -23,7 +23,7 @@ def drawn_steps(seed: int, sessions: int, items: int = 60) -> list[Step]:
         place, walked = draw.randrange(items), []
         for _ in range(draw.randint(1, 6)):
             name = f"i{place % items}"
-            steps.append(Step(f"s{session}", tuple(walked), name, session * 1000, session % 3))
+            steps.append(Step(session, tuple(walked), name, session * 1000, session % 3))
             walked.append(name)
             place += draw.choice((1, 1, 1, 2, -1, 0, 7))
     return steps
@@ -113,7 +113,7 @@ def test_reading_changes_nothing() -> None:
     learn(model, drawn_steps(5, 200))
     before = model.state()
     for n in range(60):
-        model.recommend([f"i{n}", "unknown", f"i{n + 1}"], 20, session="s3", segment=1)
+        model.recommend([f"i{n}", "unknown", f"i{n + 1}"], 20, session=3, segment=1)
     assert same(before, model.state())
 
 
@@ -142,7 +142,7 @@ def test_memory_is_flat_while_strangers_pass_through() -> None:
             model.learn_many([
                 step
                 for n in range(start, start + 50)
-                for step in (Step(f"s{n}", [], f"x{n}", n), Step(f"s{n}", [f"x{n}"], f"y{n}", n))
+                for step in (Step(n, [], f"x{n}", n), Step(n, [f"x{n}"], f"y{n}", n))
             ])  # fmt: skip
 
     flood(0, 5_000)
@@ -159,12 +159,12 @@ def test_a_session_is_no_neighbour_of_its_own() -> None:
     vocabulary = Vocabulary(8)
     index = SessionIndex(vocabulary, sessions=4, length=4, postings=4)
     a, b, c = (vocabulary.admit(name, 1.0) for name in "abc")
-    index.learn("mine", a)
-    index.learn("mine", b)
-    index.learn("theirs", a)
-    index.learn("theirs", c)
-    assert set(index.similar([a], [1.0], "")[0].tolist()) == {a, b, c}
-    assert set(index.similar([a], [1.0], "mine")[0].tolist()) == {a, c}
+    index.learn(1, a)
+    index.learn(1, b)
+    index.learn(2, a)
+    index.learn(2, c)
+    assert set(index.similar([a], [1.0], -1)[0].tolist()) == {a, b, c}
+    assert set(index.similar([a], [1.0], 1)[0].tolist()) == {a, c}
 
 
 def test_a_long_session_goes_on_in_a_new_row_and_old_rows_give_way() -> None:
@@ -172,11 +172,11 @@ def test_a_long_session_goes_on_in_a_new_row_and_old_rows_give_way() -> None:
     index = SessionIndex(vocabulary, sessions=2, length=4, postings=4)
     numbers = [vocabulary.admit(f"i{n}", 1.0) for n in range(12)]
     for number in numbers:
-        index.learn("long", number)
+        index.learn(7, number)
     assert index.begun == 3
     assert index.evicted == 1
-    assert len(index.similar([numbers[0]], [1.0], "")[0]) == 0
-    assert set(index.similar([numbers[5]], [1.0], "")[0].tolist()) == set(numbers[4:8])
+    assert len(index.similar([numbers[0]], [1.0], -1)[0]) == 0
+    assert set(index.similar([numbers[5]], [1.0], -1)[0].tolist()) == set(numbers[4:8])
 
 
 def test_similarity_equals_a_plain_computation(seed: int) -> None:
@@ -186,12 +186,12 @@ def test_similarity_equals_a_plain_computation(seed: int) -> None:
     sessions = [draw.sample(range(20), draw.randint(1, 8)) for _ in range(40)]
     for key, session in enumerate(sessions):
         for item in session:
-            index.learn(str(key), vocabulary.admit(f"i{item}", 1.0))
+            index.learn(key, vocabulary.admit(f"i{item}", 1.0))
     current = draw.sample(range(20), 3)
     rarity = [1.0, 2.0, 0.5]
     known = [(i, vocabulary.find(f"i{i}"), r) for i, r in zip(current, rarity, strict=True)]
     known = [entry for entry in known if entry[1]]
-    numbers, scores = index.similar([n for _, n, _ in known], [r for _, _, r in known], "")
+    numbers, scores = index.similar([n for _, n, _ in known], [r for _, _, r in known], -1)
     got = np.bincount(numbers & vocabulary.mask, scores, 32)
     weights = index.weights
     expected = np.zeros(32)

@@ -1,0 +1,165 @@
+"""All estimators together: what a publication holds, and what decisions are made with.
+
+Rules: every kind has one estimator, and ``states`` all that its future depends on. What changed is
+taken over in place by the estimators that can, and by a new one elsewhere: preparing the new ones
+touches nothing that is in use, and taking over does not await, so no decision sees half of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+from stream.config import LearningSettings
+from stream.core.event import CatalogItem
+from stream.core.features import PORTRAIT
+from stream.core.queues import LabelQueue, StepQueue
+from stream.core.world import Models
+from stream.models.changes import Changes, patched
+from stream.models.cooccurrence import CoOccurrence
+from stream.models.itemfacts import ItemFacts
+from stream.models.propensity import Propensity
+from stream.models.recommender import Recommender
+from stream.models.rules import AssociationRules
+from stream.models.segmenters import segmenter, segmenter_from
+from stream.models.state import State, StateError, StateValue
+
+HALF_LIFE: Final = 30 * 86_400.0  # seconds after which what goes together counts half
+
+States = Mapping[str, Mapping[str, StateValue]]
+
+
+class Estimators:
+    """One estimator of each kind.
+
+    Attributes
+    ----------
+    through : dict[str, int]
+        The last offset learned of each ``"source/partition"``.
+    learned : int
+        Examples learned since the beginning.
+    """
+
+    MODELS: Final = ("propensity", "segments", "recommender", "baskets", "items")
+    KINDS: Final = (*MODELS, "rules", "labels", "steps")
+
+    def __init__(self, settings: LearningSettings, seed: int) -> None:
+        items, neighbours = settings.items, settings.neighbours
+        self.propensity = Propensity(settings.propensity_rate, bits=settings.propensity_bits)
+        self.segments = segmenter(settings.segmenter, settings.segments, seed)
+        self.recommender = Recommender(
+            items, neighbours, settings.sessions, HALF_LIFE, segments=settings.segments
+        )
+        self.baskets = CoOccurrence(items, neighbours, HALF_LIFE)
+        self.items = ItemFacts(items)
+        self.rules = AssociationRules(settings.baskets, items)
+        self.labels = LabelQueue()
+        self.steps = StepQueue()
+        self.through: dict[str, int] = {}
+        self.learned = 0
+
+    @classmethod
+    def from_states(cls, states: States, through: Mapping[str, int], learned: int) -> Self:
+        """The estimators that gave ``states``.
+
+        Raises
+        ------
+        StateError
+            If a state is missing or not what its class wrote.
+        """
+        missing = set(cls.KINDS) - set(states)
+        if missing:
+            raise StateError(f"no state of {', '.join(sorted(missing))}")
+        self = cls.__new__(cls)
+        for kind in cls.KINDS:
+            setattr(self, kind, _restored(kind, states[kind]))
+        self.through, self.learned = dict(through), learned
+        return self
+
+    def states(self) -> dict[str, State]:
+        """The state of every estimator, by kind."""
+        return {kind: getattr(self, kind).state() for kind in self.KINDS}
+
+    def prepared(self, changes: Mapping[str, Changes]) -> dict[str, Any]:
+        """New estimators for what changed and cannot be taken over in place, by kind.
+
+        Raises
+        ------
+        StateError
+            If the changes do not fit.
+        """
+        return {
+            kind: _restored(kind, patched(getattr(self, kind).state(), changes[kind].entries))
+            for kind in self.KINDS
+            if changes[kind] and not hasattr(getattr(self, kind), "patch")
+        }
+
+    def patch(
+        self,
+        changes: Mapping[str, Changes],
+        prepared: Mapping[str, Any],
+        through: Mapping[str, int],
+        learned: int,
+    ) -> None:
+        """Take over what changed, in place; ``prepared`` is what the method of that name gave."""
+        for kind in self.KINDS:
+            if kind in prepared:
+                setattr(self, kind, prepared[kind])
+            elif changes[kind]:
+                getattr(self, kind).patch(changes[kind])
+        self.through, self.learned = dict(through), learned
+
+    def models(self) -> Models:
+        """What to decide with; they change when these estimators are patched."""
+        return Models(
+            propensity=self.propensity,
+            segments=self.segments,
+            recommender=self.recommender,
+            baskets=self.baskets,
+            items=ToldItems(self.items),
+            segment_names=tuple(self.segments.describe(PORTRAIT)) if self.segments.seen else (),
+            versions=tuple((kind, self.learned) for kind in self.MODELS),
+            learned_through=self.learned,
+        )
+
+
+class ToldItems:
+    """What events told of items, as the catalog would say it."""
+
+    def __init__(self, facts: ItemFacts) -> None:
+        self._facts = facts
+
+    def get(self, item_id: str) -> CatalogItem | None:
+        """The item, None if nothing was told of it."""
+        told = self._facts.get(item_id)
+        if told is None:
+            return None
+        return CatalogItem(item_id, category=told.category, brand=told.brand, price=told.price)
+
+
+def models_from(states: States, learned: int) -> Models:
+    """The models to decide with, from the states that a learner published.
+
+    Raises
+    ------
+    StateError
+        If a state is missing or not what its class wrote.
+    """
+    return Estimators.from_states(states, {}, learned).models()
+
+
+def _restored(kind: str, state: Mapping[str, StateValue]) -> Any:
+    if kind == "segments":
+        return segmenter_from(state)
+    return CLASSES[kind].from_state(state)
+
+
+CLASSES: Final[Mapping[str, Any]] = {
+    "propensity": Propensity,
+    "recommender": Recommender,
+    "baskets": CoOccurrence,
+    "items": ItemFacts,
+    "rules": AssociationRules,
+    "labels": LabelQueue,
+    "steps": StepQueue,
+}
