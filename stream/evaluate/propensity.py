@@ -231,7 +231,7 @@ class Evaluation:
         self.scores = Scores(CHAMPION)
         self.shadows = [Scores(challenger.name) for challenger in challengers]
         self._clock = clock
-        self._encoder = Encoder()
+        self._encoder = Encoder(champion.inputs)
         self._waiting: deque[_Pending] = deque()
 
     def run(self, examples: Iterator[Example]) -> Iterator[int]:
@@ -247,7 +247,7 @@ class Evaluation:
     def _predict(self, batch: list[Example]) -> None:
         hashes = self._encoded(batch)
         began = self._clock()
-        scores = self.champion.predict(_together(hashes)).tolist()
+        scores = self.champion.predict(Encoded.of(hashes)).tolist()
         self.seconds += self._clock() - began
         for example, row, score in zip(batch, hashes, scores, strict=True):
             shadow = [
@@ -273,7 +273,7 @@ class Evaluation:
             return
         labels = [int(pending.example.label or 0) for pending in known]
         began = self._clock()
-        self.champion.learn(_together([pending.hashes for pending in known]), labels)
+        self.champion.learn(Encoded.of([pending.hashes for pending in known]), labels)
         self.seconds += self._clock() - began
         for pending, label in zip(known, labels, strict=True):
             self.scores.add(pending.number, pending.score, label)
@@ -300,7 +300,3 @@ class Evaluation:
     def curves(self, metric: str) -> Curve:
         """Return each model's learning curve."""
         return {each.name: each.curve(self.events, metric) for each in (self.scores, *self.shadows)}
-
-
-def _together(rows: Sequence[Row]) -> Encoded:
-    return Encoded(*([row[part] for row in rows] for part in range(3)))

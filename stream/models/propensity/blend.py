@@ -42,6 +42,8 @@ class Blend:
         Number of learners.
     segments
         Segments 0 … segments - 1 are calibrated apart.
+    lead
+        Weight that the last learner has in the beginning; 0 for what everyone has.
 
     Examples
     --------
@@ -50,10 +52,10 @@ class Blend:
     [0.88]
     """
 
-    def __init__(self, inputs: int, segments: int) -> None:
+    def __init__(self, inputs: int, segments: int, lead: float = 0.0) -> None:
         self.inputs = inputs
         self.rows = 0
-        self._stack = OnlineStack(inputs)
+        self._stack = OnlineStack(inputs, lead)
         self._calibration = Calibration(segments)
         self._logits = np.zeros((0, inputs))
         self._labels = np.zeros(0)

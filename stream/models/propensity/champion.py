@@ -3,8 +3,9 @@
 Rules
 -----
 - Pairs of learners (one slow, one fast) see the row's features, its pairs, and the triples of
-  what says most. A stack blends their log-odds; a calibration, overall and by segment, corrects
-  the blend. All learn online, from predictions made before the label.
+  what says most; one more sees numbers as such, scaled. A stack blends their log-odds; a
+  calibration, overall and by segment, corrects the blend. All learn online, from predictions made
+  before the label.
 - `learn` predicts again with the weights of now and learns from that, however late the label:
   gradients kept from the time of the prediction would be those of weights long gone.
 - When ADWIN finds that the log loss has risen for good, that is a drift: steps grow (all sums of
@@ -34,6 +35,7 @@ from stream.models.propensity.buckets import (
     singles,
     together,
 )
+from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.encoding import Encoder, Row
 from stream.models.propensity.ftrl import Cells, Floats, HashedFTRL, logits, sigmoid
 from stream.models.propensity.positions import Positions
@@ -54,11 +56,13 @@ _PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
 _KEPT = 0.25  # of squared gradients after a drift: steps double
 _LOOKED = 4  # batches after which the positions' weights are looked at
 _LOSSES = 4  # in a mean that ADWIN takes at once
+_LEAD = 0.7  # of the dense learner, in the beginning
 _RANGES = {
     "bits": (8, 24),
     "crosses": (0, 1000),
     "triples": (0, 100),
     "segments": (0, 100_000),
+    "inputs": (0, 1000),
     "batch": (1, 100_000),
 }
 
@@ -74,24 +78,40 @@ class Encoded(NamedTuple):
         The same features, at the same positions, numbers in wider bins: for triples.
     alone
         More features, that are not paired.
+    inputs, values
+        Numbers of dense inputs, from 1, and the value of each; see `DenseLogistic`.
     """
 
     rows: Rows
     coarse: Rows
     alone: Rows
+    inputs: Sequence[Sequence[int]] = ()
+    values: Sequence[Sequence[float]] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Encoded:
+        """Return rows of an `Encoder` together."""
+        return cls(
+            [row.fine for row in rows],
+            [row.coarse for row in rows],
+            [row.alone for row in rows],
+            [row.inputs for row in rows],
+            [row.values for row in rows],
+        )
 
     def part(self, which: slice) -> Encoded:
         """Return some of the rows."""
         rows = self.rows[which]
         coarse = rows if self.coarse is self.rows else self.coarse[which]
-        return Encoded(rows, coarse, self.alone[which])
+        return Encoded(rows, coarse, self.alone[which], self.inputs[which], self.values[which])
 
 
 class _Look(NamedTuple):
     """A batch as the learners see it.
 
     ``buckets`` and their ``weights``, in groups of ``sizes`` columns; the log-odds of the learners,
-    two a group; how many features a row has, in the columns after the first.
+    two a group, and of the dense learner; how many features a row has, in the columns after the
+    first; the dense rows.
     """
 
     buckets: Buckets
@@ -99,6 +119,7 @@ class _Look(NamedTuple):
     sizes: list[int]
     logits: Floats
     features: int
+    dense: Floats | None
 
 
 class Propensity(base.Classifier):
@@ -116,6 +137,8 @@ class Propensity(base.Classifier):
         As `crosses`, for triples.
     segments
         Segments 0 … segments - 1 are calibrated apart.
+    inputs
+        Dense inputs at most, of rows that an `Encoder` made; 0 where rows are hashes only.
     batch
         Rows learned in one step.
     base_rate
@@ -142,6 +165,7 @@ class Propensity(base.Classifier):
         crosses: int = 12,
         triples: int = 8,
         segments: int = 64,
+        inputs: int = 128,
         batch: int = 32,
         base_rate: float = 0.1,
     ) -> None:
@@ -150,6 +174,7 @@ class Propensity(base.Classifier):
         self.crosses = crosses
         self.triples = triples
         self.segments = segments
+        self.inputs = inputs
         self.batch = batch
         self.base_rate = base_rate
         self.examples = 0
@@ -157,10 +182,12 @@ class Propensity(base.Classifier):
         self._combines = [(size, most) for size, most in wanted if most >= size]
         self._rates = [_PLAIN] + [(rate, _FAST * rate)] * len(self._combines)
         self._table = HashedFTRL(bits=bits)
-        self._blend = Blend(2 * len(self._rates), segments)
+        self._dense = DenseLogistic(inputs)
+        learners = 2 * len(self._rates) + bool(inputs)
+        self._blend = Blend(learners, segments, _LEAD if inputs else 0.0)
         self._positions = Positions()
         self._watch = DriftWatch()
-        self._encoder = Encoder()
+        self._encoder = Encoder(inputs)
 
     @property
     def drifts(self) -> int:
@@ -221,7 +248,9 @@ class Propensity(base.Classifier):
         if self._combines and self.examples // self.batch % _LOOKED == 0:
             self._positions.learn(look.weights[:, 1 : 1 + look.features].real.astype(np.float64))
         self._blend.learn(look.logits, truth, segments)
-        errors = sigmoid(look.logits) - truth[:, None]
+        if look.dense is not None:
+            self._dense.learn(look.dense, truth)
+        errors = sigmoid(look.logits[:, : 2 * len(look.sizes)]) - truth[:, None]
         self._table.step(look.buckets, look.weights, errors, look.sizes, self._rates)
         self.examples += len(truth)
         if self._watch.update(_losses(predicted, truth)):
@@ -248,22 +277,28 @@ class Propensity(base.Classifier):
         buckets = groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
         sizes = [group.shape[1] for group in groups]
         weights = self._table.weights(buckets)
-        return _Look(buckets, weights, sizes, logits(weights, sizes), features.shape[1])
+        told = logits(weights, sizes)
+        dense = None
+        if self.inputs:
+            dense = self._dense.rows(len(rows.rows), rows.inputs, rows.values)
+            told = np.concatenate([told, self._dense.logits(dense)[:, None]], axis=1)
+        return _Look(buckets, weights, sizes, told, features.shape[1], dense)
 
     def _forget(self) -> None:
         self._table.forget(_KEPT)
+        self._dense.forget(_KEPT)
         self._blend.forget(_KEPT)
 
     def learn_one(self, x: dict[Hashable, Any], y: base.typing.ClfTarget) -> None:
         """Learn one example given as a dictionary of numbers and texts; y is true or false."""
         self._encoder.learn(x)
-        self.learn(_one(self._encoder.encode(x)), [int(bool(y))])
+        self.learn(Encoded.of([self._encoder.encode(x)]), [int(bool(y))])
 
     def predict_proba_one(
         self, x: dict[Hashable, Any], **kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
         """Return the probabilities of False and True."""
-        p = float(self.predict(_one(self._encoder.encode(x)))[0])
+        p = float(self.predict(Encoded.of([self._encoder.encode(x)]))[0])
         return {False: 1.0 - p, True: p}
 
     def state(self) -> State:
@@ -289,13 +324,18 @@ class Propensity(base.Classifier):
         model.examples = integer(state, "examples", 0, 2**62)
         for name, kind in _PARTS.items():
             setattr(model, f"_{name}", kind.from_state(part_of(state, name)))
-        if model._table.bits != model.bits or model._blend.inputs != 2 * len(model._rates):
+        learners = 2 * len(model._rates) + bool(model.inputs)
+        most = (model._dense.inputs, model._encoder.inputs)
+        if model._table.bits != model.bits or model._blend.inputs != learners:
             raise StateError("table, blend: not of the size that the parameters say")
+        if most != (model.inputs, model.inputs):
+            raise StateError("dense, encoder: not of the size that the parameters say")
         return model
 
 
 _PARTS: dict[str, type[Stateful]] = {
     "table": HashedFTRL,
+    "dense": DenseLogistic,
     "blend": Blend,
     "positions": Positions,
     "watch": DriftWatch,
@@ -305,10 +345,6 @@ _PARTS: dict[str, type[Stateful]] = {
 
 def _encoded(rows: Rows | Encoded) -> Encoded:
     return rows if isinstance(rows, Encoded) else Encoded(rows, rows, ())
-
-
-def _one(row: Row) -> Encoded:
-    return Encoded([row.fine], [row.coarse], [row.alone])
 
 
 def _losses(predicted: Floats, truth: Floats) -> list[float]:

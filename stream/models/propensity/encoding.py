@@ -11,6 +11,7 @@ Rules
   far more than it did (the column has drifted) are they learned anew.
 - A number with few distinct values is a code: each value is a feature. With more, its bin is what
   is paired, and the value itself, if values come back, and a narrow bin stand alone beside it.
+- Beside the hashes stand the inputs of the dense learner: see `stream.models.propensity.scaling`.
 - Encoding changes nothing; `learn` does.
 """
 
@@ -26,7 +27,17 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.models.hashing import draw, feature_hash, log_bin
-from stream.models.state import State, StateError, StateValue, array, length, texts
+from stream.models.propensity.scaling import Places, Scale, normal_scores
+from stream.models.state import (
+    State,
+    StateError,
+    StateValue,
+    array,
+    length,
+    nested,
+    part_of,
+    texts,
+)
 
 Value: TypeAlias = "float | str"
 Floats = npt.NDArray[np.float64]
@@ -43,11 +54,13 @@ _REPEATED = 0.1  # share of values that come back, from which on a value says wh
 
 
 class Row(NamedTuple):
-    """Hashes of one example; see `Encoded`."""
+    """One example: its hashes, and dense inputs with their values; see `Encoded`."""
 
     fine: list[int]
     coarse: list[int]
     alone: list[int]
+    inputs: list[int]
+    values: list[float]
 
 
 class Column:
@@ -55,6 +68,8 @@ class Column:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.keys = (feature_hash(f"{name}^", "scaled"), feature_hash(f"{name}^", "ranked"))
+        self.scale = Scale()
         self.count = 0
         self.repeats = False
         self.sample: list[float] = []
@@ -63,8 +78,9 @@ class Column:
         self.shares: list[float] = []
 
     def learn(self, value: float) -> None:
-        """Take a finite value into the sample, and at times renew the bins."""
+        """Take a finite value into the scale and the sample, and at times renew the bins."""
         self.count += 1
+        self.scale.learn(value)
         if self.values is not None:
             self.values.add(value)
             if len(self.values) > _VALUES:
@@ -98,6 +114,17 @@ class Column:
         if values is not None or self.repeats:
             row.alone.append(feature_hash(name, value))
 
+    def inputs(self, value: float) -> tuple[float, float]:
+        """Return the value scaled, and its normal score among the bins."""
+        edges = self.edges[2]
+        ranked = normal_scores(len(edges) + 1)[bisect_left(edges, value)]
+        return self.scale.scaled(value), ranked
+
+    @property
+    def is_code(self) -> bool:
+        """Whether values are few enough to stand for themselves."""
+        return self.values is not None
+
     def _renew(self) -> None:
         sample = np.array(self.sample)
         times = np.sort(np.unique(sample, return_counts=True)[1])[:-1]  # the commonest apart
@@ -113,6 +140,11 @@ class Column:
 class Encoder:
     """Encodes dictionaries, its columns' bins learned as they come.
 
+    Parameters
+    ----------
+    inputs
+        Dense inputs at most.
+
     Examples
     --------
     >>> encoder = Encoder()
@@ -122,41 +154,71 @@ class Encoder:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 128) -> None:
         self._columns: dict[str, Column] = {}
+        self._places = Places(inputs)
+
+    @property
+    def inputs(self) -> int:
+        """Dense inputs at most."""
+        return self._places.most
 
     def learn(self, x: Mapping[Any, Any]) -> None:
-        """Learn the bins of the numbers in an example."""
+        """Learn the bins, scales and places of what is in an example."""
         for key, given in x.items():
-            value = _value(given)
-            if isinstance(value, float):
-                name = str(key)
-                column = self._columns.get(name)
-                if column is None:
-                    if len(self._columns) >= _COLUMNS:
-                        continue
-                    column = self._columns[name] = Column(name)
-                column.learn(value)
+            name, value = str(key), _value(given)
+            column = self._learned(name, value) if isinstance(value, float) else None
+            if column is None:
+                self._places.count(feature_hash(name, value))
+                continue
+            for own in column.keys:
+                self._places.reserve(own)
+            if column.is_code:
+                self._places.count(feature_hash(name, value))
+
+    def _learned(self, name: str, value: float) -> Column | None:
+        column = self._columns.get(name)
+        if column is None:
+            if len(self._columns) >= _COLUMNS:
+                return None
+            column = self._columns[name] = Column(name)
+        column.learn(value)
+        return column
 
     def encode(self, x: Mapping[Any, Any]) -> Row:
-        """Return the hashes of an example, whatever the order of its features."""
-        row = Row([], [], [])
+        """Return an example as a row, whatever the order of its features."""
+        row = Row([], [], [], [], [])
         for name, given in sorted((str(key), given) for key, given in x.items()):
             value = _value(given)
             column = self._columns.get(name) if isinstance(value, float) else None
-            if column is not None and isinstance(value, float):
-                column.add_to(row, value)
-            else:
+            if column is None or not isinstance(value, float):
                 text = log_bin(value) if isinstance(value, float) else value
                 row.fine.append(feature_hash(name, text))
                 row.coarse.append(row.fine[-1])
+                self._place(row, row.fine[-1], 1.0)
+                continue
+            column.add_to(row, value)
+            for key, told in zip(column.keys, column.inputs(value), strict=True):
+                self._place(row, key, told)
+            if column.is_code:
+                self._place(row, feature_hash(name, value), 1.0)
         return row
+
+    def _place(self, row: Row, key: int, value: float) -> None:
+        place = self._places.find(key)
+        if place:
+            row.inputs.append(place)
+            row.values.append(value)
 
     def state(self) -> State:
         """Return all columns, their lists of numbers one after the other."""
         columns = list(self._columns.values())
         state: State = {
             "names": [column.name for column in columns],
+            "scales": np.array(
+                [(column.scale.mean, column.scale.var, column.scale.count) for column in columns],
+                dtype=np.float64,
+            ).reshape(-1, 3),
             "counts": np.array([column.count for column in columns], dtype=np.int64),
             "repeats": np.array([column.repeats for column in columns], dtype=np.uint8),
             "coded": np.array([column.values is not None for column in columns], dtype=np.uint8),
@@ -165,7 +227,7 @@ class Encoder:
             all_lists = [lists(column) for column in columns]
             state[f"{name}.sizes"] = np.array([len(each) for each in all_lists], dtype=np.int64)
             state[name] = np.array([v for each in all_lists for v in each], dtype=np.float64)
-        return state
+        return state | nested("places", self._places.state())
 
     @classmethod
     def from_state(cls, state: Mapping[str, StateValue]) -> Self:
@@ -177,9 +239,11 @@ class Encoder:
             If the state is not one of this class.
         """
         encoder = cls()
+        encoder._places = Places.from_state(part_of(state, "places"))
         names = texts(state, "names")
         if len(names) > _COLUMNS or len(set(names)) != len(names):
             raise StateError(f"names: more than {_COLUMNS}, or one twice")
+        scales = array(state, "scales", np.float64, (len(names), 3)).tolist()
         counts = array(state, "counts", np.int64, (len(names),)).tolist()
         repeats = array(state, "repeats", np.uint8, (len(names),)).tolist()
         coded = array(state, "coded", np.uint8, (len(names),)).tolist()
@@ -187,6 +251,8 @@ class Encoder:
         for i, name in enumerate(names):
             column = encoder._columns[name] = Column(name)
             column.count, column.repeats = counts[i], bool(repeats[i])
+            mean, var, seen = scales[i]
+            column.scale = Scale(mean, var, int(seen))
             column.sample = lists["sample"][i]
             column.values = set(lists["values"][i]) if coded[i] else None
             column.edges = tuple(lists[f"edges{bins}"][i] for bins in _BINS)

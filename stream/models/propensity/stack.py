@@ -2,7 +2,8 @@
 
 Rules
 -----
-- It begins as the mean of its inputs, and leaves that only as far as labels say so.
+- It begins as a mean of its inputs, and leaves that only as far as labels say so. Who learns
+  fastest may lead in that mean: the others are mostly noise then.
 - The step is the online Newton step [1]_: past curvature and squared gradients, decayed, with a
   prior that never decays. So a lone surprise among thousands of certain negatives moves it little.
 - It is learned from predictions made before their labels were: its bias and its slopes are a
@@ -35,8 +36,10 @@ class OnlineStack:
     ----------
     inputs
         Number of learners.
+    lead
+        Weight of the last input in the mean at the beginning; 0 for what everyone has.
     prior
-        Strength of the belief in the plain mean, in squared units of log-odds.
+        Strength of the belief in that mean, in squared units of log-odds.
     memory
         Rows after which a row counts a third.
 
@@ -47,11 +50,16 @@ class OnlineStack:
     [2.0]
     """
 
-    def __init__(self, inputs: int, prior: float = 20.0, memory: float = 1280.0) -> None:
+    def __init__(
+        self, inputs: int, lead: float = 0.0, prior: float = 40.0, memory: float = 2560.0
+    ) -> None:
         self.inputs = inputs
+        self.lead = lead
         self.prior = prior
         self.memory = memory
         self._start = np.append(np.full(inputs, 1.0 / inputs), 0.0)
+        if lead and inputs > 1:
+            self._start[:-2], self._start[-2] = (1.0 - lead) / (inputs - 1), lead
         self._weights = self._start.copy()
         self._floor = prior * np.eye(inputs + 1)
         self._curvature = np.zeros((inputs + 1, inputs + 1))
@@ -82,6 +90,7 @@ class OnlineStack:
         """Return parameters, weights and curvature."""
         return {
             "inputs": self.inputs,
+            "lead": self.lead,
             "prior": self.prior,
             "memory": self.memory,
             "weights": self._weights.copy(),
@@ -98,7 +107,7 @@ class OnlineStack:
             If the state is not one of this class.
         """
         size = integer(state, "inputs", 1, 1000)
-        stack = cls(size, number(state, "prior"), number(state, "memory"))
+        stack = cls(size, *(number(state, name) for name in ("lead", "prior", "memory")))
         stack._weights = array(state, "weights", np.float64, (size + 1,))
         stack._curvature = array(state, "curvature", np.float64, (size + 1, size + 1))
         return stack
