@@ -213,6 +213,11 @@ class Topics:
         return f"{self.prefix}models"
 
     @property
+    def rules(self) -> str:
+        """Association rules by what they are about; one partition, compacted."""
+        return f"{self.prefix}rules"
+
+    @property
     def events(self) -> tuple[str, str, str, str]:
         """The event topics in the order of ``stream.core.event.Source``."""
         return (self.clicks, self.purchases, self.feedback, self.customers)
@@ -239,7 +244,7 @@ class LearningSettings:
     segments: Annotated[int, Range(1, 64)] = 8  # few enough for people to name each
     segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
-    publish_interval: Duration = 1.0  # what is learned is in use within two seconds
+    publish_interval: Duration = 0.5  # what is learned is in use within a second, as a rule
     snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes
     propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 24 bytes: 6 MB
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4
@@ -247,6 +252,9 @@ class LearningSettings:
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
     sessions: Count = 100_000  # recent sessions in which similar ones are looked for
     baskets: Count = 65_536  # newest orders in which rules are counted: 8 MB
+    rules_support: Share = 0.005  # of these orders; five of them at least
+    rules_confidence: Share = 0.2  # a fifth: weaker ones are read as chance
+    rules_interval: Duration = 30.0  # rules are for people and warehouses, not for the next click
 
 
 @dataclass(frozen=True, slots=True)

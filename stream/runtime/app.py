@@ -32,6 +32,7 @@ from stream.runtime.metrics import Metrics
 from stream.runtime.observing import Observing
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.reading import EventReader, as_it_is
+from stream.runtime.rulebook import RuleBook
 from stream.runtime.topics import MAX_CHANGELOG_BATCH
 from stream.runtime.worldview import WorldView
 
@@ -178,18 +179,22 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     )
     app.tables.add(app.table)
     app.observing = observing = Observing(metrics, settings, reader.unknown)
+    rules = RuleBook(app, settings)
     app.view = WorldView(settings.core, reference, settings.learning.enabled)
     follow = {
         topics.catalog: app.view.take_item,
         topics.campaigns: app.view.take_campaign,
         topics.models: app.view.take_models,
+        topics.rules: rules.take,
     }
     if settings.embedded_log is None:
         app.follower = KafkaFollower(settings, follow)
     else:
         app.follower = LocalFollower(app.open_log, follow)
     app.pipeline = Pipeline(app, app.table, settings, lambda: app.view.world, observing)
-    app.learning = Learning(app, settings, app.view, lambda: _caught_up(app), observing.learned)
+    app.learning = Learning(
+        app, settings, app.view, rules, lambda: _caught_up(app), observing.learned
+    )
     app.table.on_recovered = app.forget_partitions
     app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
     intake = Intake(app, settings, reference, observing)

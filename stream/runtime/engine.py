@@ -82,7 +82,7 @@ class Engine:
         app, self._app = self.app, None
         try:
             if kind is None:
-                await app.learning.publish()
+                await app.learning.finish()
         finally:
             await app.stop()
 

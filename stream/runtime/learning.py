@@ -21,6 +21,7 @@ from stream.config import Settings
 from stream.core.learner import Learner, Quality
 from stream.runtime.batching.records import Delivery
 from stream.runtime.progress import Progress
+from stream.runtime.rulebook import RuleBook
 from stream.runtime.worldview import WorldView
 
 
@@ -32,12 +33,14 @@ class Learning:
         app: Any,
         settings: Settings,
         view: WorldView,
+        rules: RuleBook,
         caught_up: Callable[[], Awaitable[None]],
         observe: Callable[[int, Quality], None],
     ) -> None:
         self._app = app
         self._settings = settings
         self._view = view
+        self._rules = rules
         self._caught_up = caught_up
         self._observe = observe
         self._learner: Learner | None = None
@@ -63,13 +66,16 @@ class Learning:
             self.progress.advance(batch.next_offsets)
 
     async def publish(self) -> None:
-        """Publish what was learned since the last publication."""
+        """Publish what was learned since the last publication, and now and then the rules."""
         async with self._lock:
             learner, taken, forgotten = self._learner, self._taken, self._forgotten
             if learner is None or not taken:
                 return
             self._taken = []
-            records = await asyncio.to_thread(self._records, learner)
+            states = await asyncio.to_thread(learner.states)
+            records = await asyncio.to_thread(
+                self._publisher.publish, states, learner.through, learner.learned
+            )
             if forgotten != self._forgotten:
                 return
             topic = self._settings.topics.models
@@ -77,6 +83,16 @@ class Learning:
             for event in taken:
                 event.ack()
             self._observe(learner.learned, learner.quality())
+            learned = learner.learned
+        if self._rules.is_due:
+            await self._rules.write(states["rules"], learned)
+
+    async def finish(self) -> None:
+        """Publish what was learned, and the rules as they stand."""
+        await self.publish()
+        async with self._lock:
+            if self._learner is not None:
+                await self._rules.write(self._learner.rules.state(), self._learner.learned)
 
     async def settle(self) -> None:
         """Say in the log of examples that what waits for its step to fill is learned as it is.
@@ -100,9 +116,6 @@ class Learning:
             await self.publish()
             # A large model may cost much to publish: let it have half of the time at most.
             await asyncio.sleep(perf_counter() - began)
-
-    def _records(self, learner: Learner) -> list[tuple[bytes, bytes]]:
-        return self._publisher.publish(learner.states(), learner.through, learner.learned)
 
     def forget(self) -> None:
         """Stop being the learner, until the next batch of examples says otherwise."""

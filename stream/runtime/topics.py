@@ -118,6 +118,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.late, spread, month | copies),
         TopicSpec(topics.examples, 1, month),
         TopicSpec(topics.models, 1, models),
+        TopicSpec(topics.rules, 1, compacted),
         TopicSpec(settings.customers_changelog, spread, changelog),
     )
 

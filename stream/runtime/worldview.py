@@ -55,6 +55,7 @@ class WorldView:
         self._catalog_due = False
         self._models_due = asyncio.Event()
         self._models_known = asyncio.Event()
+        self._models_next = asyncio.Event()
         self._adopting = asyncio.Lock()
 
     @property
@@ -128,6 +129,10 @@ class WorldView:
             self._models_known.clear()
             await self._models_known.wait()
 
+    async def next_models(self) -> None:
+        """Return when other models than now are in use."""
+        await self._models_next.wait()
+
     async def _adopt(self, parcel: Parcel) -> None:
         publication = await asyncio.to_thread(self._reader.read, parcel)
         if publication is None:
@@ -142,6 +147,8 @@ class WorldView:
             raise
         assert self._estimators is not None
         self._world = self._world._replace(models=self._estimators.models())
+        self._models_next.set()
+        self._models_next = asyncio.Event()
 
     async def _patch(self, changed: Changed) -> None:
         known = self._estimators

@@ -64,13 +64,19 @@ def test_events_and_what_they_cause_share_partitions_and_what_all_read_has_one()
     assert wide == {
         **dict.fromkeys(("clicks", "purchases", "feedback", "customers", "offers"), 3),
         **dict.fromkeys(("dead-letters", "late", "offerstream-customers-changelog"), 3),
-        **dict.fromkeys(("catalog", "campaigns", "examples", "models"), 1),
+        **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules"), 1),
     }
 
 
 def test_what_is_state_is_compacted_and_the_rest_is_kept_from_its_arrival() -> None:
     for spec in topic_specs(SETTINGS):
-        if spec.name in {"catalog", "campaigns", "models", "offerstream-customers-changelog"}:
+        if spec.name in {
+            "catalog",
+            "campaigns",
+            "models",
+            "rules",
+            "offerstream-customers-changelog",
+        }:
             assert spec.config["cleanup.policy"] == "compact"
             assert "retention.ms" not in spec.config
         else:

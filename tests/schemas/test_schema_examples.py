@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2] / "schemas"
 FILES = sorted(ROOT.glob("*/v*.json"))
 VALID = sorted(ROOT.glob("*/v*/valid/*.json"))
 INVALID = sorted(ROOT.glob("*/v*/invalid/*.json"))
-TOPICS = {"clicks", "purchases", "feedback", "customers", "catalog", "campaigns", "offers"}
 EVENTS = ("clicks", "purchases", "feedback", "customers")
+TOPICS = {*EVENTS, "catalog", "campaigns", "offers", "rules"}
 FAR = 4_102_444_800_000  # a record's time after any event's
 
 

@@ -1,0 +1,73 @@
+"""The rules' topic: followed by every worker, written by the learner after its models.
+
+Rules: what stands in the topic is what was said, whoever said it; so a learner that takes over
+says only what is new, and one that crashed between models and rules says it when it is back. Rules
+are looked for outside the event loop, in a copy of the window, at most once an interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from mode import get_logger
+
+from stream.codec.rules import decode_rule, encode_key, encode_rule
+from stream.config import Settings
+from stream.core.rulebook import Key, Said, changed, standing
+from stream.models.rules import AssociationRules
+from stream.models.state import StateValue
+from stream.runtime.batching.records import Outgoing, Record
+
+logger = get_logger(__name__)
+
+
+class RuleBook:
+    """What the rules' topic says, and saying what changed."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._said: dict[bytes, Said] = {}
+        self._next = 0.0
+
+    def take(self, record: Record) -> None:
+        """Follow the topic."""
+        if record.key is None:
+            return
+        try:
+            if record.value is None:
+                self._said.pop(record.key, None)
+            else:
+                self._said[record.key] = decode_rule(record.value)
+        except ValueError as error:
+            logger.warning("a record of the rules' topic is passed over: %s", error)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the interval since rules were last looked for is over."""
+        return monotonic() >= self._next
+
+    async def write(self, window: Mapping[str, StateValue], learned: int) -> None:
+        """Say what changed; ``window`` is the state of the rules, and not changed meanwhile."""
+        self._next = monotonic() + self._settings.learning.rules_interval
+        said = {each.key: each for each in self._said.values()}
+        news = await asyncio.to_thread(self._news, window, said)
+        if news:
+            topic = self._settings.topics.rules
+            await (await self._app.send_batch(topic, 0, _records(news, learned)))
+
+    def _news(
+        self, window: Mapping[str, StateValue], said: Mapping[Key, Said]
+    ) -> dict[Key, Said | None]:
+        stands = standing(AssociationRules.from_state(window), self._settings.learning)
+        return changed(said, stands)
+
+
+def _records(news: Mapping[Key, Said | None], learned: int) -> list[Outgoing]:
+    return [
+        (encode_key(key), None if said is None else encode_rule(said, learned), None, ())
+        for key, said in news.items()
+    ]
