@@ -45,7 +45,9 @@ class Estimators:
 
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         items, neighbours = settings.items, settings.neighbours
-        self.propensity = Propensity(settings.propensity_rate, bits=settings.propensity_bits)
+        self.propensity = Propensity(
+            settings.propensity_rate, bits=settings.propensity_bits, inputs=0
+        )
         self.segments = segmenter(settings.segmenter, settings.segments, seed)
         self.recommender = Recommender(
             items, neighbours, settings.sessions, HALF_LIFE, segments=settings.segments

@@ -2,12 +2,13 @@
 
 Rules: labels and session steps are learned in steps of a fixed number, whatever the size of the
 records that they came in; what was learned already, by source and offset, is dropped; predictions
-are made before learning (prequentially), and their quality is kept beside the models.
+are made before learning (prequentially), and their quality is kept beside the models. Challengers
+score a share of the labels in the champion's shadow; nothing that is published depends on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,22 +16,30 @@ import numpy as np
 from stream.config import LearningSettings
 from stream.core.estimators import Estimators, States, models_from
 from stream.core.example import Basket, Example, Labelled, Step
-from stream.core.features import unpack
+from stream.core.features import FEATURES, unpack
+from stream.models.shadow import Shadow, Standing
 
 __all__ = ["Learner", "Quality", "models_from"]
 
 BASKET_WEIGHT = 5.0
 STEPS = 4  # session steps are cheaper in larger steps, and lose nothing
 QUALITY_WINDOW = 4_096
+SHADOW_SHARE = 0.02  # of the labels: river's forest alone costs more than all else for a label
 
 
 class Quality(NamedTuple):
-    """How good the propensity was on the latest labels, before it learned them."""
+    """How good the propensity was on the latest labels, before it learned them.
+
+    ``drifts`` counts since this learner began; ``standings`` compare champion and challengers on
+    the labels that all of them scored.
+    """
 
     auc: float
     log_loss: float
     calibration_ratio: float
     labels: int
+    drifts: int = 0
+    standings: tuple[Standing, ...] = ()
 
 
 class Learner(Estimators):
@@ -40,6 +49,8 @@ class Learner(Estimators):
         super().__init__(settings, seed)
         self.step = settings.step
         self._scored: list[tuple[float, int]] = []
+        self._shadow = Shadow(SHADOW_SHARE, seed)
+        self._drifts_before = 0
 
     def learn(self, key: str, offset: int, examples: Iterable[Example]) -> bool:
         """Learn the examples of one event; False if they were learned before.
@@ -76,10 +87,12 @@ class Learner(Estimators):
         if type(restored.segments) is not type(self.segments):
             restored.segments = self.segments  # another segmenter was set, and starts anew
         vars(self).update(vars(restored))
+        self._drifts_before = self.propensity.drifts
 
     def quality(self) -> Quality:
         """Prequential quality over the last few thousand labels."""
-        return _quality(self._scored)
+        drifts = self.propensity.drifts - self._drifts_before
+        return _quality(self._scored)._replace(drifts=drifts, standings=self._shadow.standings())
 
     def _learn(self, example: Example) -> None:
         if isinstance(example, Step):
@@ -109,9 +122,19 @@ class Learner(Estimators):
             return
         rows = [unpack(example.features) for example in batch]
         labels = [example.label for example in batch]
-        predicted = self.propensity.learn(rows, labels, [e.segment for e in batch])
-        self._scored.extend(zip(predicted.tolist(), labels, strict=True))
+        first = self.propensity.examples
+        segments = [example.segment for example in batch]
+        predicted = self.propensity.learn(rows, labels, segments).tolist()
+        self._scored.extend(zip(predicted, labels, strict=True))
         del self._scored[:-QUALITY_WINDOW]
+        for i, (row, label, score) in enumerate(zip(rows, labels, predicted, strict=True), first):
+            if self._shadow.sees(i):
+                self._shadow.learn(i, _told(row), label, score)
+
+
+def _told(row: Sequence[int]) -> dict[str, str]:
+    """A row as river's classifiers take it: hashes are names, not numbers."""
+    return {name: str(value) for name, value in zip(FEATURES, row, strict=False)}
 
 
 def _quality(scored: list[tuple[float, int]]) -> Quality:

@@ -57,10 +57,8 @@ def challengers(seed: int = 0) -> list[Challenger]:
         Challenger("logistic", _linear(linear_model.LogisticRegression(optim.AdaGrad(0.1))), *_ALL),
         Challenger("passive_aggressive", _linear(_passive_aggressive()), *_ALL),
         Challenger("linear_svm", _linear(_hinge()), *_ALL),
-        Challenger("hoeffding_tree", tree.HoeffdingTreeClassifier(grace_period=100), *_ALL),
-        Challenger(
-            "adaptive_forest", forest.ARFClassifier(n_models=10, seed=seed), free=20_000, share=0.02
-        ),
+        Challenger("hoeffding_tree", _tree(), *_ALL),
+        Challenger("adaptive_forest", _forest(seed), free=20_000, share=0.02),
     ]
 
 
@@ -94,6 +92,15 @@ def _linear(model: base.Classifier) -> compose.Pipeline:
         compose.FuncTransformer(_clipped),
     )
     return compose.Pipeline(scaled + compose.FuncTransformer(_indicators), model)
+
+
+def _tree() -> base.Classifier:
+    # binary: a split by item would else grow a leaf for each that there is
+    return tree.HoeffdingTreeClassifier(grace_period=100, binary_split=True)
+
+
+def _forest(seed: int) -> base.Classifier:
+    return forest.ARFClassifier(n_models=10, binary_split=True, seed=seed)
 
 
 def _passive_aggressive() -> base.Classifier:

@@ -33,6 +33,7 @@ import stream
 from stream.core.admission import Outcome
 from stream.core.event import RejectionCode
 from stream.core.policy import Denial
+from stream.models.metrics import Quality as ModelQuality
 from stream.runtime.instruments import AgeGauge, BatchHistogram, BoundedLabel
 
 Label = TypeVar("Label", bound=str)
@@ -52,6 +53,13 @@ _OUTCOMES: Final = {
     Outcome.LATE: ("late_events", "Events beyond the grace: sent to the topic for late ones."),
     Outcome.SUPPRESSED: ("events_suppressed", "Events beyond a person's pace: counted only."),
     Outcome.REPLAYED: ("events_replayed", "Events at or below their stamp: their effect stands."),
+}
+
+_STANDINGS: Final = {
+    "ece": "Expected calibration error over ten bins, test then learn.",
+    "accuracy": "Share called right at the decision threshold, test then learn.",
+    "recall": "Share of the conversions that were called, test then learn.",
+    "f1": "Harmonic mean of precision and recall, test then learn.",
 }
 
 
@@ -202,9 +210,17 @@ class Metrics:
         self._log_loss.labels(model).set(log_loss)
         self._calibration.labels(model).set(calibration_ratio)
 
-    def model_drifted(self, model: str) -> None:
-        """Count a change that the model's drift detector saw."""
-        self._drift.labels(model).inc()
+    def model_standing(self, model: str, quality: ModelQuality) -> None:
+        """Note where a model stands in the comparison of champion and challengers."""
+        gauges = {"auc": self._auc, "log_loss": self._log_loss, **self._standings}
+        for name, gauge in gauges.items():
+            value = getattr(quality, name)
+            if value is not None:
+                gauge.labels(model).set(value)
+
+    def model_drifted(self, model: str, times: int = 1) -> None:
+        """Count changes that the model's drift detector saw."""
+        self._drift.labels(model).inc(times)
 
     def model_snapshot(self, model: str, published: float) -> None:
         """Note when the snapshot in use was published, in seconds since the epoch."""
@@ -272,6 +288,9 @@ class Metrics:
         text = "Conversions predicted over conversions observed; 1 is right."
         self._calibration = gauge("model_calibration_ratio", text, "model")
         self._drift = self._counter("model_drift", "Changes that drift detectors saw.", "model")
+        self._standings = {
+            name: gauge(f"model_{name}", text, "model") for name, text in _STANDINGS.items()
+        }
         text = "Since the snapshot in use was published."
         self._snapshot = self._age("model_snapshot_age_seconds", text, "model")
         self._learned = self._counter("examples_learned", "Examples that the learner took.")

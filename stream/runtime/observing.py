@@ -33,6 +33,7 @@ class Observing:
         self._unacked: defaultdict[int, deque[float]] = defaultdict(deque)
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
+        self._drifts = 0
         self.learned_examples = 0
 
     def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
@@ -107,6 +108,13 @@ class Observing:
             log_loss=quality.log_loss,
             calibration_ratio=quality.calibration_ratio,
         )
+        for standing in quality.standings:
+            self._metrics.model_standing(standing.name, standing.quality)
+        # another learner, after a rebalance, counts from 0
+        more = quality.drifts - self._drifts if quality.drifts >= self._drifts else quality.drifts
+        self._drifts = quality.drifts
+        if more:
+            self._metrics.model_drifted("propensity", more)
 
 
 def _named(tally: Mapping[str, int], prefix: str, kind: type[K]) -> dict[K, int]:

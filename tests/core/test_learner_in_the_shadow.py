@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from stream.codec.snapshot import fingerprint
+from stream.config import LearningSettings
+from stream.core import learner as module
+from stream.core.example import Example, Labelled
+from stream.core.features import FEATURES, pack
+from stream.core.learner import Learner
+from stream.models.hashing import feature_hash
+
+SMALL = LearningSettings(propensity_bits=12, items=64, sessions=64, baskets=64)
+
+
+def labels(seed: int, count: int) -> list[Example]:
+    """Exposures that become orders by brand, one in three on the whole."""
+    rng, examples = random.Random(seed), []
+    for n in range(count):
+        told = {name: rng.randrange(4) for name in FEATURES}
+        row = tuple(feature_hash(name, value) for name, value in told.items())
+        label = int(rng.random() < 0.05 + 0.2 * told["brand"])
+        examples.append(Labelled(n, label, told["segment"], pack(row)))
+    return examples
+
+
+def learned(examples: list[Example], batch: int = 50) -> Learner:
+    learner = Learner(SMALL, seed=7)
+    for at in range(0, len(examples), batch):
+        learner.learn("clicks/0", at, examples[at : at + batch])
+    return learner
+
+
+def test_challengers_stand_beside_the_champion(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(module, "SHADOW_SHARE", 0.3)
+    quality = learned(labels(seed, 3_000)).quality()
+    told = {standing.name: standing.quality for standing in quality.standings}
+    assert next(iter(told)) == "champion" and len(told) == 6
+    assert len({each.events for each in told.values()}) == 1
+    assert 700 < told["champion"].events < 1_100
+    for name in ("champion", "logistic"):  # trees need more examples for a first split
+        assert (told[name].auc or 0.0) > 0.6, name
+    assert all(each.auc and each.log_loss and each.accuracy for each in told.values())
+
+
+def test_nothing_that_is_published_depends_on_them(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    examples, prints = labels(seed, 600), []
+    for share in (0.0, 0.5):
+        monkeypatch.setattr(module, "SHADOW_SHARE", share)
+        states: Any = learned(examples).states()
+        prints.append({kind: fingerprint(state) for kind, state in states.items()})
+    assert prints[0] == prints[1]
+
+
+def test_after_a_restart_they_begin_anew_and_the_champion_goes_on(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(module, "SHADOW_SHARE", 0.5)
+    before = learned(labels(seed, 640))
+    after = Learner(SMALL, seed=7)
+    after.restore(before.states(), before.through, before.learned)
+    assert after.quality().standings == () and after.quality().drifts == 0
+    more = labels(seed + 1, 640)
+    for learner in (before, after):
+        learner.learn("clicks/0", 10_000, more)
+    assert fingerprint(before.propensity.state()) == fingerprint(after.propensity.state())
+    assert 0 < after.quality().standings[0].quality.events < 640
+
+
+def test_drifts_are_counted_since_the_learner_began(seed: int) -> None:
+    learner = Learner(SMALL, seed=7)
+    for n, example in enumerate(labels(seed, 6_000)):
+        assert isinstance(example, Labelled)
+        turned = example.label if n < 4_000 else 1 - example.label
+        learner.learn("clicks/0", n, [Labelled(n, turned, None, example.features)])
+    drifts = learner.quality().drifts
+    assert drifts >= 1 and drifts == learner.propensity.drifts
+    again = Learner(SMALL, seed=7)
+    again.restore(learner.states(), learner.through, learner.learned)
+    assert again.propensity.drifts == drifts and again.quality().drifts == 0
