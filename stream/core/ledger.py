@@ -125,7 +125,7 @@ class _Batch:
 
     def take(self, index: int, entry: Entry) -> None:
         source, offset, content = entry
-        is_new = offset > self.before.stamps[source]
+        is_new = offset > self.stamps[source]  # in this batch, too: a fetch may repeat itself
         self.stamps[source] = max(self.stamps[source], offset)
         if content is None:
             if is_new:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from stream.core.event import Event, Rejection, Source
+from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
 from tests.builders import (
     DAY,
     OPEN,
@@ -20,7 +21,7 @@ from tests.builders import (
     an_update,
     consent,
 )
-from tests.simulation import BUGGY, Durable, Topics, a_rejection, run
+from tests.simulation import BUGGY, Durable, Topics, Writer, a_rejection, run
 
 SEEDS = int(os.environ.get("OFFERSTREAM_TEST_SIMULATIONS", "600"))
 FEW_RESTS = replace(OPEN, offer_gap=2.0, offers_per_day=100, exploration=0.3, holdout=0.2)
@@ -113,3 +114,15 @@ def test_with_one_topic_a_crash_changes_nothing_at_all(torn: bool, seed: int) ->
 def test_the_same_seed_gives_the_same_bytes(seed: int) -> None:
     topics = a_history(random.Random(seed))
     assert run(topics, a_world(FEW_RESTS), seed, 3) == run(topics, a_world(FEW_RESTS), seed, 3)
+
+
+def test_a_record_that_is_handed_on_twice_in_one_batch_counts_once() -> None:
+    refused = Entry(Source.CLICKS, 1, a_rejection())
+    entries = [Entry(Source.CLICKS, 0, a_click(0)), refused, Entry(Source.CLICKS, 0, a_click(0))]
+    known = decide_batch(
+        [*entries, refused], 0, Ledger(), UNSTAMPED, lambda _: None, a_world(), Writer
+    )
+    assert (known.ledger.counts["applied"], known.ledger.counts["rejected"]) == (1, 1)
+    state = known.changed["c1"]
+    assert state is not None
+    assert state.profile.views == 1

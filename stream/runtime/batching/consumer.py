@@ -9,6 +9,9 @@ Rules:
 - A lane (a group's partition) holds a bounded number of batches that are not acknowledged and of
   records and bytes that wait; beyond that it is not fetched.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
+- Nothing is taken of a group's topics between a rebalance and the end of the recovery that follows
+  it: Faust lets them flow before it has sought the commits and before it has cleared the agents'
+  queues, so that records came twice, or never.
 """
 
 from __future__ import annotations
@@ -54,6 +57,9 @@ class BatchingConsumer(Consumer):
         self._lanes: dict[Lane, LaneQueue] = {}
         self._fetched: dict[TP, int] = {}
         self._committable: dict[TP, int] = {}
+        self._revocations = 0
+        self._sought = self._flowing = False
+        self._fetching = asyncio.Lock()
         super().__init__(*args, **kwargs)
         self._owner = cast(BatchingApp, self.app)
         self._groups = self._owner.groups
@@ -65,8 +71,7 @@ class BatchingConsumer(Consumer):
         try:
             while not (self.should_stop or fetcher.should_stop):
                 generation = self.app.consumer_generation_id
-                records = await self._poll()
-                for message in self._messages(records):
+                for message in self._messages(await self._poll()):
                     if not self.flow_active or generation != self.app.consumer_generation_id:
                         break  # a rebalance: all of it is fetched again from the commit on
                     await self.wait_first(self.callback(message), self.suspend_flow.wait())
@@ -81,17 +86,21 @@ class BatchingConsumer(Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
             return {}
-        active = self._get_active_partitions()
-        open_to_more = {tp for tp in active if self._takes_more(tp)}
-        now = monotonic()
-        timeout = min([POLL, *(lane.merge.remaining(now) for lane in self._lanes.values())])
-        if open_to_more != active:
-            timeout = min(timeout, POLL_WHILE_FULL)
-        if not open_to_more:
-            await asyncio.sleep(timeout)
-            return {}
-        records = await self._getmany(active_partitions=open_to_more, timeout=timeout)
-        return records or {}
+        async with self._fetching:
+            active = self._get_active_partitions()
+            open_to_more = {tp for tp in active if self._takes_more(tp)}
+            now = monotonic()
+            timeout = min([POLL, *(lane.merge.remaining(now) for lane in self._lanes.values())])
+            if open_to_more != active or not self._flowing:
+                timeout = min(timeout, POLL_WHILE_FULL)
+            if not open_to_more:
+                await asyncio.sleep(timeout)
+                return {}
+            found = await self._getmany(active_partitions=open_to_more, timeout=timeout) or {}
+            if self._flowing:
+                return found
+            # A rebalance has begun, and a seek will follow: this may not go on where that leads.
+            return {tp: records for tp, records in found.items() if tp.topic not in self._groups}
 
     def _messages(self, records: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
         for tp, found in records.items():
@@ -116,7 +125,7 @@ class BatchingConsumer(Consumer):
 
     def _takes_more(self, tp: TP) -> bool:
         group = self._groups.get(tp.topic)
-        return group is None or self._lane(group, tp).takes_more()
+        return group is None or (self._flowing and self._lane(group, tp).takes_more())
 
     def _is_behind(self, partition: int, topic: str) -> bool:
         """Whether the broker holds records of a topic that have not been fetched."""
@@ -182,19 +191,29 @@ class BatchingConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; what was delivered of these lanes no longer counts."""
-        self._lanes.clear()
-        self._fetched.clear()
-        self._committable.clear()
-        await super().perform_seek()
+        self._leave()
+        revocations = self._revocations
+        async with self._fetching:  # a fetch under way would move on from where we seek to
+            await super().perform_seek()
+        self._sought = revocations == self._revocations
         self._owner.on_positions(
             {tp: at for tp, at in self._read_offset.items() if at and tp.topic in self._groups}
         )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget the lanes that move, after Faust has waited for what was under way."""
+        """Forget all lanes, after Faust has waited for what was under way: a seek will follow."""
+        self._revocations += 1
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
-            self._committable.pop(tp, None)
-            self._fetched.pop(tp, None)
-            if tp.topic in self._groups:
-                self._lanes.pop(Lane(self._groups[tp.topic].name, tp.partition), None)
+        self._leave()
+
+    def resume_flow(self) -> None:
+        """Let groups flow, if it is not for the changelogs' sake alone."""
+        super().resume_flow()
+        self._flowing = self._sought
+
+    def _leave(self) -> None:
+        """Forget what was fetched and delivered, until we stand at the commits again."""
+        self._sought = self._flowing = False
+        self._lanes.clear()
+        self._fetched.clear()
+        self._committable.clear()

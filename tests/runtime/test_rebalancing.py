@@ -1,0 +1,67 @@
+"""What a fetch brings while a rebalance or a seek is under way is never taken for new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.runtime.batching.local import LocalConsumer
+from tests.builders import a_click
+from tests.topology.embedded import look, publication, running, settings_in
+
+Disturb = Callable[[Any], Awaitable[None]]
+
+
+async def recovered(consumer: Any) -> None:
+    """What Faust's recovery does in the end, while the flow is on for the changelogs' sake."""
+    await consumer.perform_seek()
+    await asyncio.sleep(0.1)  # turns of the loop: what may be fetched now, is
+    consumer.app.flow_control.resume()  # it clears the agents' queues
+    consumer.resume_flow()
+
+
+async def rebalanced(consumer: Any) -> None:
+    """What a rebalance does, in short: partitions go and come back."""
+    assigned = consumer.assignment()
+    await consumer.on_partitions_revoked(assigned)
+    consumer._active_partitions.update(assigned)
+    consumer.resume_flow()  # for the changelogs
+    await asyncio.sleep(0.1)
+    await recovered(consumer)
+
+
+@pytest.mark.parametrize("disturb", [recovered, rebalanced])
+async def test_records_fetched_meanwhile_are_decided_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disturb: Disturb
+) -> None:
+    fetched, go_on = asyncio.Event(), asyncio.Event()
+    getmany = LocalConsumer._getmany
+
+    async def slow(consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        records = await getmany(consumer, *args, **kwargs)
+        if any(tp.topic == "shop.clicks" for tp in records) and not fetched.is_set():
+            fetched.set()
+            await go_on.wait()
+        return records
+
+    monkeypatch.setattr(LocalConsumer, "_getmany", slow)
+    async with running(settings_in(tmp_path)) as engine:
+        await engine.publish([publication(a_click(n)) for n in range(50)])
+        await asyncio.wait_for(fetched.wait(), 30)
+        disturbing = asyncio.create_task(disturb(engine.app.consumer))
+        await asyncio.sleep(0.1)  # as far as it comes while the fetch is under way
+        go_on.set()
+        await disturbing
+        seen = await asyncio.wait_for(look(engine), 30)
+        assert seen.counts["applied"] == 50
+        assert seen.customers["c1"].profile.views == 50
+        await engine.publish([publication(a_click(n)) for n in range(50, 60)])
+        seen = await asyncio.wait_for(look(engine), 30)
+        assert seen.counts["applied"] == seen.customers["c1"].profile.views == 60
+        assert seen.metrics["events_replayed_total"] == 0
+    async with running(settings_in(tmp_path)) as again:
+        assert (await look(again)).metrics["events_replayed_total"] == 0
