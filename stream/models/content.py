@@ -1,9 +1,9 @@
 """Content similarity: which items are described alike, for items that nobody has looked at yet.
 
 Rules: a description is words of the catalog's text; each word falls into one of a fixed number of
-buckets by CRC-32, weighed by tf-idf with the document counts seen so far. An item keeps its
-rarest words only, a bucket the newest items that have it, so memory is fixed. Learning an item
-again replaces what was known of it. Reading changes nothing but scratch memory.
+buckets by CRC-32, weighed by tf-idf with the counts of what is described now. An item keeps its
+first words only, a bucket the newest items that have it, so memory is fixed. Learning an item again
+replaces what was known of it. Reading changes nothing but scratch memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Content:
     buckets
         Of the hashed words; two words rarely share one of 2**16.
     words
-        Of an item, the rarest, that are kept.
+        Of an item, the first, that are kept.
     postings
         Newest items found by one word.
 
@@ -54,44 +54,45 @@ class Content:
     """
 
     def __init__(
-        self, items: int = 32_768, buckets: int = 1 << 16, words: int = 16, postings: int = 64
+        self, items: int = 32_768, buckets: int = 1 << 16, words: int = 24, postings: int = 64
     ) -> None:
         self.vocabulary = Vocabulary(items)
         self.buckets, self.words, self.postings = buckets, words, postings
-        self.documents = 0
+        self.learned = 0
         self.frequency: NDArray[np.int64] = np.zeros(buckets, np.int64)
+        self.written: NDArray[np.int64] = np.zeros(buckets, np.int64)
+        self.owner: Numbers = np.zeros(items, np.int32)
         self.terms: NDArray[np.int32] = np.full((items, words), -1, np.int32)
         self.counts: NDArray[np.float32] = np.zeros((items, words), np.float32)
         self.found: Numbers = np.zeros((buckets, postings), np.int32)
+        self._mine: NDArray[np.float64] = np.zeros(buckets + 1)  # scratch; the last is no word
 
     def learn(self, item: str, text: str) -> None:
         """Learn an item's description: its name, category, brand, words in any language."""
-        words = Counter(
+        said = Counter(
             feature_hash("word", word) % self.buckets for word in WORD.findall(text.casefold())
         )
-        known = self.vocabulary.find(item)
-        if known:
-            slot = known & self.vocabulary.mask
-            old = {int(term) for term in self.terms[slot] if term >= 0}
-            if old and old == set(self._rarest(words)):
-                return
-        self.documents += 1
+        buckets = list(said)[: self.words]
+        self.learned += 1
         number = self.vocabulary.admit(item, 0.0)
         slot = number & self.vocabulary.mask
-        self.vocabulary.use[slot] = self.documents  # the newest descriptions stay
-        for bucket in words:
-            self.frequency[bucket] += 1
-        self.terms[slot] = -1
-        for place, bucket in enumerate(self._rarest(words)):
-            self.terms[slot, place] = bucket
-            self.counts[slot, place] = 1.0 + math.log(words[bucket])
+        self.vocabulary.use[slot] = self.learned  # the newest descriptions stay
+        terms, size = self.terms[slot], len(buckets)
+        known = terms[terms >= 0]
+        if self.owner[slot] == number and known.tolist() == buckets:
+            self.counts[slot, :size] = [1.0 + math.log(said[bucket]) for bucket in buckets]
+            return
+        self.owner[slot] = number
+        self.frequency[known] -= 1
+        terms[:] = -1
+        terms[:size] = buckets
+        self.counts[slot, :size] = [1.0 + math.log(said[bucket]) for bucket in buckets]
+        self.frequency[buckets] += 1
+        for bucket in buckets:
             held = self.found[bucket]
             if number not in held:
-                at = int(self.frequency[bucket] - 1) % self.postings
-                held[at] = number
-
-    def _rarest(self, words: Mapping[int, int]) -> list[int]:
-        return sorted(words, key=lambda bucket: (int(self.frequency[bucket]), bucket))[: self.words]
+                held[self.written[bucket] % self.postings] = number
+                self.written[bucket] += 1
 
     def similar(self, item: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` items described most alike, by cosine, 0 to 1; none for an unknown item."""
@@ -102,24 +103,23 @@ class Content:
         terms = self.terms[slot]
         others = np.unique(self.found[terms[terms >= 0]])
         others = others[self.vocabulary.live(others) & (others != number)]
-        if not len(others):
-            return []
         slots = others & self.vocabulary.mask
-        mine = dict(zip(terms.tolist(), self._weights(np.array([slot]))[0].tolist(), strict=True))
-        mine.pop(-1, None)
-        theirs = self._weights(slots)
-        shared = np.vectorize(lambda term: mine.get(term, 0.0), otypes=[float])(self.terms[slots])
-        norms = np.linalg.norm(theirs, axis=1) * np.linalg.norm(list(mine.values()))
-        cosine = (shared * theirs).sum(axis=1) / np.maximum(norms, 1e-12)
+        mine, theirs = self._weights(np.array([slot]))[0], self._weights(slots)
+        self._mine[terms] = mine
+        shared = (self._mine[self.terms[slots]] * theirs).sum(axis=1)
+        self._mine[terms] = 0.0
+        norms = np.linalg.norm(theirs, axis=1) * np.linalg.norm(mine)
+        cosine = np.minimum(shared / np.maximum(norms, 1e-12), 1.0)
         names = [self.vocabulary.name(other) for other in others.tolist()]
-        scored = zip(names, np.minimum(cosine, 1.0).tolist(), strict=True)
-        ranked = sorted(scored, key=lambda pair: (-pair[1], pair[0]))
+        ranked = sorted(
+            zip(names, cosine.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
+        )
         return [(name, score) for name, score in ranked[:k] if score > 0.0]
 
     def _weights(self, slots: NDArray[np.integer]) -> NDArray[np.float64]:
         """tf-idf of the kept words, ``[slots, words]``; 0 where there is none."""
         terms = self.terms[slots]
-        idf = np.log((self.documents + 1.0) / (self.frequency[terms] + 0.5))
+        idf = np.log((len(self.vocabulary) + 1.0) / (self.frequency[terms] + 0.5))
         weights: NDArray[np.float64] = np.where(terms >= 0, self.counts[slots] * idf, 0.0)
         return np.maximum(weights, 0.0)
 
@@ -131,13 +131,15 @@ class Content:
     def state(self) -> State:
         """Flat, plain state."""
         used = self.vocabulary.used
-        filled = np.flatnonzero(self.frequency)
+        filled = np.flatnonzero(self.written)
         return {
             "buckets": self.buckets,
             "words": self.words,
             "postings": self.postings,
-            "documents": self.documents,
+            "learned": self.learned,
+            "owner": self.owner[:used].copy(),
             "filled": filled,
+            "written": self.written[filled].copy(),
             "frequency": self.frequency[filled].copy(),
             "found": self.found[filled].copy(),
             "terms": self.terms[:used].copy(),
@@ -152,7 +154,9 @@ class Content:
         sizes = (int(state[name]) for name in ("buckets", "words", "postings"))
         self = cls(vocabulary.capacity, *sizes)
         self.vocabulary = vocabulary
-        self.documents = int(state["documents"])
+        self.learned = int(state["learned"])
+        self.owner[: vocabulary.used] = state["owner"]
+        self.written[state["filled"]] = state["written"]
         self.frequency[state["filled"]] = state["frequency"]
         self.found[state["filled"]] = state["found"]
         self.terms[: vocabulary.used] = state["terms"]

@@ -9,8 +9,8 @@ changed is then taken over in one go, between two batches, so that no decision s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from collections import deque
-from heapq import nlargest
 from typing import TypeVar
 
 from mode import get_logger
@@ -20,6 +20,7 @@ from stream.codec.parts import PartError
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.snapshot import SnapshotError
 from stream.config import CoreSettings
+from stream.core.alike import Fresh
 from stream.core.estimators import Estimators
 from stream.core.event import Campaign, CatalogItem
 from stream.core.policy import by_priority
@@ -28,7 +29,7 @@ from stream.models.state import StateError
 from stream.runtime.batching.records import Record
 
 logger = get_logger(__name__)
-NEWEST = 64
+DESCRIPTIONS = 131_072  # held at once: the newest of a larger catalog
 T = TypeVar("T", CatalogItem, Campaign)
 
 
@@ -42,14 +43,21 @@ class WorldView:
     """
 
     def __init__(
-        self, settings: CoreSettings, decoder: ReferenceDecoder, learning: bool = True
+        self,
+        settings: CoreSettings,
+        decoder: ReferenceDecoder,
+        learning: bool = True,
+        key: bytes | None = None,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._world = World(settings=settings, learning=learning)
         self.refused = 0
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}
+        self._fresh = Fresh(DESCRIPTIONS)
         self._campaigns: dict[str, Campaign] = {}
-        self._collector, self._reader = Collector(), Reader()
+        self._collector, self._reader = Collector(), Reader(key)
+        self._on_refused = on_refused
         self._parcels: deque[Parcel] = deque()
         self._estimators: Estimators | None = None
         self._catalog_due = False
@@ -63,11 +71,11 @@ class WorldView:
         """What decisions look at now; replaced, never changed."""
         if self._catalog_due:
             self._catalog_due = False
-            items = [item for item in self._catalog.values() if item.added is not None]
-            newest = nlargest(NEWEST, items, key=lambda item: (item.added or 0, item.item_id))
-            self._world = self._world._replace(
-                catalog=dict(self._catalog), newest=tuple(item.item_id for item in newest)
-            )
+            self._world = self._world._replace(catalog=dict(self._catalog))
+            if self._fresh.look(self._catalog):
+                self._world = self._world._replace(
+                    newest=self._fresh.newest, alike=self._fresh.alike
+                )
         return self._world
 
     @property
@@ -87,6 +95,7 @@ class WorldView:
         """Follow the catalog."""
         entry = self._decoder.decode_catalog(record.key, record.value, record.headers)
         if isinstance(entry, Entry):
+            self._fresh.note(entry.id, self._catalog.get(entry.id), entry.value)
             _put(self._catalog, entry)
             self._catalog_due = True
 
@@ -158,6 +167,7 @@ class WorldView:
 
     def _refuse(self, error: Exception) -> None:
         self.refused += 1
+        self._on_refused()
         logger.error("models are refused, the last good ones stay in use: %s", error)
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
+import pytest
 
 from stream.models.content import Content
 
@@ -60,3 +63,17 @@ def test_bounds_hold_and_state_goes_on_to_the_bit() -> None:
     assert all(np.array_equal(a[key], b[key]) for key in a)
     assert content.evicted >= 1_300
     assert content.similar("i1399", 5) == resumed.similar("i1399", 5) != []
+
+
+def test_what_was_said_before_does_not_count_any_more(seed: int) -> None:
+    draw = random.Random(seed)
+    wandered, straight = Content(items=64), Content(items=64)
+    texts = {}
+    for _ in range(400):
+        name = f"i{draw.randrange(20)}"
+        texts[name] = " ".join(f"w{draw.randrange(30)}" for _ in range(5))
+        wandered.learn(name, texts[name])
+    for name, text in texts.items():
+        straight.learn(name, text)
+    for name in texts:
+        assert dict(wandered.similar(name, 50)) == pytest.approx(dict(straight.similar(name, 50)))
