@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+from stream.config import Settings
+from stream.runtime.archive import read_topic
 
 START = 1_760_000_000_000  # ms; October 2025, so that no event is from the future
 
@@ -23,12 +26,22 @@ class Oracle:
     """Counts what stands in the input topics, whoever put it there and however often.
 
     Per customer: views, carts, orders, units and cents; of all records: what must become of them.
+    ``repetitions`` are counted again, for whoever does nothing about them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repetitions: bool = False) -> None:
+        self._repetitions = repetitions
         self.totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.outcomes: Counter[str] = Counter(late=0, suppressed=0)
         self._seen: set[str] = set()
+
+    @classmethod
+    def of(cls, settings: Settings, repetitions: bool = False) -> Self:
+        """What stands in the input."""
+        oracle = cls(repetitions)
+        for topic in settings.topics.events:
+            read_topic(settings, topic, settings.partitions, lambda r: oracle.take(r.value or b""))
+        return oracle
 
     def take(self, value: bytes) -> None:
         """Count one record of the input."""
@@ -37,11 +50,15 @@ class Oracle:
         except ValueError:
             self.outcomes["rejected"] += 1
             return
-        if event["event_id"] in self._seen:
+        if event["event_id"] in self._seen and not self._repetitions:
             self.outcomes["duplicate"] += 1
             return
         self._seen.add(event["event_id"])
         self.outcomes["applied"] += 1
+        self.count(event)
+
+    def count(self, event: Mapping[str, Any]) -> None:
+        """Count an event that is new."""
         total = self.totals[event["customer_id"]]
         if event["event"] == "purchase":
             units = sum(line["quantity"] for line in event["products"])
@@ -51,10 +68,13 @@ class Oracle:
             total["carts" if event["event"] == "add_to_cart" else "views"] += 1
 
 
-def events(seed: int, customers: int) -> Iterator[Sent]:
-    """Clicks, carts and orders of Zipf-ish customers, with duplicates and garbage, for ever."""
-    chance = random.Random(seed)
-    n = 0
+def events(seed: int, customers: int, after: int = 0) -> Iterator[Sent]:
+    """Clicks, carts and orders of Zipf-ish customers, with duplicates and garbage, for ever.
+
+    ``after`` is a number above all that were given before, where there were any.
+    """
+    chance = random.Random(seed + after)
+    n = after
     while True:
         n += 1
         customer = f"c{int(customers * chance.random() ** 2)}"

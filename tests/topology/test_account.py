@@ -1,108 +1,31 @@
-"""Input = applied + duplicate + dead-lettered + late + suppressed, whatever is sent."""
+"""Input = applied + duplicate + dead-lettered + late + suppressed, whatever is sent.
+
+``OFFERSTREAM_TEST_FUZZ`` is how many mutated and damaged records are sent in the fuzz.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from stream.codec.deadletters import Record, restore
-from stream.core.event import Event
-from stream.runtime.engine import Publication
-from tests.builders import DAY, NOON, a_click, a_purchase, an_impression, an_update
-from tests.topology.embedded import (
-    Seen,
-    arrived,
-    judged,
-    look,
-    publication,
-    running,
-    settings_in,
-    stored,
-)
+from tests.topology.embedded import arrived, look, running, settings_in, stored
+from tests.topology.mixture import VALID, a_mix, assert_accounted
 
 RECORDS = 2_000
-VALID = 300  # at first: what is late is so by the stream time that others have brought about
-Sent = tuple[str, Publication]
-
-
-def changed(record: Publication, **changes: Any) -> Publication:
-    """A record with some fields of its value changed."""
-    kind, key, value, headers, time = record
-    assert value is not None
-    return kind, key, orjson.dumps(orjson.loads(value) | changes), headers, time
-
-
-def with_value(record: Publication, value: bytes | None) -> Publication:
-    """A record with another value."""
-    kind, key, _, headers, time = record
-    return kind, key, value, headers, time
-
-
-MUTATIONS: dict[str, Callable[[Publication], Publication]] = {
-    "rejected:decode": lambda r: with_value(r, (r[2] or b"")[:-9]),
-    "rejected:schema": lambda r: changed(r, event_id=[1]),
-    "rejected:value_range": lambda r: changed(r, timestamp=NOON // 1000),
-    "rejected:schema_version": lambda r: changed(r, schema_version=3),
-    "rejected:oversize": lambda r: changed(r, padding="x" * 262_144),
-    "rejected:future_time": lambda r: changed(r, timestamp=NOON + 9 * DAY),
-    "rejected:key_mismatch": lambda r: (r[0], b"nobody", *r[2:]),
-    "rejected:tombstone": lambda r: with_value(r, None),
-    "late": lambda r: changed(r, timestamp=NOON - 3 * DAY),
-    "applied": lambda r: changed(r, nobody_knows=1),
-}
-
-
-def an_event(n: int, chance: random.Random) -> Event:
-    """The ``n``-th valid event of some customer."""
-    customer, item = f"c{chance.randrange(60)}", f"i{chance.randrange(40)}"
-    drawn = chance.random()
-    if drawn < 0.75:
-        return a_click(n, customer, item)
-    if drawn < 0.90:
-        return a_purchase(n, customer, item, "i0")
-    if drawn < 0.97:
-        return an_impression(n, f"offer-{n}", customer)
-    return an_update(n, customer, traits=(("vip", True),))
-
-
-def damaged(record: Publication, chance: random.Random) -> Publication:
-    """A record with some bytes of its value changed: who knows what becomes of it."""
-    value = bytearray(record[2] or b"")
-    for _ in range(chance.randint(1, 3)):
-        place = chance.randrange(len(value))
-        value[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
-    return with_value(record, bytes(value))
-
-
-def a_mix(chance: random.Random) -> list[Sent]:
-    """Valid, mutated, repeated and damaged records, each with what must become of it."""
-    sent: list[Sent] = []
-    for n in range(RECORDS):
-        record = publication(an_event(n, chance))
-        drawn = chance.random()
-        if n < VALID or drawn < 0.7:
-            sent.append(("applied", record))
-        elif drawn < 0.9:
-            outcome = chance.choice(list(MUTATIONS))
-            sent.append((outcome, MUTATIONS[outcome](record)))
-        elif drawn < 0.95:
-            outcome, earlier = chance.choice(sent[-20:])
-            sent.append(("duplicate" if outcome == "applied" else outcome, earlier))
-        else:
-            sent.append(("?", damaged(record, chance)))
-    return sent
+FUZZ = int(os.environ.get("OFFERSTREAM_TEST_FUZZ", "12000"))
+BAD = 0.6
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
 async def test_every_record_is_accounted_for(tmp_path: Path, partitions: int, seed: int) -> None:
     chance = random.Random(seed)
-    sent = a_mix(chance)
+    sent = list(a_mix(chance, RECORDS))
     settings = settings_in(tmp_path, partitions)
     at = VALID
     async with running(settings) as engine:
@@ -114,7 +37,10 @@ async def test_every_record_is_accounted_for(tmp_path: Path, partitions: int, se
             at += size
         seen = await look(engine)
         assert arrived(engine) == len(sent)
-        assert_accounted(seen, sent)
+        assert_accounted(seen.counts, Counter(outcome for outcome, _ in sent))
+        assert len(seen.letters) == seen.counts["rejected"]
+        assert len(seen.late) == seen.counts["late"]
+        assert seen.metrics["events_applied_total"] == seen.counts["applied"]
         in_topics = [
             Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
             for kind in ("clicks", "purchases", "feedback", "customers")
@@ -132,17 +58,21 @@ async def test_every_record_is_accounted_for(tmp_path: Path, partitions: int, se
     assert late <= Counter((r.key, r.value, r.timestamp) for r in by_place.values())
 
 
-def assert_accounted(seen: Seen, sent: list[Sent]) -> None:
-    """What is known of a record beforehand became of it; and of the others, something."""
-    counts = seen.counts
-    assert judged(counts) == len(sent)
-    assert len(seen.letters) == counts["rejected"]
-    assert len(seen.late) == counts["late"]
-    refused = {name: n for name, n in counts.items() if name.startswith("rejected:")}
-    assert sum(refused.values()) == counts["rejected"]
-    due = Counter(outcome for outcome, _ in sent)
-    unknown = due.pop("?")
-    surplus = {name: counts[name] - due[name] for name in {*due, "suppressed"}}
-    assert min(surplus.values()) >= 0, surplus
-    assert 0 < sum(surplus.values()) <= unknown, surplus
-    assert seen.metrics["events_applied_total"] == counts["applied"]
+@pytest.mark.timeout(3600)
+async def test_fuzz_among_valid_events_crashes_nothing_and_is_accounted_for(
+    tmp_path: Path, seed: int
+) -> None:
+    chance, size = random.Random(seed), int(FUZZ / BAD)
+    mix, due = a_mix(chance, size, bad=BAD), Counter[str]()
+    async with running(settings_in(tmp_path, 4)) as engine:
+        for at in range(0, size, VALID):
+            chunk = list(islice(mix, min(VALID, size - at)))
+            due.update(outcome for outcome, _ in chunk)
+            await engine.publish([record for _, record in chunk])
+            if at == 0 or chance.random() < 0.2:
+                await engine.settle()
+        await engine.settle()
+        assert_accounted(Counter(engine.status().counts), due)
+        counts = engine.status().counts
+        assert len(stored(engine, "dead_letters")) == counts["rejected"] > FUZZ / 3
+        assert len(stored(engine, "late")) == counts["late"]

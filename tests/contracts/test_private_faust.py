@@ -1,0 +1,175 @@
+"""What is private in Faust and aiokafka, and touched by us, is as it was when ADR 1 was written.
+
+A failure here means that a new version changed something under ``stream/runtime/batching`` or
+``stream/runtime/local``: read the named function again, mend what rests on it, then this table.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from faust.app.base import App
+from faust.stores.memory import Store as MemoryStore
+from faust.stores.rocksdb import Store as RocksStore
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.tables.table import Table
+from faust.transport.consumer import Consumer
+from faust.transport.drivers import aiokafka as driver
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Functions that are overridden or called: their parameters, as ``name`` or ``name=default``.
+FUNCTIONS: dict[Any, dict[str, str]] = {
+    Consumer: {
+        "_drain_messages": "self, fetcher",
+        "_filter_tps_with_pending_acks": "self, topics=None",
+        "_get_active_partitions": "self",
+        "_new_offset": "self, tp",
+        "_wait_next_records": "self, timeout",
+        "ack": "self, message",
+        "on_partitions_revoked": "self, revoked",
+        "perform_seek": "self",
+        "resume_flow": "self",
+        "resume_partitions": "self, tps",
+        "stop_flow": "self",
+        "wait_empty": "self",
+    },
+    driver.Consumer: {
+        "_commit": "self, offsets",
+        "_getmany": "self, active_partitions, timeout",
+        "_to_message": "self, tp, record",
+        "highwater": "self, tp",
+        "seek_to_committed": "self",
+    },
+    driver.Producer: {
+        "_ensure_producer": "self",
+        "_settings_auth": "self",
+        "_settings_default": "self",
+        "_settings_extra": "self",
+        "on_stop": "self",
+    },
+    App: {
+        "_new_producer_transport": "self",
+        "_new_transport": "self",
+        "crash": "self, reason",
+    },
+    TableManager: {"_update_channels": "self", "on_start": "self"},
+    Table: {
+        "apply_changelog_batch": "self, batch",
+        "on_rebalance": "self, assigned, revoked, newly_assigned, generation_id=0",
+        "on_recovery_completed": "self, active_tps, standby_tps",
+    },
+    RocksStore: {"_db_for_partition": "self, partition", "_visible_items": "self, db"},
+    AIOKafkaProducer: {"create_batch": "self", "send_batch": "self, batch, topic, *, partition"},
+}
+
+#: Attributes of instances that are read or set.
+ATTRIBUTES: dict[Any, tuple[str, ...]] = {
+    Consumer: (
+        "_active_partitions", "_committed_offset", "_read_offset", "_unacked_messages",
+        "_waiting_for_ack", "can_resume_flow", "consumer_stopped_errors", "flow_active",
+        "suspend_flow",
+    ),
+    App: ("_crashed", "consumer_generation_id", "crash_reason", "flow_control"),
+    Recovery: ("active_offsets", "active_tps", "standby_offsets"),
+    MemoryStore: ("data", "_key_partition"),
+    RocksStore: ("offset_key",),
+    AIOKafkaProducer: ("_txn_manager",),
+}  # fmt: skip
+
+#: Orders of events that we rest on: in a function, each of these comes after the one before it.
+ORDERS: list[tuple[Any, tuple[str, ...]]] = [
+    (Recovery.on_recovery_completed, ("on_recovery_completed(", "perform_seek()",
+                                      "flow_control.resume()", "resume_flow()")),
+    (Recovery._resume_streams, ("perform_seek()", "flow_control.resume()", "resume_flow()")),
+    (App._on_partitions_revoked, ("stop_flow", "flow_control.suspend", "flow_control.clear",
+                                  "_consumer_wait_empty", "on_partitions_revoked.send")),
+    (App._on_partitions_assigned, ("tables.on_rebalance", "on_partitions_assigned.send")),
+    (Consumer._commit_offsets, ("producer.flush()", "self._commit(")),
+]  # fmt: skip
+
+
+def test_the_version_is_pinned_and_the_one_that_was_read() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert "faust-streaming==0.15.3" in needed
+    assert version("faust-streaming") == "0.15.3"
+    assert version("aiokafka").startswith("0.14.")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "expected"),
+    [(owner, name, told) for owner, names in FUNCTIONS.items() for name, told in names.items()],
+    ids=lambda value: value if isinstance(value, str) else value.__qualname__,
+)
+def test_a_function_that_we_touch_takes_what_it_took(owner: Any, name: str, expected: str) -> None:
+    function = getattr(owner, name, None)
+    assert function is not None, f"{owner.__qualname__}.{name} is gone: see ADR 1"
+    assert parameters(function) == expected, f"{owner.__qualname__}.{name} has changed: see ADR 1"
+
+
+def parameters(function: Any) -> str:
+    """Names and defaults, without annotations."""
+    plain = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    return str(inspect.Signature(plain))[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(owner, name) for owner, names in ATTRIBUTES.items() for name in names],
+    ids=lambda value: value if isinstance(value, str) else value.__qualname__,
+)
+def test_an_attribute_that_we_touch_is_there(owner: Any, name: str) -> None:
+    libraries = ("faust", "mode", "aiokafka")
+    modules = {base.__module__ for base in owner.__mro__}
+    sources = [
+        inspect.getsource(sys.modules[name]) for name in modules if name.startswith(libraries)
+    ]
+    known = hasattr(owner, name) or any(
+        f"self.{name} =" in source or f"self.{name}:" in source or f"\n    {name}:" in source
+        for source in sources
+    )
+    assert known, f"{owner.__qualname__}.{name} is gone: see ADR 1"
+
+
+@pytest.mark.parametrize(("function", "steps"), ORDERS, ids=lambda value: getattr(
+    value, "__qualname__", ""))  # fmt: skip
+def test_things_happen_in_the_order_that_we_rest_on(function: Any, steps: tuple[str, ...]) -> None:
+    body = "".join(
+        line
+        for line in inspect.getsource(function).splitlines(keepends=True)
+        if not line.lstrip().startswith(("#", "def ", "async def ", "on_timeout.info", "self.log"))
+    )
+    at = 0
+    for step in steps:
+        found = body.find(step, at)
+        assert found >= 0, f"{function.__qualname__}: {step} no longer follows: see ADR 1 and 92"
+        at = found + 1
+
+
+def test_switching_the_flow_on_clears_the_queues() -> None:
+    """Why no group flows before a recovery has ended (ADR 92)."""
+    from mode.utils.queues import FlowControlEvent
+
+    assert "self.clear()" in inspect.getsource(FlowControlEvent.resume)
+
+
+def test_the_fenced_producer_asks_its_manager_for_the_name_once() -> None:
+    """The name is there for InitProducerId alone (ADR 4)."""
+    from aiokafka.producer.sender import SendProduceReqHandler
+    from aiokafka.producer.transaction_manager import TransactionManager
+
+    parameters_ = inspect.signature(TransactionManager).parameters
+    assert list(parameters_)[:2] == ["transactional_id", "transaction_timeout_ms"]
+    assert "transactional_id" in inspect.getsource(InitPIDHandler)
+    assert "InvalidProducerEpoch" in inspect.getsource(SendProduceReqHandler.handle_response)
