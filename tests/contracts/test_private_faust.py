@@ -166,7 +166,7 @@ def test_switching_the_flow_on_clears_the_queues() -> None:
 
 def test_the_fenced_producer_asks_its_manager_for_the_name_once() -> None:
     """The name is there for InitProducerId alone (ADR 4)."""
-    from aiokafka.producer.sender import SendProduceReqHandler
+    from aiokafka.producer.sender import InitPIDHandler, SendProduceReqHandler
     from aiokafka.producer.transaction_manager import TransactionManager
 
     parameters_ = inspect.signature(TransactionManager).parameters
