@@ -255,6 +255,12 @@ class LearningSettings:
     rules_support: Share = 0.005  # of these orders; five of them at least
     rules_confidence: Share = 0.2  # a fifth: weaker ones are read as chance
     rules_interval: Duration = 30.0  # rules are for people and warehouses, not for the next click
+    snapshot_key: Secret = field(default_factory=Secret)  # signs models; every worker's the same
+
+    @property
+    def key(self) -> bytes | None:
+        """What models are signed and checked with, if they are."""
+        return self.snapshot_key.reveal().encode() or None
 
 
 @dataclass(frozen=True, slots=True)

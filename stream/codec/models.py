@@ -8,7 +8,8 @@ which publication of which slot it belongs to::
 Full snapshots alternate between two slots, so that compaction never takes the last whole one
 away while the next is being written. What changed is published before the full snapshot that
 holds it, too: who has followed has no need of that. A change applies only to the very snapshot
-it was taken from; one that does not fit is left, and the last good state stays in use.
+it was taken from; one that does not fit is left, and the last good state stays in use. With a key
+every publication is signed, and what is not signed with it is refused.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Changed(NamedTuple):
 class Publisher:
     """Turns one state after another into records of the models topic."""
 
-    def __init__(self, slot: str = SLOTS[-1]) -> None:
+    def __init__(self, slot: str = SLOTS[-1], key: bytes | None = None) -> None:
         self._slot = slot
+        self._key = key
         self._state: State | None = None
         self._mark: Mark = {}
         self._changes = 0
@@ -88,13 +90,13 @@ class Publisher:
     def _full(self, state: State, mark: Mark) -> list[tuple[bytes, bytes]]:
         self._slot = SLOTS[self._slot == SLOTS[0]]
         self._changes = self._changed_bytes = 0
-        data = encode(KIND, VERSION, state, mark)
+        data = encode(KIND, VERSION, state, mark, key=self._key)
         self._full_bytes = len(data)
         return _records(f"{self._slot}/full", data)
 
     def _change(self, old: State, new: State, mark: Mark) -> list[tuple[bytes, bytes]]:
         self._changes += 1
-        data = encode(KIND, VERSION, delta(old, new), mark, base=self._mark)
+        data = encode(KIND, VERSION, delta(old, new), mark, base=self._mark, key=self._key)
         self._changed_bytes += len(data)
         return _records(f"{self._slot}/{self._changes}", data)
 
@@ -144,8 +146,9 @@ class Reader:
         The slot of the last full snapshot read, or passed over as known already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes | None = None) -> None:
         self.slot = SLOTS[-1]
+        self._key = key
         self._mark: Mark | None = None
         self._shapes: dict[str, Shape] = {}
         self._learned = 0
@@ -167,7 +170,7 @@ class Reader:
             return None
         if about.base is not None and about.base != self._mark:
             return None
-        snapshot = decode(data, max_bytes=MOST)
+        snapshot = decode(data, key=self._key, max_bytes=MOST)
         if snapshot.base is None:
             return self._read_full(parcel.slot, snapshot)
         return self._read_changes(snapshot)
@@ -203,10 +206,10 @@ class Assembler:
         Publications that were damaged or did not fit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes | None = None) -> None:
         self.current: Published | None = None
         self.refused = 0
-        self._collector, self._reader = Collector(), Reader()
+        self._collector, self._reader = Collector(), Reader(key)
 
     def take(self, key: bytes | None, value: bytes | None) -> bool:
         """Take one record; True if it completed a publication that is now current."""

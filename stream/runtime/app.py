@@ -180,7 +180,10 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
     app.tables.add(app.table)
     app.observing = observing = Observing(metrics, settings, reader.unknown)
     rules = RuleBook(app, settings)
-    app.view = WorldView(settings.core, reference, settings.learning.enabled)
+    learning = settings.learning
+    app.view = WorldView(
+        settings.core, reference, learning.enabled, learning.key, metrics.models_refused
+    )
     follow = {
         topics.catalog: app.view.take_item,
         topics.campaigns: app.view.take_campaign,

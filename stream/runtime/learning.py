@@ -130,7 +130,7 @@ class Learning:
         published = await self._view.published()
         if published is not None:
             await asyncio.to_thread(learner.restore, *published)
-        self._publisher = Publisher(self._view.slot)
+        self._publisher = Publisher(self._view.slot, self._settings.learning.key)
         self._learner = learner
         return learner
 

@@ -226,6 +226,10 @@ class Metrics:
         """Note when the snapshot in use was published, in seconds since the epoch."""
         self._snapshot.since(published, model)
 
+    def models_refused(self) -> None:
+        """Count a publication of models that was damaged, forged, or did not fit."""
+        self._refused.inc()
+
     def evicted(self, table: str, keys: int) -> None:
         """Count what gave way in memory that is bounded."""
         self._evicted.labels(table).inc(keys)
@@ -293,6 +297,8 @@ class Metrics:
         }
         text = "Since the snapshot in use was published."
         self._snapshot = self._age("model_snapshot_age_seconds", text, "model")
+        text = "Publications of models that were damaged, forged, or did not fit."
+        self._refused = self._counter("models_refused", text)
         self._learned = self._counter("examples_learned", "Examples that the learner took.")
 
     def _info(self) -> None:

@@ -36,7 +36,7 @@ def verify_models(settings: Settings) -> Verdict:
     ConfigError
         If nothing is published, or the log of examples no longer begins at its beginning.
     """
-    assembler = Assembler()
+    assembler = Assembler(settings.learning.key)
     read_topic(settings, settings.topics.models, 1, lambda r: _assemble(assembler, r))
     published = assembler.current
     if published is None:

@@ -9,8 +9,8 @@ changed is then taken over in one go, between two batches, so that no decision s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from collections import deque
+from collections.abc import Callable
 from typing import TypeVar
 
 from mode import get_logger

@@ -31,7 +31,7 @@ event_processing_seconds offer_end_to_end_seconds stage_seconds consumer_lag_rec
 watermark_lag_seconds oldest_unacked_seconds commit_age_seconds rebalances_total
 rebalance_duration_seconds recovery_remaining_records ready event_loop_lag_seconds state_keys
 model_auc model_log_loss model_calibration_ratio model_drift_total model_snapshot_age_seconds
-model_ece model_accuracy model_recall model_f1
+models_refused_total model_ece model_accuracy model_recall model_f1
 build_info
 """,
 )
@@ -86,6 +86,7 @@ def report_everything(metrics: Metrics) -> None:
     metrics.model_drifted("propensity")
     metrics.model_standing("logistic", quality(np.array([0.0, 1.0]), np.array([0.2, 0.9])))
     metrics.model_snapshot("propensity", NOW - 2)
+    metrics.models_refused()
     metrics.evicted("cooccurrence", 4)
     metrics.learned(5)
 
