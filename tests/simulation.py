@@ -206,8 +206,8 @@ def a_rejection() -> Rejection:
 def _behind(at: Sequence[int], entries: Sequence[Entry]) -> list[int]:
     """The next offset of each topic behind some entries."""
     behind = list(at)
-    for source, offset, _ in entries:
-        behind[source] = max(behind[source], offset + 1)
+    for entry in entries:
+        behind[entry.source] = max(behind[entry.source], entry.offset + 1)
     return behind
 
 

@@ -8,24 +8,68 @@ may not have. No customer's data is in it beyond the id.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
-import orjson
+import msgspec
 
+from stream.core.event import Source
 from stream.core.offer import Offer, OfferItem, Origin
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOPICS: Final = {source: source.name.lower() for source in Source}
 
-# In words, for a person; what the item rests on is put in where there is such an item.
+# Each origin's name, and its reason in words for a person; what the item rests on is put in where
+# there is such an item.
 _REASONS: Final = {
-    Origin.BASKET: ("often bought together", "often bought together with {}"),
-    Origin.SESSION: ("often viewed together", "often viewed together with {}"),
-    Origin.NEIGHBOUR: ("customers with similar sessions looked at it",) * 2,
-    Origin.OWN: ("viewed and not bought yet",) * 2,
-    Origin.SEGMENT: ("popular among similar customers",) * 2,
-    Origin.TRENDING: ("popular right now",) * 2,
-    Origin.NEW: ("new in the shop", "new in the shop, and similar to {}"),
+    origin: (origin.value, alone, led)
+    for origin, alone, led in (
+        (Origin.BASKET, "often bought together", "often bought together with {}"),
+        (Origin.SESSION, "often viewed together", "often viewed together with {}"),
+        (Origin.NEIGHBOUR, "customers with similar sessions looked at it", None),
+        (Origin.OWN, "viewed and not bought yet", None),
+        (Origin.SEGMENT, "popular among similar customers", None),
+        (Origin.TRENDING, "popular right now", None),
+        (Origin.NEW, "new in the shop", "new in the shop, and similar to {}"),
+    )
 }
+_MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Item(msgspec.Struct, gc=False):
+    """An item of an offer, field by field as in the contract."""
+
+    product_id: str
+    score: float
+    source: str
+    reason: str
+    because: str | msgspec.UnsetType = msgspec.UNSET
+    price_minor: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Offer(msgspec.Struct, gc=False):
+    """An offer, field by field as in the contract."""
+
+    schema_version: int
+    offer_id: str
+    customer_id: str
+    campaign_id: str
+    strategy: str
+    ladder: str
+    items: list[_Item]
+    discount_percent: int
+    currency: str
+    arm: str
+    assignment_probability: float
+    explored: bool
+    segment: dict[str, Any] | None
+    models: dict[str, int]
+    learned_through: int
+    issued_at: str
+    expires_at: str
+    expires_in: int
+    source: dict[str, Any]
 
 
 def encode_offer(offer: Offer) -> bytes:
@@ -33,32 +77,33 @@ def encode_offer(offer: Offer) -> bytes:
 
     Times are RFC 3339 in UTC with milliseconds; money is in minor units of ``currency``.
     """
-    return orjson.dumps(
-        {
-            "schema_version": 1,
-            "offer_id": offer.offer_id,
-            "customer_id": offer.customer_id,
-            "campaign_id": offer.campaign_id,
-            "strategy": offer.strategy,
-            "ladder": offer.ladder,
-            "items": [_item(item) for item in offer.items],
-            "discount_percent": offer.discount,
-            "currency": offer.currency,
-            "arm": offer.arm,
-            "assignment_probability": offer.assignment_probability,
-            "explored": offer.explored,
-            "segment": _segment(offer),
-            "models": dict(offer.models),
-            "learned_through": offer.learned_through,
-            "issued_at": rfc3339(offer.issued),
-            "expires_at": rfc3339(offer.expires),
-            "expires_in": (offer.expires - offer.issued) // 1000,
-            "source": {
-                "topic": offer.cause.source.name.lower(),
-                "partition": offer.cause.partition,
-                "offset": offer.cause.offset,
+    cause, issued, expires = offer.cause, offer.issued, offer.expires
+    return _encode(
+        _Offer(
+            1,
+            offer.offer_id,
+            offer.customer_id,
+            offer.campaign_id,
+            offer.strategy,
+            offer.ladder,
+            [_item(item) for item in offer.items],
+            offer.discount,
+            offer.currency,
+            offer.arm,
+            offer.assignment_probability,
+            offer.explored,
+            _segment(offer),
+            dict(offer.models),
+            offer.learned_through,
+            rfc3339(issued),
+            rfc3339(expires),
+            (expires - issued) // 1000,
+            {
+                "topic": _TOPICS[cause.source],
+                "partition": cause.partition,
+                "offset": cause.offset,
             },
-        }
+        )
     )
 
 
@@ -68,23 +113,26 @@ def rfc3339(time: int) -> str:
     >>> rfc3339(1569888001250)
     '2019-10-01T00:00:01.250Z'
     """
-    moment = _EPOCH + timedelta(milliseconds=time)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    second = time // 1000
+    return _second(second) + _MILLISECONDS[time - second * 1000]
 
 
-def _item(item: OfferItem) -> dict[str, Any]:
-    alone, led = _REASONS[item.origin]
-    fields: dict[str, Any] = {
-        "product_id": item.item_id,
-        "score": item.propensity,
-        "source": item.origin.value,
-        "reason": alone if item.because is None else led.format(item.because),
-    }
-    if item.because is not None:
-        fields["because"] = item.because
-    if item.price is not None:
-        fields["price_minor"] = item.price
-    return fields
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
+
+
+def _item(item: OfferItem) -> _Item:
+    source, alone, led = _REASONS[item.origin]
+    because, price = item.because, item.price
+    return _Item(
+        item.item_id,
+        item.propensity,
+        source,
+        alone if because is None or led is None else led.format(because),
+        msgspec.UNSET if because is None else because,
+        msgspec.UNSET if price is None else price,
+    )
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

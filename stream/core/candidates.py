@@ -8,14 +8,14 @@ new and alike come from beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from math import sqrt
-from typing import Final, NamedTuple
+from typing import Final
 
 from stream.core.history import CARTED, session_items, unbought
 from stream.core.offer import Origin
-from stream.core.state import CustomerState, Touch
+from stream.core.state import CustomerState, History, Touch
+from stream.core.value import Value
 from stream.core.world import Models, World
 from stream.models.recommender import Ranked as Recommended
 
@@ -43,12 +43,13 @@ ORIGINS: Final = {
     "trending": Origin.TRENDING,
     "new": Origin.NEW,
 }
+OWN: Final = Origin.OWN  # in Python 3.11 an enumeration's members are slow to find
 WORTH: Final = {Origin.SEGMENT: 0.3, Origin.TRENDING: 0.3, Origin.NEW: 0.1}
 ALIKE: Final = 0.5
 LEAST: Final = 0.01
 
 
-class Candidate(NamedTuple):
+class Candidate(Value, frozen=True):
     """An item, its source, the source's relevance in (0, 1], and the item that led to it."""
 
     item_id: str
@@ -60,34 +61,41 @@ class Candidate(NamedTuple):
 def gather(state: CustomerState, world: World) -> list[Candidate]:
     """Every candidate once, with the source that finds it most relevant."""
     own = unbought(state.history)
+    found = _recommended(state, world)
+    found += [
+        Candidate(t.item_id, OWN, (1.0 if t.weight == CARTED else 0.6) / rank, t.item_id)
+        for rank, t in enumerate(own, 1)
+    ]
+    found += _together(state.history, own, world.models)
+    if world.alike:
+        found += _alike(own, world)
     best: dict[str, Candidate] = {}
-    for candidate in chain(
-        _recommended(state, world), _personal(state, own, world.models), _alike(own, world)
-    ):
+    for candidate in found:
         known = best.get(candidate.item_id)
         if known is None or candidate.relevance > known.relevance:
             best[candidate.item_id] = candidate
     return list(best.values())
 
 
-def _recommended(state: CustomerState, world: World) -> Iterator[Candidate]:
+def _recommended(state: CustomerState, world: World) -> list[Candidate]:
     history = state.history
-    items = session_items(history) or tuple(touch.item_id for touch in history.recent)
-    bought = {item for item, _ in history.bought}
+    items = session_items(history) or tuple([touch.item_id for touch in history.recent])
     ranked = world.models.recommender.recommend(
-        items, ENOUGH, bought, history.session, state.profile.segment, world.newest
+        items, ENOUGH, dict(history.bought), history.session, state.profile.segment, world.newest
     )
     best = ranked[0].score if ranked else 0.0
     newest = items[-1] if items else None
     places = dict.fromkeys(WORTH, 0)
+    found = []
     for one in ranked:
         origin = ORIGINS[one.source]
         if origin in WORTH:
             places[origin] += 1
-            yield Candidate(one.item, origin, WORTH[origin] / places[origin])
+            found.append(Candidate(one.item, origin, WORTH[origin] / places[origin]))
         else:
-            because = one.item if origin is Origin.OWN else newest
-            yield Candidate(one.item, origin, _relevance(one, best), because)
+            because = one.item if origin is OWN else newest
+            found.append(Candidate(one.item, origin, _relevance(one, best), because))
+    return found
 
 
 def _relevance(one: Recommended, best: float) -> float:
@@ -95,18 +103,20 @@ def _relevance(one: Recommended, best: float) -> float:
     return max(sqrt(one.score / best), LEAST)
 
 
-def _personal(state: CustomerState, own: Sequence[Touch], models: Models) -> Iterator[Candidate]:
-    for rank, touch in enumerate(own):
-        carted = 1.0 if touch.weight == CARTED else 0.6
-        yield Candidate(touch.item_id, Origin.OWN, carted / (rank + 1), touch.item_id)
-    leads = dict.fromkeys(item for item, _ in reversed(state.history.bought))
-    leads.update(dict.fromkeys(t.item_id for t in own if t.weight == CARTED))
-    for rank, lead in enumerate(list(leads)[:RECENT]):
-        for item, score in models.baskets.neighbours(lead, NEIGHBOURS):
-            yield Candidate(item, Origin.BASKET, score / (rank + 1), lead)
+def _together(history: History, own: Sequence[Touch], models: Models) -> list[Candidate]:
+    """What goes with what was bought last, and with what waits in the cart."""
+    leads = dict.fromkeys([item for item, _ in reversed(history.bought)])
+    leads.update([(touch.item_id, None) for touch in own if touch.weight == CARTED])
+    return [
+        Candidate(item, Origin.BASKET, score / rank, lead)
+        for rank, lead in enumerate(list(leads)[:RECENT], 1)
+        for item, score in models.baskets.neighbours(lead, NEIGHBOURS)
+    ]
 
 
-def _alike(own: Sequence[Touch], world: World) -> Iterator[Candidate]:
-    for rank, touch in enumerate(own[:RECENT]):
-        for item, cosine in world.alike.get(touch.item_id, ()):
-            yield Candidate(item, Origin.NEW, ALIKE * cosine / (rank + 1), touch.item_id)
+def _alike(own: Sequence[Touch], world: World) -> list[Candidate]:
+    return [
+        Candidate(item, Origin.NEW, ALIKE * cosine / rank, touch.item_id)
+        for rank, touch in enumerate(own[:RECENT], 1)
+        for item, cosine in world.alike.get(touch.item_id, ())
+    ]

@@ -10,8 +10,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stream.core import consent, history, labels, profile
-from stream.core.admission import Outcome, admit
-from stream.core.event import Action, Click, CustomerUpdate, Event, Feedback, Purchase, Response
+from stream.core.admission import DUPLICATE, LATE, REPLAYED, SUPPRESSED, Outcome, admit
+from stream.core.event import (
+    REMOVE_FROM_CART,
+    Click,
+    CustomerUpdate,
+    Event,
+    Feedback,
+    Purchase,
+    Response,
+)
 from stream.core.example import Example, Labelled
 from stream.core.exposure import await_impression, expose_click
 from stream.core.features import portrait
@@ -22,6 +30,8 @@ from stream.core.policy import Denial, may_profile
 from stream.core.state import CustomerState, Delivery, Effect, Waiting
 from stream.core.value import Value
 from stream.core.world import World
+
+NOTHING_WAITS = Waiting()
 
 
 class Step(Value, frozen=True):
@@ -40,24 +50,26 @@ def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> St
     if cause.offset <= state.stamps[cause.source]:
         return _replayed(state, cause)
     outcome, admission = admit(state.admission, event, cause, world.settings)
-    if outcome is Outcome.DUPLICATE or outcome is Outcome.LATE:
+    if outcome is DUPLICATE or outcome is LATE:
         return Step(outcome, state)
-    state = replace(_stamped(state, cause), admission=admission)
-    if outcome is Outcome.SUPPRESSED:
-        return Step(outcome, state)
+    stamps = _stamped(state, cause)
+    if outcome is SUPPRESSED:
+        return Step(outcome, replace(state, stamps=stamps, admission=admission))
     if isinstance(event, CustomerUpdate) and event.erase:
         return Step(outcome, None)
-    state = replace(state, permission=consent.update(state.permission, event))
-    if not may_profile(state.permission, world.settings.policy):
+    permission = consent.update(state.permission, event)
+    state = replace(state, stamps=stamps, admission=admission, permission=permission)
+    if not may_profile(permission, world.settings.policy):
         denial = Denial.CONSENT if _is_moment(event) else None
         return Step(outcome, consent.unprofiled(state), denial=denial)
-    state, labelled = _learn(state, event, cause, world)
+    now = event.time if event.time > cause.stream_time else cause.stream_time
+    state, labelled = _learn(state, event, now, world)
     examples: tuple[Example, ...] = ()
     if world.learning:
-        examples = (*labelled, *lessons(state, event, max(event.time, cause.stream_time)))
+        examples = (*labelled, *lessons(state, event, now))
     if not _is_moment(event):
         return Step(outcome, state, examples=examples)
-    chosen = choose(state, event, cause, world)
+    chosen = choose(state, event, now, cause, world)
     if isinstance(chosen, Denial):
         return Step(outcome, state, examples=examples, denial=chosen)
     offer, slate = chosen
@@ -72,31 +84,30 @@ def _replayed(state: CustomerState, cause: Cause) -> Step:
         for effect in state.effects
         if effect.source == cause.source and effect.offset == cause.offset
     )
-    return Step(Outcome.REPLAYED, state, resend=again)
+    return Step(REPLAYED, state, resend=again)
 
 
-def _stamped(state: CustomerState, cause: Cause) -> CustomerState:
+def _stamped(state: CustomerState, cause: Cause) -> tuple[int, ...]:
     stamps = list(state.stamps)
     stamps[cause.source] = cause.offset
-    return replace(state, stamps=tuple(stamps))
+    return tuple(stamps)
 
 
 def _is_moment(event: Event) -> bool:
     """Whether the event is one that an offer may answer: the customer is here, and open to it."""
     if isinstance(event, Click):
-        return event.action is not Action.REMOVE_FROM_CART
+        return event.action is not REMOVE_FROM_CART
     return isinstance(event, Purchase)
 
 
 def _learn(
-    before: CustomerState, event: Event, cause: Cause, world: World
+    before: CustomerState, event: Event, now: int, world: World
 ) -> tuple[CustomerState, list[Labelled]]:
     """Labels first, with what was known before; then profile, history and segment."""
     settings = world.settings
-    now = max(event.time, cause.stream_time)
-    segment = before.profile.segment
-    waiting, labelled = Waiting(), list[Labelled]()
+    waiting, labelled = NOTHING_WAITS, list[Labelled]()
     if world.learning:
+        segment = before.profile.segment
         waiting, labelled = labels.join(before.waiting, event, now, segment, settings)
         if isinstance(event, Click):
             waiting = expose_click(waiting, before, event, world, labelled)
@@ -105,7 +116,7 @@ def _learn(
         profile=profile.update(before.profile, event, settings),
         history=history.update(before.history, event, settings),
         waiting=waiting,
-        delivery=_responded(before, event),
+        delivery=_responded(before.delivery, event),
     )
     if turning_point(state, event):
         assigned = world.models.segments.assign(portrait(state, now))
@@ -113,11 +124,11 @@ def _learn(
     return state, labelled
 
 
-def _responded(state: CustomerState, event: Event) -> Delivery:
+def _responded(delivery: Delivery, event: Event) -> Delivery:
     if not isinstance(event, Feedback):
-        return state.delivery
+        return delivery
     if event.response is Response.IMPRESSION:
-        return shown(state.delivery, event.time)
+        return shown(delivery, event.time)
     if event.response is Response.DISMISS:
-        return replace(state.delivery, dismissed=state.delivery.dismissed + 1)
-    return state.delivery
+        return replace(delivery, dismissed=delivery.dismissed + 1)
+    return delivery

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.core.event import Action, CatalogItem, Click
+from stream.core.event import REMOVE_FROM_CART, CatalogItem, Click
 from stream.core.example import Labelled
 from stream.core.features import Describer, pack
 from stream.core.labels import expose, remember, waits
@@ -20,7 +20,7 @@ def expose_click(
     examples: list[Labelled],
 ) -> Waiting:
     """Let a click wait, described by what was known of the customer before it."""
-    if event.action is Action.REMOVE_FROM_CART or waits(waiting, event.item_id):
+    if event.action is REMOVE_FROM_CART or waits(waiting, event.item_id):
         return waiting
     item = world.item(event.item_id) or CatalogItem(
         event.item_id, category=event.category, brand=event.brand, price=event.price

@@ -9,22 +9,26 @@ meets it, which is set aside as if it had been refused; nothing here waits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from stream.core.admission import Outcome
+from stream.core.admission import APPLIED, DUPLICATE, LATE, REJECTED, REPLAYED, SUPPRESSED
 from stream.core.decide import Step, decide
 from stream.core.event import Event, Rejection, RejectionCode, Source
 from stream.core.example import Example
 from stream.core.offer import Cause, Offer
+from stream.core.policy import Denial
 from stream.core.state import NEVER, NEW_CUSTOMER, CustomerState, Effect
+from stream.core.value import Value
 from stream.core.world import World
 
 OFFER, EXAMPLES = 0, 1
 UNSTAMPED = (NEVER,) * len(Source)
+UNCHANGED = CustomerState()
+DENIED = {denial: f"denied:{denial}" for denial in Denial}
 
 
 class Ledger(NamedTuple):
@@ -43,7 +47,7 @@ class Ledger(NamedTuple):
     failed: tuple[tuple[int, int], ...] = ()
 
 
-class Entry(NamedTuple):
+class Entry(Value, frozen=True):
     """One record of a batch: where it stood, and what its bytes said.
 
     ``content`` None is a valid record that there is no use for: it counts as suppressed.
@@ -124,16 +128,17 @@ class _Batch:
         self.decided = Decided(ledger)
 
     def take(self, index: int, entry: Entry) -> None:
-        source, offset, content = entry
+        source, offset, content = entry.source, entry.offset, entry.content
         is_new = offset > self.stamps[source]  # in this batch, too: a fetch may repeat itself
-        self.stamps[source] = max(self.stamps[source], offset)
+        if is_new:
+            self.stamps[source] = offset
         if content is None:
             if is_new:
-                self._count(Outcome.SUPPRESSED, "ignored")
+                self._count(SUPPRESSED, "ignored")
         elif isinstance(content, Rejection):
             self.decided.rejected.append(index)
             if is_new:
-                self._count(Outcome.REJECTED, f"rejected:{content.code}")
+                self._count(REJECTED, f"rejected:{content.code}")
         elif is_new:
             self._decide(index, content, Cause(source, self.partition, offset, self.stream_time))
         elif (source, offset) in self.before.late:
@@ -153,67 +158,68 @@ class _Batch:
         return decided
 
     def _state(self, customer_id: str) -> CustomerState:
-        changed = self.decided.changed
-        if customer_id in changed:
-            return changed[customer_id] or NEW_CUSTOMER
-        return self.lookup(customer_id) or NEW_CUSTOMER
+        known = self.decided.changed.get(customer_id, UNCHANGED)
+        if known is UNCHANGED:
+            known = self.lookup(customer_id)
+        return known or NEW_CUSTOMER
 
     def _decide(self, index: int, event: Event, cause: Cause) -> None:
-        state = self._state(event.customer_id)
+        customer_id, decided = event.customer_id, self.decided
         try:
-            step = decide(state, event, cause, self.world)
+            step = decide(self._state(customer_id), event, cause, self.world)
             effects = self._effects(step, cause)
         except Exception as error:  # it would meet the same bug again, and nobody get past it
-            self._count(Outcome.REJECTED, f"rejected:{RejectionCode.INTERNAL}")
-            self.decided.failed.append((index, error))
+            self._count(REJECTED, f"rejected:{RejectionCode.INTERNAL}")
+            decided.failed.append((index, error))
             self.failed.append((cause.source, cause.offset))
             return
-        if step.outcome is Outcome.REPLAYED:
-            self._count(Outcome.APPLIED)
+        outcome = step.outcome
+        if outcome is REPLAYED:
+            self._count(APPLIED)
             self.stream_time = max(self.stream_time, event.time)
-            self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
-            self._send(event.customer_id, step.resend)
+            decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
+            self._send(customer_id, step.resend)
             return
-        self._count(step.outcome)
-        if step.outcome is Outcome.LATE:
-            self.decided.late.append(index)
+        self._count(outcome)
+        if outcome is LATE:
+            decided.late.append(index)
             self.late.append((cause.source, cause.offset))
-        if step.outcome in (Outcome.LATE, Outcome.DUPLICATE):
+        if outcome is LATE or outcome is DUPLICATE:
             return
-        if step.outcome is Outcome.APPLIED:
-            self.stream_time = max(self.stream_time, event.time)
+        if outcome is APPLIED and event.time > self.stream_time:
+            self.stream_time = event.time
         if step.denial is not None:
-            self._count(f"denied:{step.denial}")
-        self._send(event.customer_id, effects)
-        self.decided.offers.extend(step.offers)
-        self.decided.tally["offers"] += len(step.offers)
-        self.decided.changed[event.customer_id] = self._sealed(step, effects)
+            self._count(DENIED[step.denial])
+        decided.changed[customer_id] = self._sealed(step, effects)
+        if effects:
+            self._send(customer_id, effects)
+        if step.offers:
+            decided.offers.extend(step.offers)
+            decided.tally["offers"] += len(step.offers)
 
-    def _effects(self, step: Step, cause: Cause) -> list[Effect]:
+    def _effects(self, step: Step, cause: Cause) -> tuple[Effect, ...]:
         """What a step sends, as bytes."""
-        effects = [
-            Effect(cause.source, cause.offset, OFFER, self.writer.offer(offer))
-            for offer in step.offers
-        ]
+        source, offset, write = cause.source, cause.offset, self.writer
+        effects = tuple([Effect(source, offset, OFFER, write.offer(o)) for o in step.offers])
         if step.examples:
-            payload = self.writer.examples(step.examples)
-            effects.append(Effect(cause.source, cause.offset, EXAMPLES, payload))
+            effects += (Effect(source, offset, EXAMPLES, write.examples(step.examples)),)
         return effects
 
-    def _sealed(self, step: Step, effects: list[Effect]) -> CustomerState | None:
+    def _sealed(self, step: Step, effects: tuple[Effect, ...]) -> CustomerState | None:
         """The new state with its effects in it, until they are known to be durable."""
-        if step.state is None:
-            return None
-        pending = [e for e in step.state.effects if e.offset > self.durable[e.source]]
-        return replace(step.state, effects=(*pending, *effects))
+        state, durable = step.state, self.durable
+        if state is None or not (state.effects or effects):
+            return state
+        pending = [e for e in state.effects if e.offset > durable[e.source]]
+        return replace(state, effects=(*pending, *effects))
 
     def _resend(self, event: Event, source: Source, offset: int) -> None:
         effects = self._state(event.customer_id).effects
         again = [e for e in effects if e.source == source and e.offset == offset]
         self._send(event.customer_id, again)
 
-    def _send(self, customer_id: str, effects: Sequence[Effect]) -> None:
-        self.decided.effects.extend((customer_id, effect) for effect in effects)
+    def _send(self, customer_id: str, effects: Iterable[Effect]) -> None:
+        self.decided.effects.extend([(customer_id, effect) for effect in effects])
 
     def _count(self, *names: str) -> None:
         for name in names:

@@ -6,7 +6,7 @@ buys is a portrait for segmentation. Customers appear only as hashes.
 
 from __future__ import annotations
 
-from stream.core.event import Action, Click, Event, Purchase, Trade
+from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Trade
 from stream.core.example import Basket, Example, Portrait, Step
 from stream.core.features import portrait
 from stream.core.history import session_items
@@ -19,7 +19,7 @@ WINDOW = LOOK_BACK
 def lessons(state: CustomerState, event: Event, now: int) -> tuple[Example, ...]:
     """The examples of one event, given the state after it."""
     if isinstance(event, Click):
-        if event.action is Action.REMOVE_FROM_CART:
+        if event.action is REMOVE_FROM_CART:
             return ()
         step = session_step(state.history, event, state.profile.segment)
         if state.history.session_clicks > 1:

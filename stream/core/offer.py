@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from stream.core.event import Source
 from stream.core.value import Value
@@ -33,7 +32,7 @@ class Cause(Value, frozen=True):
     stream_time: int = 0
 
 
-class OfferItem(NamedTuple):
+class OfferItem(Value, frozen=True):
     """One item of a slate; ``propensity`` is P(purchase) in [0, 1]."""
 
     item_id: str
@@ -43,7 +42,7 @@ class OfferItem(NamedTuple):
     price: int | None = None
 
 
-class Offer(NamedTuple):
+class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;

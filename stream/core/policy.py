@@ -6,10 +6,10 @@ model is asked; the rules for an item come when candidates are known.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from enum import StrEnum
 
 from stream.config import PolicySettings
-from stream.core.candidates import Candidate
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
 from stream.core.state import CustomerState, Permission
@@ -61,12 +61,13 @@ def customer_denial(
     delivery = state.delivery
     if delivery.last_offer and now - delivery.last_offer < policy.offer_gap * 1000:
         return Denial.OFFER_GAP
-    seen = sum(shown > now - DAY for shown in delivery.impressions)
-    if seen >= min(policy.offers_per_day, MOST_A_DAY):
+    cap = min(policy.offers_per_day, MOST_A_DAY)
+    shown = delivery.impressions
+    if len(shown) >= cap and sum([time > now - DAY for time in shown]) >= cap:
         return Denial.FREQUENCY_CAP
     if _is_quiet(now, policy):
         return Denial.QUIET_HOURS
-    if arm_of(customer_id, world.settings.seed, policy) == CONTROL:
+    if policy.holdout and arm_of(customer_id, world.settings.seed, policy) == CONTROL:
         return Denial.HOLDOUT
     return None
 
@@ -82,10 +83,10 @@ def campaign_for(state: CustomerState, now: int, world: World) -> Campaign | Den
 
 
 def item_denial(
-    candidate: Candidate, item: CatalogItem | None, campaign: Campaign, state: CustomerState
+    item_id: str, item: CatalogItem | None, campaign: Campaign, bought: Container[str]
 ) -> Denial | None:
     """The first rule that forbids offering this item, if there is one."""
-    if any(candidate.item_id == item_id for item_id, _ in state.history.bought):
+    if item_id in bought:
         return Denial.BOUGHT_ALREADY
     if item is not None and item.stock is not None and item.stock <= 0:
         return Denial.OUT_OF_STOCK

@@ -8,38 +8,37 @@ weighted as if it had come in time.
 from __future__ import annotations
 
 from math import exp, log1p
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from stream.config import CoreSettings
-from stream.core.event import Action, Click, Event, Purchase, Trade
+from stream.core.event import ADD_TO_CART, REMOVE_FROM_CART, Action, Click, Event, Purchase, Trade
 from stream.core.state import Profile
+
+Tastes: TypeAlias = tuple[tuple[str, float], ...]
 
 TASTES = 8
 PRICE_MEMORY = 0.1
 _CLICK_WEIGHT = {
     Action.VIEW: 1.0,
     Action.CLICK: 1.0,
-    Action.ADD_TO_CART: 3.0,
-    Action.REMOVE_FROM_CART: -2.0,
+    ADD_TO_CART: 3.0,
+    REMOVE_FROM_CART: -2.0,
 }
 _PURCHASE_WEIGHT = 5.0
 
 
 def update(profile: Profile, event: Event, settings: CoreSettings) -> Profile:
     """Fold one event into the profile."""
-    profile = replace(
-        profile,
-        first_seen=min(profile.first_seen or event.time, event.time),
-        last_seen=max(profile.last_seen, event.time),
-    )
     if isinstance(event, Click):
         return _clicked(profile, event, settings)
     if isinstance(event, Purchase):
         if event.trade is Trade.PURCHASE:
             return _bought(profile, event, settings)
         return _refunded(profile, event)
-    return profile
+    first, last = _span(profile, event.time)
+    return replace(profile, first_seen=first, last_seen=last)
 
 
 def decay(profile: Profile, now: int, settings: CoreSettings) -> float:
@@ -57,40 +56,63 @@ def decay(profile: Profile, now: int, settings: CoreSettings) -> float:
 
 
 def _clicked(profile: Profile, event: Click, settings: CoreSettings) -> Profile:
-    weights = {}
-    if event.category is not None:
-        weights[event.category] = _CLICK_WEIGHT[event.action]
-    profile = _age(profile, event.time, weights, settings)
-    seen = _seen_price(profile.log_price, event.price)
-    if event.action is Action.ADD_TO_CART:
-        return replace(profile, carts=profile.carts + 1, log_price=seen)
-    if event.action is Action.REMOVE_FROM_CART:
-        return replace(profile, carts=profile.carts - 1)
-    return replace(profile, views=profile.views + 1, log_price=seen)
+    action, category = event.action, event.category
+    decayed, frequency, monetary, tastes = _aged(profile, event.time, settings)
+    if category is not None:
+        tastes = _liked(tastes, category, _CLICK_WEIGHT[action])
+    first, last = _span(profile, event.time)
+    views, carts, log_price = profile.views, profile.carts, profile.log_price
+    if action is REMOVE_FROM_CART:
+        carts -= 1
+    else:
+        log_price = _seen_price(log_price, event.price)
+        if action is ADD_TO_CART:
+            carts += 1
+        else:
+            views += 1
+    return replace(
+        profile,
+        first_seen=first,
+        last_seen=last,
+        views=views,
+        carts=carts,
+        log_price=log_price,
+        decayed=decayed,
+        frequency=frequency,
+        monetary=monetary,
+        tastes=tastes[:TASTES],
+    )
 
 
 def _bought(profile: Profile, event: Purchase, settings: CoreSettings) -> Profile:
-    weights: dict[str, float] = {}
+    decayed, frequency, monetary, tastes = _aged(profile, event.time, settings)
     for line in event.lines:
         if line.category is not None:
-            weights[line.category] = weights.get(line.category, 0.0) + _PURCHASE_WEIGHT
-    profile = _age(profile, event.time, weights, settings)
+            tastes = _liked(tastes, line.category, _PURCHASE_WEIGHT)
+    first, last = _span(profile, event.time)
     value = _value(event)
     at_home = event.currency == settings.currency
     return replace(
         profile,
+        first_seen=first,
+        last_seen=last,
         orders=profile.orders + 1,
         units=profile.units + sum(line.quantity for line in event.lines),
         spent=_plus(profile.spent, event.currency, value),
         last_order=max(profile.last_order, event.time),
-        frequency=profile.frequency + 1.0,
-        monetary=profile.monetary + (value if at_home else 0),
+        decayed=decayed,
+        frequency=frequency + 1.0,
+        monetary=monetary + (value if at_home else 0),
+        tastes=tastes[:TASTES],
     )
 
 
 def _refunded(profile: Profile, event: Purchase) -> Profile:
+    first, last = _span(profile, event.time)
     return replace(
         profile,
+        first_seen=first,
+        last_seen=last,
         refunds=profile.refunds + 1,
         units=profile.units - sum(line.quantity for line in event.lines),
         spent=_plus(profile.spent, event.currency, -_value(event)),
@@ -109,22 +131,38 @@ def _plus(
     return tuple(sorted(totals.items()))
 
 
-def _age(profile: Profile, now: int, weights: dict[str, float], settings: CoreSettings) -> Profile:
-    """Bring the decayed weights to ``now`` and add what the event says of categories."""
+def _span(profile: Profile, time: int) -> tuple[int, int]:
+    """When the customer was seen first and last, an event at ``time`` included."""
+    first, last = profile.first_seen or time, profile.last_seen
+    return (time if time < first else first), (time if time > last else last)
+
+
+def _aged(profile: Profile, now: int, settings: CoreSettings) -> tuple[int, float, float, Tastes]:
+    """Since when, frequency, monetary and tastes, decayed to ``now``."""
     factor = decay(profile, now, settings)
-    if not weights and factor == 1.0:
-        return profile
-    tastes = {name: weight * factor for name, weight in profile.tastes}
-    for name, weight in weights.items():
-        tastes[name] = max(tastes.get(name, 0.0) + weight, 0.0)
-    strongest = sorted(tastes.items(), key=lambda taste: (-taste[1], taste[0]))[:TASTES]
-    return replace(
-        profile,
-        decayed=max(profile.decayed, now),
-        frequency=profile.frequency * factor,
-        monetary=profile.monetary * factor,
-        tastes=tuple(strongest),
-    )
+    if factor == 1.0:
+        since = profile.decayed or now
+        return since, profile.frequency, profile.monetary, profile.tastes
+    tastes = tuple([(name, weight * factor) for name, weight in profile.tastes])
+    return now, profile.frequency * factor, profile.monetary * factor, tastes
+
+
+def _liked(tastes: Tastes, name: str, weight: float) -> Tastes:
+    """Add a weight to a taste, which takes the place that is its own now."""
+    others = []
+    for taste in tastes:
+        if taste[0] == name:
+            weight += taste[1]
+        else:
+            others.append(taste)
+    weight = weight if weight > 0.0 else 0.0
+    at = 0
+    for taste in others:
+        if taste[1] < weight or (taste[1] == weight and taste[0] > name):
+            break
+        at += 1
+    others.insert(at, (name, weight))
+    return tuple(others)
 
 
 def _seen_price(log_price: float, price: int | None) -> float:

@@ -8,7 +8,7 @@ the probability of the slate that came out is kept for off-policy evaluation.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 from stream.core.candidates import Candidate
 from stream.core.event import Campaign, CatalogItem
@@ -16,22 +16,27 @@ from stream.core.features import Describer
 from stream.core.hashing import unit
 from stream.core.profile import usual_price
 from stream.core.state import CustomerState
+from stream.core.value import Value
 from stream.core.world import World
 
+Found: TypeAlias = tuple[Candidate, CatalogItem | None]
+"""A candidate, and what is known of its item."""
 
-class Ranked(NamedTuple):
-    """A candidate with its propensity in [0, 1], expected value and feature row.
+
+class Ranked(Value, frozen=True):
+    """A candidate with its item, propensity in [0, 1], expected value and feature row.
 
     The row is empty where no model asks for it and nobody learns from it.
     """
 
     candidate: Candidate
+    item: CatalogItem | None
     propensity: float
     value: float
     features: tuple[int, ...]
 
 
-class Slate(NamedTuple):
+class Slate(Value, frozen=True):
     """The items to offer, best first, and the probability with which they were drawn."""
 
     items: tuple[Ranked, ...]
@@ -40,39 +45,33 @@ class Slate(NamedTuple):
 
 
 def rank(
-    candidates: list[Candidate],
-    state: CustomerState,
-    campaign: Campaign,
-    now: int,
-    world: World,
+    found: list[Found], state: CustomerState, campaign: Campaign, now: int, world: World
 ) -> list[Ranked]:
     """The candidates by expected value, best first."""
     usual = usual_price(state.profile)
-    items = [world.item(candidate.item_id) for candidate in candidates]
-    rows = _rows(candidates, items, state, campaign, now, world)
-    ranked = [
-        Ranked(candidate, float(p), float(p) * _worth(candidate, item, campaign, usual), row)
-        for candidate, item, row, p in zip(
-            candidates, items, rows, world.models.propensity.predict(rows), strict=True
-        )
-    ]
-    return sorted(ranked, key=lambda r: (-r.value, r.candidate.item_id))
+    rows = _rows(found, state, campaign, now, world)
+    ranked = []
+    propensities = map(float, world.models.propensity.predict(rows))
+    for (candidate, item), row, p in zip(found, rows, propensities, strict=True):
+        value = p * _worth(candidate.relevance, item, campaign.discount, usual)
+        ranked.append(Ranked(candidate, item, p, value, row))
+    ranked.sort(key=_best_first)
+    return ranked
+
+
+def _best_first(ranked: Ranked) -> tuple[float, str]:
+    return -ranked.value, ranked.candidate.item_id
 
 
 def _rows(
-    candidates: list[Candidate],
-    items: list[CatalogItem | None],
-    state: CustomerState,
-    campaign: Campaign,
-    now: int,
-    world: World,
+    found: list[Found], state: CustomerState, campaign: Campaign, now: int, world: World
 ) -> list[tuple[int, ...]]:
     if not (world.learning or world.models.learned_through):
-        return [()] * len(candidates)
+        return [()] * len(found)
     describer = Describer(state, now)
     return [
         describer.row(candidate.item_id, item, candidate.origin, campaign.discount)
-        for candidate, item in zip(candidates, items, strict=True)
+        for candidate, item in found
     ]
 
 
@@ -87,8 +86,8 @@ def draw(ranked: list[Ranked], size: int, exploration: float, *draw_key: str | i
     return Slate((*best[:-1], chosen), exploration / len(rest), True)
 
 
-def _worth(candidate: Candidate, item: CatalogItem | None, campaign: Campaign, usual: int) -> float:
+def _worth(relevance: float, item: CatalogItem | None, discount: int, usual: int) -> float:
     price = item.price if item and item.price is not None else usual
-    incentive = price * campaign.discount / 100
     gain = item.margin if item and item.margin is not None else price
-    return max(gain - incentive, 1.0) * candidate.relevance
+    worth = gain - price * discount / 100
+    return (worth if worth > 1.0 else 1.0) * relevance

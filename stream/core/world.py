@@ -6,7 +6,6 @@ It changes between two batches only, and then all of it at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from stream.config import CoreSettings
@@ -94,8 +93,8 @@ class Unlearned:
         newest: Iterable[str],
     ) -> Sequence[Recommended]:
         """What is new."""
-        fresh = (item for item in newest if item not in exclude)
-        return [Recommended(item, 0.0, "new", "new") for item in islice(fresh, k)]
+        fresh = [item for item in newest if item not in exclude] if newest else ()
+        return [Recommended(item, 0.0, "new", "new") for item in fresh[:k]]
 
 
 _UNLEARNED = Unlearned()

@@ -103,8 +103,9 @@ class Partition:
         entries = _entries(batch)
         self.ledger = decided.ledger
         self._flushes += 1
+        number = self._flushes
         for customer_id, state in decided.changed.items():
-            self._overlay[customer_id] = (self._flushes, state)
+            self._overlay[customer_id] = (number, state)
         return Flush(
             number=self._flushes,
             batch=batch,
@@ -120,9 +121,10 @@ class Partition:
 
     def stored(self, flush: Flush) -> None:
         """Move what is durable from the overlay to the cache."""
+        overlay, number = self._overlay, flush.number
         for customer_id, state in flush.decided.changed.items():
-            if self._overlay[customer_id][0] == flush.number:
-                del self._overlay[customer_id]
+            if overlay[customer_id][0] == number:
+                del overlay[customer_id]
             self._remember(customer_id, state)
 
     def safe(self, flush: Flush) -> None:
@@ -131,8 +133,9 @@ class Partition:
         self._durable = tuple(max(known, new) for known, new in pairs)
 
     def _lookup(self, customer_id: str) -> CustomerState | None:
-        if customer_id in self._overlay:
-            return self._overlay[customer_id][1]
+        known = self._overlay.get(customer_id)
+        if known is not None:
+            return known[1]
         state = self._cache.get(customer_id)
         if state is not None:
             self._cache.move_to_end(customer_id)
@@ -159,7 +162,7 @@ class Partition:
 
 
 def _entries(batch: Batch) -> list[Entry]:
-    return [content for _, _, content in batch.arrived]
+    return [one.content for one in batch.arrived]
 
 
 def _size(writes: Sequence[Write]) -> int:
@@ -199,6 +202,7 @@ def _failure(record: Record, error: Exception | None) -> tuple[Record, Rejection
 
 def _stamps(entries: Sequence[Entry]) -> tuple[int, ...]:
     stamps = list(UNSTAMPED)
-    for source, offset, _ in entries:
-        stamps[source] = max(stamps[source], offset)
+    for entry in entries:
+        if entry.offset > stamps[entry.source]:
+            stamps[entry.source] = entry.offset
     return tuple(stamps)

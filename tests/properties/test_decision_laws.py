@@ -154,7 +154,8 @@ def fold(events: Sequence[Event], world: World) -> list[tuple[Event, Step]]:
     states: dict[str, CustomerState] = {}
     steps = []
     stream_time = 0
-    for source, offset, event in entries_of(events):
+    for entry in entries_of(events):
+        source, offset, event = entry.source, entry.offset, entry.content
         assert not isinstance(event, Rejection)
         assert event is not None
         known = states.get(event.customer_id, NEW_CUSTOMER)
@@ -185,7 +186,8 @@ def test_the_same_history_decides_the_same(events: list[Event]) -> None:
 def test_a_state_that_was_stored_decides_as_one_that_was_kept(events: list[Event]) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
     kept, stored = NEW_CUSTOMER, NEW_CUSTOMER
-    for source, offset, event in entries_of(events):
+    for entry in entries_of(events):
+        source, offset, event = entry.source, entry.offset, entry.content
         cause = Cause(source, 0, offset, NOON)
         assert event is not None
         assert not isinstance(event, Rejection)
@@ -225,7 +227,8 @@ def test_a_partition_decides_the_same_in_batches_of_any_size(
 def test_an_event_again_changes_nothing_and_sends_the_same(events: list[Event]) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
     state = NEW_CUSTOMER
-    for source, offset, event in entries_of(events):
+    for entry in entries_of(events):
+        source, offset, event = entry.source, entry.offset, entry.content
         assert event is not None
         assert not isinstance(event, Rejection)
         cause = Cause(source, 0, offset, NOON)
@@ -363,7 +366,8 @@ def test_no_valid_event_makes_the_decision_raise_or_the_record_unreadable(
 ) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
     state, stream_time = NEW_CUSTOMER, 0
-    for source, offset, event in entries_of(events):
+    for entry in entries_of(events):
+        source, offset, event = entry.source, entry.offset, entry.content
         assert event is not None
         assert not isinstance(event, Rejection)
         before = copy.deepcopy(state)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from faust.types import TP
 
+from stream.core.value import Value
+
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 Outgoing: TypeAlias = tuple[bytes | None, bytes | None, int | None, Headers]
 """Key, value, timestamp in ms (None: now), headers."""
@@ -39,7 +41,7 @@ class Lane(NamedTuple):
     partition: int
 
 
-class Arrived(NamedTuple):
+class Arrived(Value, frozen=True):
     """A record, its event time in ms, and what reading it gave."""
 
     time: int
@@ -60,10 +62,9 @@ class Batch:
         self.lane = lane
         self.arrived = arrived
         self.acked = False
+        ends = {one.record.topic: one.record.offset + 1 for one in arrived}
         #: The offsets to commit when the batch is done, by topic and partition.
-        self.next_offsets = {
-            TP(record.topic, lane.partition): record.offset + 1 for _, record, _ in arrived
-        }
+        self.next_offsets = {TP(topic, lane.partition): offset for topic, offset in ends.items()}
 
     @property
     def partition(self) -> int:
@@ -73,7 +74,7 @@ class Batch:
     @property
     def records(self) -> Iterator[Record]:
         """The records alone."""
-        return (record for _, record, _ in self.arrived)
+        return (one.record for one in self.arrived)
 
     def first(self, size: int) -> Batch:
         """The first records alone."""
