@@ -1,0 +1,110 @@
+"""Every event is poison: refused ones are put aside and passed; bugs of ours stop the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from stream.codec.partition import partition_for
+from stream.runtime.archive import read_topic
+from stream.runtime.breaker import Tripped
+from stream.runtime.changelog import read_customers
+from tests.builders import SECOND, a_click
+from tests.chaos.lab import Lab
+from tests.topology.embedded import look, publication, running, settings_in
+from tests.topology.mixture import MUTATIONS, Sent, a_mix, assert_accounted
+
+
+async def test_nothing_but_refused_records_are_all_put_aside_and_committed(
+    tmp_path: Path, seed: int
+) -> None:
+    chance, settings = random.Random(seed), settings_in(tmp_path, 2)
+    refusals = [name for name in MUTATIONS if name.startswith("rejected")]
+    sent = [
+        MUTATIONS[chance.choice(refusals)](publication(a_click(n, f"c{n % 9}")), a_click(0).time)
+        for n in range(2_000)
+    ]
+    async with running(settings) as engine:
+        await engine.publish(sent)
+        seen = await look(engine)
+        assert seen.counts["rejected"] == len(seen.letters) == 2_000
+        assert seen.customers == {}
+    async with running(settings) as again:
+        seen = await look(again)
+        assert seen.counts["rejected"] == 2_000
+        assert seen.metrics["events_replayed_total"] == 0  # the commits were past all of it
+
+
+async def test_where_every_event_meets_a_bug_of_ours_the_breaker_stops_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+
+    def bug(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("stream.core.ledger.decide", bug)
+    monkeypatch.setattr("stream.runtime.breaker.monotonic", lambda: now[0])
+    async with running(settings_in(tmp_path)) as engine:
+        with pytest.raises(Tripped):
+            for n in range(20):
+                await engine.publish([publication(a_click(n))])
+                await engine.settle()
+                now[0] += 5.0
+        assert now[0] < 1_100.0
+
+
+def a_mix_of_now(seed: int, size: int) -> Iterator[Sent]:
+    """A mixture that ends about now: brokers stamp records with their arrival."""
+    return a_mix(random.Random(seed), size, time_ns() // 1_000_000 - size * SECOND, bad=0.6)
+
+
+@pytest.mark.timeout(300)
+async def test_fuzz_on_kafka_is_accounted_for(
+    kafka: str, topic_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    lab = await asyncio.to_thread(Lab.on, kafka, topic_prefix, tmp_path, 4)
+    due = Counter[str]()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, enable_idempotence=True, max_request_size=4 << 20
+    )
+    fleet = lab.fleet(1)
+    try:
+        async with producer:
+            for n, (outcome, (kind, key, value, headers, _)) in enumerate(
+                a_mix_of_now(seed, 4_000)
+            ):
+                topic, shard = getattr(lab.settings.topics, kind), partition_for(key, 4)
+                await producer.send(topic, value, key=key, partition=shard, headers=list(headers))
+                due[outcome] += 1
+                if n == 300:  # stream time is known before anything is late
+                    await producer.flush()
+                    await lab.all_done(fleet)
+        await lab.all_done(fleet)
+        assert fleet.crashes == 0
+    finally:
+        fleet.end()
+    await asyncio.to_thread(assert_all_accounted, lab, due)
+
+
+def assert_all_accounted(lab: Lab, due: Counter[str]) -> None:
+    """The ledgers, the dead letters and the late topic agree with what was sent."""
+    counts: Counter[str] = Counter()
+    for ledger in read_customers(lab.settings).ledgers:
+        counts.update(ledger.counts)
+    assert_accounted(counts, due)
+    for topic, name in (
+        (lab.settings.topics.dead_letters, "rejected"),
+        (lab.settings.topics.late, "late"),
+    ):
+        found: list[object] = []
+        read_topic(lab.settings, topic, 4, found.append)
+        assert len(found) == counts[name] > 0
