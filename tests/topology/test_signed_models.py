@@ -12,6 +12,8 @@ from stream.runtime.engine import Engine
 from tests.builders import NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in, stored
 
+KEY = "xyzzy-plugh-5521"
+
 
 def signed_with(settings: Settings, key: str) -> Settings:
     return replace(settings, learning=replace(settings.learning, snapshot_key=Secret(key)))
@@ -43,7 +45,7 @@ async def test_forged_models_are_refused_counted_and_the_last_good_ones_kept(
     tmp_path: Path, seed: int, forger: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(seed)
-    async with running(signed_with(settings_in(tmp_path), "the key"), lockstep=True) as engine:
+    async with running(signed_with(settings_in(tmp_path), KEY), lockstep=True) as engine:
         await shop(engine, chance)
         learned = engine.app.view.world.models.learned_through
         assert learned > 0 and engine.app.view.refused == 0
@@ -53,17 +55,17 @@ async def test_forged_models_are_refused_counted_and_the_last_good_ones_kept(
         assert learned < engine.app.view.world.models.learned_through < 1_000 * learned
         assert "offerstream_models_refused_total 1.0" in engine.metrics.text().decode()
     assert "the last good ones stay in use" in caplog.text
-    assert "the key" not in caplog.text
+    assert KEY not in caplog.text
 
 
 async def test_models_signed_with_the_key_are_known_after_a_restart(
     tmp_path: Path, seed: int
 ) -> None:
-    chance, settings = random.Random(seed), signed_with(settings_in(tmp_path), "the key")
+    chance, settings = random.Random(seed), signed_with(settings_in(tmp_path), KEY)
     async with running(settings, lockstep=True) as engine:
         await shop(engine, chance)
         learned = engine.app.view.world.models.learned_through
-        assert b"the key" not in b"".join(r.value or b"" for r in stored(engine, "models"))
+        assert KEY.encode() not in b"".join(r.value or b"" for r in stored(engine, "models"))
     async with running(settings, lockstep=True) as engine:
         assert engine.app.view.world.models.learned_through == learned > 0
         assert engine.app.view.refused == 0
