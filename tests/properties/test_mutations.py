@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from stream.codec.examples import decode_examples
 from stream.codec.state import encode_ledger
+from stream.config import LearningSettings
 from stream.core import decide, ledger
+from stream.core.learner import Learner
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
 from stream.core.state import CustomerState
 from tests import simulation
+from tests.builders import a_world
 from tests.properties import test_effectively_once as suite
 
 Worker = simulation.Worker
@@ -21,7 +26,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 def no_stamps_on_customers(patch: pytest.MonkeyPatch) -> None:
     """A customer's record does not say what was applied."""
-    patch.setattr(decide, "_stamped", lambda state, cause: state)
+    patch.setattr(decide, "_stamped", lambda state, cause: state.stamps)
 
 
 def no_effects_in_records(patch: pytest.MonkeyPatch) -> None:
@@ -124,3 +129,38 @@ def test_without_a_mutation_there_is_nothing_to_notice(
 ) -> None:
     monkeypatch.setattr(suite, "SEEDS", 80)
     everything(seed)
+
+
+def learned_over_a_restart(seed: int) -> tuple[int, int]:
+    """How many examples there are, and how many a learner knows that began again in the middle.
+
+    It has a snapshot of the middle, and reads the examples again from the beginning.
+    """
+    topics = suite.a_history(random.Random(seed))
+    sent = simulation.run(topics, a_world(suite.FEW_RESTS), seed, 0).examples
+    lessons = [
+        (f"{source}/0", offset, decode_examples(payload))
+        for source, offset, payload in sorted(sent, key=lambda lesson: lesson[:2])
+    ]
+    settings = LearningSettings(propensity_bits=8)
+    first, second = Learner(settings, 7), Learner(settings, 7)
+    for lesson in lessons[: len(lessons) // 2 + 1]:
+        first.learn(*lesson)
+    second.restore(first.states(), dict(first.through), first.learned)
+    for lesson in lessons:
+        second.learn(*lesson)
+    return sum(len(examples) for _, _, examples in lessons), second.learned
+
+
+def test_a_snapshot_without_its_offsets_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    cases = range(seed, seed + 5)
+    assert all(there_are == known for there_are, known in map(learned_over_a_restart, cases))
+    restore = Learner.restore
+
+    def forgetful(self: Learner, states: Any, _: Any, learned: int) -> None:
+        restore(self, states, {}, learned)
+
+    monkeypatch.setattr(Learner, "restore", forgetful)
+    assert any(there_are != known for there_are, known in map(learned_over_a_restart, cases))
