@@ -43,6 +43,8 @@ async def kills(
     chance, fleet = random.Random(load.seed), lab.fleet(WORKERS, lived=lived)
     told = {"kills": 0, "pauses": 0}
     try:
+        if lived is worker:
+            await fleet.lives[0].ready()
         async with lab.under_load(load.seed, load.rate, load.customers):
             for cycle in range(cycles):
                 await asyncio.sleep(chance.uniform(0.5, pause))
