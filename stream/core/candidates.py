@@ -38,6 +38,7 @@ ORIGINS: Final = {
     "next": Origin.SESSION,
     "together": Origin.SESSION,
     "two_step": Origin.SESSION,
+    "taste": Origin.SESSION,
     "own": Origin.OWN,
     "segment": Origin.SEGMENT,
     "trending": Origin.TRENDING,

@@ -9,7 +9,7 @@ leave open, and each answer names its source and its rung. Reading changes nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stream.models.blend import Blend
 from stream.models.changes import Changes, patched
 from stream.models.cooccurrence import CoOccurrence
+from stream.models.factors import Factors, Move
 from stream.models.sessions import SessionIndex
 from stream.models.sources import COMMON, FEATURES, NOBODY, SOURCES, Pool, Sources, prior
 from stream.models.state import State, nested, part_of
@@ -50,8 +51,8 @@ class Ranked(NamedTuple):
     score
         P(it is next) among the candidates, 0 to 1; 0 on the lower rungs of the ladder.
     source
-        What speaks most for it: one of ``similar``, ``next``, ``together``, ``two_step``, ``own``,
-        or the rung's name.
+        What speaks most for it: one of ``similar``, ``next``, ``together``, ``two_step``,
+        ``taste``, ``own``, or the rung's name.
     rung
         One of ``LADDER``.
     """
@@ -108,11 +109,12 @@ class Recommender:
     ) -> None:
         self.pairs = CoOccurrence(items, neighbours, half_life)
         self.index = SessionIndex(self.pairs.vocabulary, sessions)
+        self.factors = Factors(self.pairs.vocabulary)
         self.trending = Trending(trend_half_life, items, segments)
         self.blend = Blend(prior())
         self.eager, self.thin = eager, thin
         self.steps = 0
-        self._sources = Sources(self.pairs, self.index)
+        self._sources = Sources(self.pairs, self.index, self.factors)
 
     def learn(self, step: Step) -> None:
         """Learn one step; :meth:`learn_many` is several times faster per step."""
@@ -120,21 +122,34 @@ class Recommender:
 
     def learn_many(self, steps: Sequence[Step]) -> None:
         """Learn steps in order; the blend predicts them from what was known before them all."""
+        teaching = []
         for step in steps:
             if not step.previous:
                 continue
             self.steps += 1
             if self.steps <= self.eager or self.steps % self.thin == 0:
+                teaching.append(step)
                 pool = self.gather(step.previous, step.session)
                 if pool is not None:
                     self._teach(pool, step.item)
         self._sources.forget()
         self.pairs.learn_many((step.previous, step.item, step.time) for step in steps)
+        came = []
         for step in steps:
             number = self.pairs.vocabulary.find(step.item)
             if number:
                 self.index.learn(step.session, number)
+                came.append(number)
             self.trending.learn(step.item, step.segment, step.time)
+        self.factors.learn_many(list(self._moves(teaching)), came)
+
+    def _moves(self, steps: Iterable[Step]) -> Iterator[Move]:
+        find = self.pairs.vocabulary.find
+        for step in steps:
+            known = [n for n in map(find, dict.fromkeys(reversed(step.previous))) if n]
+            number = find(step.item)
+            if known and number:
+                yield known, number
 
     def gather(self, items: Sequence[str], session: int = NOBODY) -> Pool | None:
         """The candidates after these items, with their features; None if no item is known."""
@@ -195,14 +210,15 @@ class Recommender:
         shares = (odds.take(order) / odds.sum()).tolist()
         own = set(pool.own.tolist())
         names = self.pairs.vocabulary.names
-        ranked = []
-        for at, slot, share, source in zip(
-            order.tolist(), pool.slots.take(order).tolist(), shares, strongest, strict=True
-        ):
-            item = names[slot]
-            if item not in exclude:
-                reason = OWN_ITEM if at in own else SOURCES[source]
-                ranked.append(Ranked(item, share, reason, LADDER[0]))
+        slots = pool.slots.take(order).tolist()
+        ranked = [
+            Ranked(names[slot], share, OWN_ITEM if at in own else SOURCES[source], LADDER[0])
+            for at, slot, share, source in zip(
+                order.tolist(), slots, shares, strongest, strict=True
+            )
+        ]
+        if exclude:
+            ranked = [one for one in ranked if one.item not in exclude]
         return ranked[:k]
 
     def _fill(
@@ -248,6 +264,7 @@ class Recommender:
             "steps": self.steps,
             **nested("pairs", self.pairs.state()),
             **nested("index", self.index.state()),
+            **nested("factors", self.factors.state()),
             **nested("trending", self.trending.state()),
             **nested("blend", self.blend.state()),
         }
@@ -260,8 +277,9 @@ class Recommender:
         self.index = SessionIndex.from_state(self.pairs.vocabulary, part_of(state, "index"))
         self.trending = Trending.from_state(part_of(state, "trending"))
         self.blend = Blend.from_state(part_of(state, "blend"))
+        self.factors = Factors.from_state(self.pairs.vocabulary, part_of(state, "factors"))
         self.steps = int(state["steps"])
-        self._sources = Sources(self.pairs, self.index)
+        self._sources = Sources(self.pairs, self.index, self.factors)
         return self
 
     def patch(self, changes: Changes) -> None:
@@ -269,6 +287,7 @@ class Recommender:
         used = self.pairs.vocabulary.used
         self.pairs.patch(changes.part("pairs"))
         self.index.patch(changes.part("index"), used)
+        self.factors.patch(changes.part("factors"), used)
         self.trending.patch(changes.part("trending"))
         self.blend = Blend.from_state(patched(self.blend.state(), changes.part("blend").entries))
         self.steps = changes.value("steps", self.steps)

@@ -109,6 +109,7 @@ class SessionIndex:
         self._rows: dict[int, int] = {}
         self._places: NDArray[np.int64] = np.zeros(sessions, np.int64)  # scratch
         self._near = weights.closeness(length)
+        self._fade = [weights.position**back for back in range(weights.steps)]
         sizes = np.arange(length + 1, dtype=np.float64).clip(1.0)
         self._shrink: Scores = sizes**-weights.size
 
@@ -168,50 +169,48 @@ class SessionIndex:
         self._places[rows] = order  # of several matches in a session the newest item's counts
         place = self._places.take(rows)
         similarity = np.bincount(place, weights) * self._shrink.take(self.sizes.take(rows))
+        similarity *= place == order  # counted with the newest
         own = self._rows.get(session, -1)
         if own >= 0:
             similarity[rows == own] = 0.0
-        similarity[place != order] = 0.0  # counted with the newest
         nearest = self.weights.nearest
         least = np.partition(similarity, -nearest)[-nearest] if len(rows) > nearest else 0.0
-        best = np.flatnonzero(similarity >= least if least else similarity)
-        rows = rows.take(best)
-        return self._spread(rows, cells.take(best), similarity.take(best), self.sizes.take(rows))
+        best = (similarity >= least if least else similarity).nonzero()[0]
+        return self._spread(rows.take(best), cells.take(best), similarity.take(best))
 
     def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
         """Cells in which the current items stand, the newest item's last, and their weights."""
         found: list[Numbers] = []
         weights: list[float] = []
         numbers: list[int] = []
-        for back in range(min(len(current), self.weights.steps) - 1, -1, -1):
-            number = current[back]
-            slot = number & self.vocabulary.mask
+        mask = self.vocabulary.mask
+        for number, rare, fade in zip(current, rarity, self._fade, strict=False):
+            slot = number & mask
             if self.owner[slot] == number:
                 found.append(self.cells[slot, : self.counts[slot]])
-                weights.append(self.weights.position**back * rarity[back])
+                weights.append(fade * rare)
                 numbers.append(number)
         if not found:
             return np.zeros(0, np.int64), np.zeros(0)
-        cells = np.concatenate(found).astype(np.int64)
-        each = np.empty(len(cells))
-        start = 0
-        for part, weight in zip(found, weights, strict=True):
-            each[start : start + len(part)] = weight
-            start += len(part)
-        if self.evicted:
-            valid = self.items[cells] == np.repeat(numbers, [len(part) for part in found])
+        found.reverse()
+        lengths = [len(part) for part in found]
+        cells = np.concatenate(found, dtype=np.int64)
+        each = np.array(weights[::-1]).repeat(lengths)
+        if self.begun > self.sessions:
+            valid = self.items.take(cells) == np.array(numbers[::-1]).repeat(lengths)
             cells, each = cells[valid], each[valid]
         return cells, each
 
-    def _spread(self, rows: Cells, cells: Cells, similarity: Scores, sizes: Cells) -> Scored:
+    def _spread(self, rows: Cells, cells: Cells, similarity: Scores) -> Scored:
         """All items of these sessions, weighed by similarity and closeness to the match."""
-        ends = np.cumsum(sizes)
-        starts = rows * self.length
-        begins = starts - ends + sizes
-        which = np.repeat(np.arange(len(rows)), sizes)
-        at = np.arange(len(which)) + begins[which]
-        near = self._near[at - (cells - self.length)[which]]
-        return self.items[at], near * similarity[which]
+        sizes = self.sizes.take(rows)
+        begins = rows * self.length - sizes.cumsum() + sizes
+        which = np.arange(len(rows)).repeat(sizes)
+        at = np.arange(len(which))
+        near = self._near.take(at + (begins - cells + self.length).take(which))
+        near *= similarity.take(which)
+        at += begins.take(which)
+        return self.items.take(at), near
 
     def state(self) -> State:
         """Everything that :meth:`from_state` needs beside the vocabulary."""

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.cooccurrence import TINY, CoOccurrence
+from stream.models.factors import Factors
 from stream.models.sessions import SessionIndex
 from stream.models.vocabulary import Numbers
 
-SOURCES: Final = ("similar", "next", "together", "two_step")
+SOURCES: Final = ("similar", "next", "together", "two_step", "taste")
 OWN: Final = (
     "own", "distance", "relative_distance", "count", "last", "successor",
     "own_repeats", "last_repeats",
@@ -70,7 +71,8 @@ def prior() -> NDArray[np.float64]:
     """Weights that make sense before anything was learned: trust the sources, the first most."""
     weights = np.zeros(FEATURES)
     weights[: len(SOURCES)] = 0.3
-    weights[len(SOURCES) : COMMON] = 1.0, 0.5, 0.5, 0.3
+    weights[len(SOURCES) - 1] = 0.0  # taste is none before it was learned
+    weights[len(SOURCES) : COMMON] = 1.0, 0.5, 0.5, 0.3, 0.0
     return weights
 
 
@@ -83,10 +85,12 @@ class Sources:
         Sequential co-occurrence of session items.
     index
         Recent sessions, in the numbers of ``pairs``' vocabulary.
+    factors
+        Vectors of items, likewise; they rate what the others bring.
     """
 
-    def __init__(self, pairs: CoOccurrence, index: SessionIndex) -> None:
-        self.pairs, self.index = pairs, index
+    def __init__(self, pairs: CoOccurrence, index: SessionIndex, factors: Factors) -> None:
+        self.pairs, self.index, self.factors = pairs, index, factors
         self._kept: dict[int, Block] = {}
         self._tables: Tables | None = None
         capacity = pairs.vocabulary.capacity
@@ -108,6 +112,8 @@ class Sources:
             slots, scores = np.delete(slots, dead), np.delete(scores, dead, axis=1)
             own = own - (own > dead[0])
         scores[0] *= tables.rarity.take(slots)
+        taste = self.factors.scores(current, slots)
+        np.exp(taste - taste.max(), out=scores[-1])
         features = _features(scores, tables.common.take(slots))
         context = (1.0, float(len(current) == 1))
         return Pool(slots, features, own, _own_features(known, current), context)
@@ -175,16 +181,15 @@ class Sources:
     def _two_step(self, ids: Numbers, after: NDArray[np.float32]) -> Block:
         """What follows the best successors, each weighed by how often it is reached."""
         table, vocabulary = self.pairs.pairs, self.pairs.vocabulary
-        best = np.argsort(-after, kind="stable")[:MIDDLE]
-        steps = [
-            (number & vocabulary.mask, weight)
-            for number, weight in zip(ids[best].tolist(), after[best].tolist(), strict=True)
-            if weight > 0.0 and vocabulary.lives(number) and table.holds(number)
-        ]
-        if not steps:
+        best = (-after).argsort(kind="stable")[:MIDDLE]
+        numbers, weights = ids.take(best), after.take(best).astype(np.float64)
+        slots = numbers & vocabulary.mask
+        whole = (vocabulary.numbers.take(slots) == numbers) & (table.owner.take(slots) == numbers)
+        held = (whole & (weights > 0.0)).nonzero()[0]
+        if not len(held):
             return NOTHING
-        slots = np.array([slot for slot, _ in steps])
-        weights = np.array([weight / float(vocabulary.use[slot] or 1.0) for slot, weight in steps])
+        slots, weights = slots.take(held), weights.take(held)
+        weights /= np.maximum(vocabulary.use.take(slots), TINY)
         reached = (table.after.take(slots, axis=0) * weights[:, None]).ravel()
         at = np.flatnonzero(reached)
         return table.ids.take(slots, axis=0).ravel().take(at), reached.take(at)
@@ -220,11 +225,12 @@ def _summed(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray
 def _features(scores: NDArray[np.float64], common: NDArray[np.float64]) -> NDArray[np.float64]:
     """All features but the own items'."""
     features = np.empty((OWN_AT, scores.shape[1]))
-    most = np.maximum(scores.max(axis=1), TINY)
-    total = np.maximum(scores.sum(axis=1), TINY)
-    share = scores * (1.0 / (total * SHARE_FLOOR))[:, None]
-    features[: len(SOURCES)] = np.log1p(share.astype(np.float32))
-    np.multiply(scores, (1.0 / most)[:, None], out=features[len(SOURCES) : COMMON])
+    share, relative = features[: len(SOURCES)], features[len(SOURCES) : COMMON]
+    most = np.maximum(np.maximum.reduce(scores, axis=1), TINY)
+    total = np.maximum(np.add.reduce(scores, axis=1), TINY * SHARE_FLOOR)
+    np.multiply(scores, (1.0 / most)[:, None], out=relative)
+    np.multiply(relative, (most / (total * SHARE_FLOOR))[:, None], out=share)
+    np.log1p(share, out=share)
     features[COMMON] = common
     return features
 

@@ -76,6 +76,7 @@ def test_every_answer_names_its_source_and_its_rung() -> None:
         "next",
         "together",
         "two_step",
+        "taste",
         "own",
     }
     assert next(one for one in ranked if one.item == "i1").source == "own"
