@@ -56,14 +56,27 @@ class Changed(NamedTuple):
     learned: int
 
 
+class Point(NamedTuple):
+    """All models as one state, and the point of the log of examples that they stand at."""
+
+    state: State
+    mark: Mark
+
+
 class Publisher:
-    """Turns one state after another into records of the models topic."""
+    """Turns one state after another into records of the models topic.
+
+    A full snapshot takes seconds to write where much is held. So the one that is due is written
+    by `write_full`, beside the publications that go on; it enters the topic with the next of them,
+    and with what changed since its state was taken.
+    """
 
     def __init__(self, slot: str = SLOTS[-1], key: bytes | None = None) -> None:
         self._slot = slot
         self._key = key
-        self._state: State | None = None
-        self._mark: Mark = {}
+        self._last: Point | None = None
+        self._due: Point | None = None
+        self._written: tuple[Point, bytes] | None = None
         self._changes = 0
         self._changed_bytes = 0
         self._full_bytes = 0
@@ -72,31 +85,46 @@ class Publisher:
         self, states: States, through: Mapping[str, int], learned: int
     ) -> list[tuple[bytes, bytes]]:
         """The (key, value) records that bring every reader to this state."""
-        state, mark, records = _merged(states, learned), dict(through), []
-        settled = states.get("steps", {}).get(SETTLED[1:])
-        if isinstance(settled, int):
-            mark[SETTLED] = settled
-        if self._state is not None:
-            records += self._change(self._state, state, mark)
-        if self._state is None or self._is_full_due():
-            records += self._full(state, mark)
-        self._state, self._mark = state, mark
+        now, records = Point(_merged(states, learned), _mark(states, through)), []
+        if self._last is None:
+            self._due = now
+            self.write_full()
+        else:
+            records += self._change(self._last, now)
+        if self._written is not None:
+            records += self._full(now)
+        elif self._due is None and self._is_full_due():
+            self._due = now
+        self._last = now
         return records
+
+    def write_full(self) -> None:
+        """Write the full snapshot that is due, if one is; the next publication will have it.
+
+        It may run beside `publish`, but not beside itself.
+        """
+        due = self._due
+        if due is not None:
+            self._written = due, encode(KIND, VERSION, due.state, due.mark, key=self._key)
+            self._due = None
 
     def _is_full_due(self) -> bool:
         largest = max(2 * self._full_bytes, LEAST_FULL)
         return self._changes >= CHANGES or self._changed_bytes > largest
 
-    def _full(self, state: State, mark: Mark) -> list[tuple[bytes, bytes]]:
+    def _full(self, now: Point) -> list[tuple[bytes, bytes]]:
+        assert self._written is not None
+        (point, data), self._written = self._written, None
         self._slot = SLOTS[self._slot == SLOTS[0]]
         self._changes = self._changed_bytes = 0
-        data = encode(KIND, VERSION, state, mark, key=self._key)
         self._full_bytes = len(data)
-        return _records(f"{self._slot}/full", data)
+        records = _records(f"{self._slot}/full", data)
+        return records if point is now else records + self._change(point, now)
 
-    def _change(self, old: State, new: State, mark: Mark) -> list[tuple[bytes, bytes]]:
+    def _change(self, old: Point, new: Point) -> list[tuple[bytes, bytes]]:
         self._changes += 1
-        data = encode(KIND, VERSION, delta(old, new), mark, base=self._mark, key=self._key)
+        changes = delta(old.state, new.state)
+        data = encode(KIND, VERSION, changes, new.mark, base=old.mark, key=self._key)
         self._changed_bytes += len(data)
         return _records(f"{self._slot}/{self._changes}", data)
 
@@ -165,7 +193,7 @@ class Reader:
         about = head(data)
         if about.kind != KIND or about.version != VERSION:
             raise SnapshotError(f"a snapshot of {about.kind}, version {about.version}")
-        if about.base is None and about.learned_through == self._mark:
+        if about.base is None and self._is_past(about.learned_through):
             self.slot = parcel.slot
             return None
         if about.base is not None and about.base != self._mark:
@@ -174,6 +202,10 @@ class Reader:
         if snapshot.base is None:
             return self._read_full(parcel.slot, snapshot)
         return self._read_changes(snapshot)
+
+    def _is_past(self, mark: Mark) -> bool:
+        known = self._mark
+        return known is not None and all(at <= known.get(name, -1) for name, at in mark.items())
 
     def forget(self) -> None:
         """Go on from the next full snapshot only: the last parcel could not be used."""
@@ -242,6 +274,11 @@ def _merged(states: States, learned: int) -> State:
     for kind, state in states.items():
         merged |= nested(kind, state)
     return merged
+
+
+def _mark(states: States, through: Mapping[str, int]) -> Mark:
+    settled = states.get("steps", {}).get(SETTLED[1:])
+    return {**through, SETTLED: settled} if isinstance(settled, int) else dict(through)
 
 
 def _through(snapshot: Snapshot) -> dict[str, int]:

@@ -84,6 +84,7 @@ class Learning:
                 event.ack()
             self._observe(learner.learned, learner.quality())
             learned = learner.learned
+        await asyncio.to_thread(self._publisher.write_full)
         if self._rules.is_due:
             await self._rules.write(states["rules"], learned)
 
