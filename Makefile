@@ -80,7 +80,7 @@ $(BENCH): $(DEV) requirements/bench.txt
 
 CYCLES ?= 5
 .PHONY: chaos
-chaos: $(DEV) ## Kill workers under load, CYCLES times, and count what came of it (build/chaos.json)
+chaos: $(DEV) ## Kill workers under load, CYCLES times, and count what came of it (ARGS=--help: more)
 	@$(RUN) -m tests.kafka.prepare
 	@$(RUN) -m tests.chaos --cycles $(CYCLES) $(ARGS)
 
