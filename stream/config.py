@@ -251,6 +251,8 @@ class LearningSettings:
     items: Count = 50_000  # items with neighbours; the least supported give way
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
     sessions: Count = 100_000  # recent sessions in which similar ones are looked for
+    eager: Natural = 4_096  # first steps that all teach what each source is worth: 0.3 ms each
+    thin: Count = 32  # … and then one in so many: sources learn every step, for a tenth of that
     baskets: Count = 65_536  # newest orders in which rules are counted: 8 MB
     rules_support: Share = 0.005  # of these orders; five of them at least
     rules_confidence: Share = 0.2  # a fifth: weaker ones are read as chance

@@ -50,7 +50,13 @@ class Estimators:
         )
         self.segments = segmenter(settings.segmenter, settings.segments, seed)
         self.recommender = Recommender(
-            items, neighbours, settings.sessions, HALF_LIFE, segments=settings.segments
+            items,
+            neighbours,
+            settings.sessions,
+            HALF_LIFE,
+            segments=settings.segments,
+            eager=settings.eager,
+            thin=settings.thin,
         )
         self.baskets = CoOccurrence(items, neighbours, HALF_LIFE)
         self.items = ItemFacts(items)

@@ -51,7 +51,7 @@ def expose(
 
 def waits(waiting: Waiting, item_id: str) -> bool:
     """Whether an exposure of the item waits already."""
-    return any(exposure.item_id == item_id for exposure in waiting.exposures)
+    return item_id in [exposure.item_id for exposure in waiting.exposures]
 
 
 def remember(waiting: Waiting, offer: PendingOffer) -> Waiting:
@@ -68,7 +68,7 @@ def mature(
 ) -> Waiting:
     """Make negative what no purchase can turn positive any more."""
     deadline = now - round((settings.attribution + settings.grace) * 1000)
-    if not any(exposure.time < deadline for exposure in waiting.exposures):
+    if not waiting.exposures or min([e.time for e in waiting.exposures]) >= deadline:
         return waiting
     kept = []
     for exposure in waiting.exposures:

@@ -63,6 +63,9 @@ class Ranked(NamedTuple):
     rung: str
 
 
+BLOCK = 128  # steps in a row that teach the blend, or do not
+
+
 class Recommender:
     """Learns sessions step by step and recommends what may come next.
 
@@ -83,7 +86,8 @@ class Recommender:
     eager
         Steps from which the blend learns each; afterwards it learns from one in ``thin``.
     thin
-        See ``eager``: bounds what learning costs.
+        See ``eager``: bounds what learning costs. It is one block of steps in so many, as what a
+        step is taught by is gathered at less cost for many.
 
     Examples
     --------
@@ -127,7 +131,7 @@ class Recommender:
             if not step.previous:
                 continue
             self.steps += 1
-            if self.steps <= self.eager or self.steps % self.thin == 0:
+            if self.steps <= self.eager or self.steps // BLOCK % self.thin == 0:
                 teaching.append(step)
                 pool = self.gather(step.previous, step.session)
                 if pool is not None:

@@ -101,7 +101,14 @@ async def test_the_live_learner_learns_what_the_evaluation_learns(
         live = engine.app.view.world.models.recommender
     assert isinstance(live, Recommender)
 
-    evaluated = Recommender(LEARNING.items, LEARNING.neighbours, LEARNING.sessions, HALF_LIFE)
+    evaluated = Recommender(
+        LEARNING.items,
+        LEARNING.neighbours,
+        LEARNING.sessions,
+        HALF_LIFE,
+        eager=LEARNING.eager,
+        thin=LEARNING.thin,
+    )
     monkeypatch.setattr(next_item, "BATCH", LEARNING.step * STEPS)
     sessions = Sessions(settings.core)
     steps = [sessions.step(c.customer_id, c.session_id, c.item_id, c.time) for c in clicks]
