@@ -2,7 +2,8 @@
 
 Rules: real Kafka; two workers share this process, its clock and its event loop, so that what is
 measured is from before an event was sent to the moment in which the slower of them decides with
-what it taught. A probe is a visit of two items that nobody ever saw, under a steady load of clicks.
+what it taught. The policy is the default one. A probe is a visit of two items that nobody ever saw,
+under a steady load of clicks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from stream.cli.progress import gauge
 from stream.codec.events import encode
-from stream.config import CoreSettings, LearningSettings, PolicySettings, Settings, Topics
+from stream.config import LearningSettings, Settings, Topics
 from stream.core.event import Action, Click, Consent
 from stream.runtime.engine import Engine, Publication
 from stream.runtime.topics import apply, open_cluster, plan
@@ -45,14 +46,12 @@ async def workers(broker: str, interval: float, number: int) -> AsyncIterator[li
     """So many workers of one group, on topics of their own."""
     name = f"bench-freshness-{time.time_ns()}"
     learning = replace(LearningSettings(), publish_interval=interval)
-    policy = PolicySettings(offer_gap=0.0)
     with TemporaryDirectory() as folder:
         settings = Settings(
             broker=f"kafka://{broker}",
             app_id=name,
             topics=Topics(prefix=f"{name}."),
             partitions=number,
-            core=CoreSettings(policy=policy),
             learning=learning,
         )
         async with open_cluster(settings) as cluster:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import click
@@ -86,45 +86,43 @@ def recommendation_cost(questions: int) -> dict[str, float]:
 def publication_cost(seconds: int, a_second: int) -> dict[str, Any]:
     """What a publication costs when as many sessions and items are held as the settings allow.
 
-    Bytes and milliseconds of a full one and of a second's change: to make, to read and build (both
-    outside the event loop), and to take over, which is what decisions wait for.
+    Bytes, and milliseconds of processor time, of a full snapshot and of a second's change: to make,
+    to read and build (both outside the event loop), and to take over, which decisions wait for.
     """
     settings = LearningSettings()
     learner = Learner(settings, seed=1)
     steps = drawn_steps(3, settings.items)
     offset = 0
-    learner.recommender.eager, learner.recommender.thin = 1_000, 1_000
+    learner.recommender.eager, learner.recommender.thin = 1_000, 8
     with gauge("sessions", settings.sessions, "sessions", quiet=False) as progress:
         while learner.recommender.index.begun < settings.sessions:
             offset = _teach(learner, steps, 20_000, offset)
             progress.show(learner.recommender.index.begun)
-    publisher, reader, mirror = Publisher(), Reader(), None
+    publisher, collector, reader = Publisher(), Collector(), Reader()
     costs: dict[str, list[float]] = {}
-    for _ in range(seconds):
+
+    def note(name: str, began: float) -> float:
+        costs.setdefault(f"{name}_ms", []).append((thread_time() - began) * 1e3)
+        return thread_time()
+
+    for turn in range(seconds):
+        kind = "change" if turn else "full"
         offset = _teach(learner, steps, a_second, offset)
-        began = perf_counter()
+        began = thread_time()
         records = publisher.publish(learner.states(), learner.through, learner.learned)
-        made = perf_counter()
-        collector = Collector()
-        for parcel in (collector.take(*record) for record in records):
-            if parcel is None or (publication := reader.read(parcel)) is None:
-                continue
-            read = perf_counter()
-            if isinstance(publication, Published):
-                mirror = Estimators.from_states(*publication)
-                taken = [made - began, read - made, perf_counter() - read]
-            else:
-                assert mirror is not None
-                prepared = mirror.prepared(publication.changes)
-                ready = perf_counter()
-                mirror.patch(
-                    publication.changes, prepared, publication.through, publication.learned
-                )
-                taken = [made - began, ready - made, perf_counter() - ready]
-            kind = "full" if isinstance(publication, Published) else "change"
-            for name, cost in zip(("make", "read", "take_over"), taken, strict=True):
-                costs.setdefault(f"{kind}_{name}_ms", []).append(cost * 1e3)
-            costs.setdefault(f"{kind}_bytes", []).append(parcel.bytes)
+        began = note(f"{kind}_make", began)
+        (parcel,) = filter(None, (collector.take(*record) for record in records))
+        costs.setdefault(f"{kind}_bytes", []).append(parcel.bytes)
+        publication = reader.read(parcel)
+        if isinstance(publication, Published):
+            mirror = Estimators.from_states(*publication)
+            note("full_read", began)
+        elif publication is not None:
+            changes, through, learned = publication
+            prepared = mirror.prepared(changes)
+            began = note("change_read", began)
+            mirror.patch(changes, prepared, through, learned)
+            note("change_take_over", began)
     report = {name: float(np.median(values)) for name, values in sorted(costs.items())}
     return report | {"change_take_over_worst_ms": max(costs["change_take_over_ms"])}
 
