@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced
+from faust.types import TP
 
+from stream.config import Topics
 from stream.runtime.batching.fencing import FencedProducer
+from stream.runtime.batching.kafka import NotOwned
+from stream.runtime.engine import Engine
+from stream.runtime.topics import apply, open_cluster, plan
+from tests.topology.embedded import settings_in
 
 
 async def append(owner: FencedProducer, topic: str, value: bytes) -> int:
@@ -50,3 +59,24 @@ async def test_a_former_owner_is_refused_once_the_new_one_has_written(
         await consumer.stop()
     assert values[0] == b"mine"
     assert values[2:] == [b"fence", b"state"]
+
+
+@pytest.mark.kafka
+async def test_what_was_let_go_is_not_written_any_more(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = replace(
+        settings_in(tmp_path),
+        broker=f"kafka://{kafka}",
+        app_id=topic_prefix,
+        topics=Topics(prefix=topic_prefix),
+    )
+    async with open_cluster(settings) as cluster:
+        await apply(cluster, await plan(cluster, settings))
+    record = (b"k", b"v", None, ())
+    async with Engine(settings) as engine:
+        tp = TP(settings.customers_changelog, 0)
+        await (await engine.app.send_batch(*tp, [record]))
+        await engine.app.producer.disown(tp)
+        with pytest.raises(NotOwned, match="partition 0"):
+            await engine.app.send_batch(*tp, [record])

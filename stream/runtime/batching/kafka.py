@@ -18,6 +18,10 @@ from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
 MIB = 1 << 20
 
 
+class NotOwned(RuntimeError):
+    """A write to a partition whose topic only owners write, by somebody who does not own it."""
+
+
 class KafkaConsumer(BatchingConsumer, driver.Consumer):
     """Batches from Kafka."""
 
@@ -29,6 +33,7 @@ class KafkaProducer(driver.Producer):
         """Own nothing yet."""
         super().__post_init__()
         self._owned: dict[TP, FencedProducer] = {}
+        self._fenced: set[str] = set()
 
     def _settings_extra(self) -> Mapping[str, Any]:
         # Stock: only under exactly_once. Without it, a retry could reorder two batches.
@@ -36,6 +41,7 @@ class KafkaProducer(driver.Producer):
 
     async def own(self, tp: TP) -> None:
         """Become the only writer of a partition: whoever was it before is refused from now on."""
+        self._fenced.add(tp.topic)
         # What a batch changed and its ledger must be there together, or not at all.
         sizes = {
             "max_batch_size": LARGEST - MIB,
@@ -63,8 +69,7 @@ class KafkaProducer(driver.Producer):
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> Awaitable[RecordMetadata]:
         """Hand over the records of one partition; see :class:`BatchProducer`."""
-        fenced = self._owned.get(TP(topic, partition))
-        producer = self._ensure_producer() if fenced is None else fenced.producer
+        producer = self._producer_of(TP(topic, partition))
         sent = []
         builder, count = producer.create_batch(), 0
         for key, value, timestamp, headers in records:
@@ -76,6 +81,14 @@ class KafkaProducer(driver.Producer):
             count += 1
         sent.append(await producer.send_batch(builder, topic, partition=partition))
         return _last(sent, count)
+
+    def _producer_of(self, tp: TP) -> Any:
+        fenced = self._owned.get(tp)
+        if fenced is not None:
+            return fenced.producer
+        if tp.topic in self._fenced:
+            raise NotOwned(f"{tp.topic}, partition {tp.partition}, is another worker's by now")
+        return self._ensure_producer()
 
 
 async def _last(sent: list[asyncio.Future[RecordMetadata]], count: int) -> RecordMetadata:
