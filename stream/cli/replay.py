@@ -26,6 +26,7 @@ from stream.cli.options import loaded_option
 from stream.cli.progress import gauge
 from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
+from stream.core.learner import Quality
 from stream.replay.mapping import Mapping
 from stream.replay.mapping_file import load_mapping, shipped_mappings
 from stream.replay.outcome import Refused
@@ -291,7 +292,7 @@ class _Run:
             report.log_counts = status.counts
             report.offers = report.counts["offers"]
             report.people = count_people(engine.customers())
-            report.quality = None if status.quality is None else status.quality._asdict()
+            report.quality = None if status.quality is None else _plain(status.quality)
             report.segments = tuple(status.segments)
             waits = sorted(status.waits)
             if waits:
@@ -346,3 +347,10 @@ def _tell(report: Report, outputs: _Outputs, *, in_json: bool) -> None:
         )
     if report.unaccounted() and report.broker.startswith("local://"):
         raise click.ClickException(f"{report.unaccounted():,} events are not accounted for")
+
+
+def _plain(quality: Quality) -> dict[str, object]:
+    standings = [
+        {"name": standing.name, **standing.quality._asdict()} for standing in quality.standings
+    ]
+    return quality._asdict() | {"standings": standings}

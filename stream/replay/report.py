@@ -79,7 +79,7 @@ class Report:
     counts: Mapping[str, int] | None = None
     log_counts: Mapping[str, int] = field(default_factory=dict)
     people: People | None = None
-    quality: Mapping[str, float] | None = None
+    quality: Mapping[str, object] | None = None
     segments: tuple[str, ...] = ()
     waits: tuple[float, float] | None = None  # s from event to offer: median, 99th percentile
     offers_file: str | None = None
