@@ -28,9 +28,9 @@ def published(
         if draw.random() < 0.5:
             state["w"] = np.append(state["w"], n)
             state["names"].append(f"n{n}")
-        settled = n // 3
+        settled = n  # offsets alone do not tell one publication from the next
         kinds = {"model": state, "steps": {"settled": settled}}
-        topic.append(publisher.publish(kinds, {"0/0": 2 * n // 3 * 10}, n))
+        topic.append(publisher.publish(kinds, {"0/0": n // 3 * 10}, n))
         states.append(kinds)
         if draw.random() < 0.6:
             publisher.write_full()
