@@ -245,7 +245,6 @@ class LearningSettings:
     segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
     publish_interval: Duration = 0.5  # what is learned is in use within a second, as a rule
-    snapshot_interval: Duration = 60.0  # a new worker replays at most a minute of changes
     propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 24 bytes: 6 MB
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4
     items: Count = 50_000  # items with neighbours; the least supported give way

@@ -201,7 +201,8 @@ class BareLoop:
             records = publisher.publish(learner.states(), learner.through, learner.learned)
             await (await self.send_batch(topic, 0, [(k, v, None, ()) for k, v in records]))
             self._published = learned
-            await asyncio.sleep(9 * (perf_counter() - began))  # as the worker does
+            await asyncio.to_thread(publisher.write_full)
+            await asyncio.sleep(perf_counter() - began)  # as the worker does
 
     async def _commit(self) -> None:
         examples = TopicPartition(self._settings.topics.examples, 0)

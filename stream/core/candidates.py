@@ -108,6 +108,8 @@ def _together(history: History, own: Sequence[Touch], models: Models) -> list[Ca
     """What goes with what was bought last, and with what waits in the cart."""
     leads = dict.fromkeys([item for item, _ in reversed(history.bought)])
     leads.update([(touch.item_id, None) for touch in own if touch.weight == CARTED])
+    if not leads:
+        return []
     return [
         Candidate(item, Origin.BASKET, score / rank, lead)
         for rank, lead in enumerate(list(leads)[:RECENT], 1)

@@ -13,18 +13,20 @@ from stream.evaluate.memory import peak_resident_mb
 ASK = "from stream.evaluate.memory import peak_resident_mb; print(peak_resident_mb())"
 
 
+def told(before: str = "") -> float:
+    """The peak that a process of its own tells."""
+    command = [sys.executable, "-c", before + ASK]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def test_what_was_held_once_still_counts() -> None:
-    before = peak_resident_mb()
-    held = b"x" * (200 << 20)
-    del held
-    assert peak_resident_mb() > max(before, 200)
+    assert told("held = b'x' * (200 << 20); del held; ") > 200
 
 
 def test_a_large_parent_does_not_count() -> None:
     held = b"x" * (300 << 20)
-    child = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    assert 5 < told() < 200
     del held
-    assert 5 < float(child.stdout) < 200
 
 
 def test_elsewhere_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -338,8 +338,11 @@ class Log:
         self._rewind()
 
     def _rewind(self) -> None:
-        """Let no group go on behind the end, where it would miss what is appended next."""
-        for (group, topic, partition), offset in self._committed.items():
+        """Let no group go on behind the end, where it would miss what is appended next.
+
+        It is committed anew: the next start might find the end behind the old commit again.
+        """
+        for (group, topic, partition), offset in list(self._committed.items()):
             if topic not in self._topics or partition >= self._topics[topic][0].partitions:
                 continue
             end = self.highwater(topic, partition)
@@ -349,7 +352,7 @@ class Log:
                     "lost in a power cut (see fsync) or by hand; the group goes on at the end",
                     *(topic, partition, end, group, offset),
                 )
-                self._committed[group, topic, partition] = end
+                self.commit(group, {(topic, partition): end})
 
 
 def _now() -> int:
