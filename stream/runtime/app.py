@@ -105,6 +105,11 @@ class OfferstreamApp(faust.App):
         self.pipeline.forget()
         self.observing.forget()
 
+    async def on_revoked(self, *_: Any, **__: Any) -> None:
+        """Drop what is known of partitions that move, the learner's among them."""
+        self.forget_partitions()
+        self.learning.forget()
+
     def open_log(self) -> Log:
         """The local log, where embedded."""
         log: Log = self.transport.log  # type: ignore[attr-defined]  # our own transport has it
@@ -199,7 +204,8 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         app, settings, app.view, rules, lambda: _caught_up(app), observing.learned
     )
     app.table.on_recovered = app.forget_partitions
-    app.on_partitions_revoked.connect(_on_revoked(app), weak=False)
+    # Weakly: Faust keeps the signals of all apps of the process together.
+    app.on_partitions_revoked.connect(app.on_revoked, weak=True)
     intake = Intake(app, settings, reference, observing)
     _agent(app, "decide", topics.events, _decide(app))
     if settings.learning.enabled:
@@ -262,14 +268,6 @@ def _decide(app: OfferstreamApp) -> Take:
 async def _caught_up(app: OfferstreamApp) -> None:
     await app.follower.progress.reach(await app.follower.ends())
     await app.view.models_known()
-
-
-def _on_revoked(app: OfferstreamApp) -> Callable[..., Awaitable[None]]:
-    async def forget(*_: Any, **__: Any) -> None:
-        app.forget_partitions()
-        app.learning.forget()
-
-    return forget
 
 
 def _options(settings: Settings) -> dict[str, Any]:

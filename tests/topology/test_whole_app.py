@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,3 +369,15 @@ async def test_without_learning_there_are_offers_and_no_lessons(tmp_path: Path) 
         assert stored(engine, "offers")
         assert stored(engine, "examples") == []
         assert [record for record in stored(engine, "models") if record.value] == []
+
+
+def test_an_app_that_has_ended_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    async def life() -> weakref.ref[Any]:
+        async with running(settings_in(tmp_path)) as engine:
+            await engine.publish([publication(a_click(0))])
+            await engine.settle()
+            return weakref.ref(engine.app.view.world.models.recommender)
+
+    models = asyncio.run(life())
+    gc.collect()
+    assert models() is None
