@@ -53,6 +53,8 @@ class Learning:
     async def take(self, event: Delivery) -> None:
         """Learn one batch; it is acknowledged by the publication that holds it."""
         async with self._lock:
+            if event.value.void:
+                return  # what comes before it is learned anew first
             forgotten = self._forgotten
             learner = self._learner or await self._restored()
             if forgotten != self._forgotten:

@@ -98,6 +98,8 @@ class Pipeline:
     async def take(self, event: Delivery) -> None:
         """Decide a batch and hand its changelog over; the rest follows in its own task."""
         rest = event.value
+        if rest.void:
+            return
         flow = self._flow(rest.partition)
         while len(rest):
             taken = perf_counter()

@@ -9,11 +9,12 @@ from stream.codec.snapshot import fingerprint
 from stream.config import LearningSettings
 from stream.core import learner as module
 from stream.core.example import Example, Labelled
-from stream.core.features import FEATURES, pack
+from stream.core.features import FEATURES, pack, unpack
 from stream.core.learner import Learner
 from stream.models.hashing import feature_hash
 
 SMALL = LearningSettings(propensity_bits=12, items=64, sessions=64, baskets=64)
+BRAND, TWO_BRANDS = FEATURES.index("brand"), {feature_hash("brand", n) for n in (0, 1)}
 
 
 def labels(seed: int, count: int) -> list[Example]:
@@ -76,8 +77,9 @@ def test_drifts_are_counted_since_the_learner_began(seed: int) -> None:
     learner = Learner(SMALL, seed=7)
     for n, example in enumerate(labels(seed, 6_000)):
         assert isinstance(example, Labelled)
-        turned = example.label if n < 4_000 else 1 - example.label
-        learner.learn("clicks/0", n, [Labelled(n, turned, None, example.features)])
+        bought = unpack(example.features)[BRAND] in TWO_BRANDS  # which two, turns over at once
+        label = int(bought == (n < 4_000))
+        learner.learn("clicks/0", n, [Labelled(n, label, None, example.features)])
     drifts = learner.quality().drifts
     assert drifts >= 1 and drifts == learner.propensity.drifts
     again = Learner(SMALL, seed=7)

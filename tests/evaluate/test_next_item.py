@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +31,9 @@ def _last(rows: list[tuple[float, str]]) -> float:
 
 
 def evaluate(*arguments: str) -> dict[str, object]:
-    result = CliRunner().invoke(main, ["evaluate", "next-item", "--json", *arguments])
-    assert result.exit_code == 0, result.output
+    command = [sys.executable, "-m", "stream", "evaluate", "next-item", "--json", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 

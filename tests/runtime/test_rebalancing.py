@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faust.types import TP
 
+from stream.codec.examples import decode_examples, decode_lesson
 from stream.runtime.batching.local import LocalConsumer
+from stream.runtime.engine import Engine
 from tests.builders import a_click
-from tests.topology.embedded import look, publication, running, settings_in
+from tests.topology.embedded import look, publication, running, settings_in, stored
 
 Disturb = Callable[[Any], Awaitable[None]]
 
@@ -65,3 +69,35 @@ async def test_records_fetched_meanwhile_are_decided_once_and_in_order(
         assert seen.metrics["events_replayed_total"] == 0
     async with running(settings_in(tmp_path)) as again:
         assert (await look(again)).metrics["events_replayed_total"] == 0
+
+
+async def test_lessons_in_hand_in_a_rebalance_are_learned_behind_those_before_them(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    settings = replace(settings, learning=replace(settings.learning, publish_interval=600.0))
+    async with running(settings) as engine:
+        app = engine.app
+        await engine.publish([publication(a_click(n)) for n in range(20)])
+        await asyncio.wait_for(_decided(engine), 30)
+        await asyncio.wait_for(_learned(engine), 30)
+        async with app.learning._lock:  # the agent has the next lessons in hand, and waits
+            await engine.publish([publication(a_click(n)) for n in range(20, 40)])
+            await asyncio.wait_for(_decided(engine), 30)
+            await asyncio.sleep(0.3)
+            await rebalanced(app.consumer)
+        await asyncio.wait_for(engine.settle(), 60)
+        lessons = [decode_lesson(record.value or b"") for record in stored(engine, "examples")]
+        taught = {(t.source, t.offset): t.examples for lesson in lessons for t in lesson.taught}
+        expected = sum(len(decode_examples(examples)) for examples in taught.values())
+        assert engine.status().learned == expected > 40
+
+
+async def _decided(engine: Engine) -> None:
+    clicks = await engine.app.consumer.highwaters(TP(engine.settings.topics.clicks, 0))
+    await engine.app.pipeline.progress.reach(clicks)
+
+
+async def _learned(engine: Engine) -> None:
+    lessons = await engine.app.consumer.highwaters(TP(engine.settings.topics.examples, 0))
+    await engine.app.learning.progress.reach(lessons)

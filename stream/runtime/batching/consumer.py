@@ -184,6 +184,8 @@ class BatchingConsumer(Consumer):
         self._owner.let_go()
         awaited = {topic for topic, group in self._groups.items() if group.awaited}
         let_go = {m for m in self._unacked_messages if m.topic in self._groups.keys() - awaited}
+        for message in let_go:
+            cast(Batch, message.value).void = True
         self._unacked_messages -= let_go
         await super().wait_empty()
 
@@ -214,6 +216,9 @@ class BatchingConsumer(Consumer):
     def _leave(self) -> None:
         """Forget what was fetched and delivered, until we stand at the commits again."""
         self._sought = self._flowing = False
+        for lane in self._lanes.values():
+            lane.give_up()
+        self._owner.let_go()
         self._lanes.clear()
         self._fetched.clear()
         self._committable.clear()

@@ -58,6 +58,11 @@ class LaneQueue:
         """Note that a batch is under way."""
         self._under_way.append(batch)
 
+    def give_up(self) -> None:
+        """Make void what is under way: whoever has it in hand must leave it."""
+        for batch in self._under_way:
+            batch.void = True
+
     def done(self) -> list[Batch]:
         """Take off the acknowledged batches up to the first that is not, in order of delivery."""
         done = []

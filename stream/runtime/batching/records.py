@@ -56,12 +56,14 @@ Read: TypeAlias = Callable[[Record], tuple[int | None, Any]]
 class Batch:
     """Records of one lane, in the order in which they are to be decided."""
 
-    __slots__ = ("__weakref__", "acked", "arrived", "lane", "next_offsets")
+    __slots__ = ("__weakref__", "acked", "arrived", "lane", "next_offsets", "void")
 
     def __init__(self, lane: Lane, arrived: Sequence[Arrived]) -> None:
         self.lane = lane
         self.arrived = arrived
         self.acked = False
+        #: Whether it was given up: its records are fetched again, by whoever owns them then.
+        self.void = False
         ends = {one.record.topic: one.record.offset + 1 for one in arrived}
         #: The offsets to commit when the batch is done, by topic and partition.
         self.next_offsets = {TP(topic, lane.partition): offset for topic, offset in ends.items()}
