@@ -20,13 +20,14 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from bench.run import Run
 from stream.codec.events import EventDecoder
-from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.examples import decode_lesson
 from stream.codec.models import Publisher
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.core.learner import Learner
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
+from stream.runtime.learning import learn_lesson
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
@@ -185,10 +186,7 @@ class BareLoop:
         while True:
             for records in (await self._lessons.getmany(timeout_ms=500)).values():
                 for record in records:
-                    lesson = decode_lesson(record.value)
-                    for source, offset, payload in lesson.taught:
-                        key = f"{source}/{lesson.partition}"
-                        learner.learn(key, offset, decode_examples(payload))
+                    learn_lesson(learner, decode_lesson(record.value))
                 self._learned = records[-1].offset + 1
 
     async def _publish(self, learner: Learner) -> None:
