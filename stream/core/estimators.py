@@ -145,17 +145,6 @@ class ToldItems:
         return CatalogItem(item_id, category=told.category, brand=told.brand, price=told.price)
 
 
-def models_from(states: States, learned: int) -> Models:
-    """The models to decide with, from the states that a learner published.
-
-    Raises
-    ------
-    StateError
-        If a state is missing or not what its class wrote.
-    """
-    return Estimators.from_states(states, {}, learned).models()
-
-
 def _restored(kind: str, state: Mapping[str, StateValue]) -> Any:
     if kind == "segments":
         return segmenter_from(state)

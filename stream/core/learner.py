@@ -14,12 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stream.config import LearningSettings
-from stream.core.estimators import Estimators, States, models_from
+from stream.core.estimators import Estimators, States
 from stream.core.example import Basket, Example, Labelled, Step
 from stream.core.features import FEATURES, unpack
 from stream.models.shadow import Shadow, Standing
-
-__all__ = ["Learner", "Quality", "models_from"]
 
 BASKET_WEIGHT = 5.0
 STEPS = 4  # session steps are cheaper in larger steps, and lose nothing

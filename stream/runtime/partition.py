@@ -83,8 +83,9 @@ class Partition:
         that nothing is on its way; while something is, and too much with it, the answer is None.
         """
         while True:
+            entries = _entries(batch)
             decided = decide_batch(
-                _entries(batch),
+                entries,
                 self.number,
                 self.ledger,
                 self._durable,
@@ -94,20 +95,21 @@ class Partition:
             )
             writes = self._writes(decided)
             if _size(writes) <= limit or (alone and len(batch) == 1):
-                return self._adopted(batch, decided, writes)
+                return self._adopted(batch, entries, decided, writes)
             if not alone:
                 return None
             batch = batch.first(len(batch) // 2)
 
-    def _adopted(self, batch: Batch, decided: Decided, writes: list[Write]) -> Flush:
-        entries = _entries(batch)
+    def _adopted(
+        self, batch: Batch, entries: list[Entry], decided: Decided, writes: list[Write]
+    ) -> Flush:
         self.ledger = decided.ledger
         self._flushes += 1
         number = self._flushes
         for customer_id, state in decided.changed.items():
             self._overlay[customer_id] = (number, state)
         return Flush(
-            number=self._flushes,
+            number=number,
             batch=batch,
             writes=writes,
             decided=decided,

@@ -32,7 +32,7 @@ from stream.core.event import (
     Source,
     Trade,
 )
-from stream.core.learner import Learner, models_from
+from stream.core.learner import Learner
 from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.offer import Cause, Offer
 from stream.core.policy import CONTROL, arm_of, by_priority
@@ -138,7 +138,7 @@ def learned() -> World:
         step = decide(known, event, Cause(source, 0, offset, event.time), world)
         states[event.customer_id] = step.state or NEW_CUSTOMER
         learner.learn(f"{int(source)}/0", offset, step.examples)
-    return World(catalog=CATALOG, models=models_from(learner.states(), learner.learned))
+    return World(catalog=CATALOG, models=learner.models())
 
 
 def a_world(policy: PolicySettings, campaigns: tuple[Campaign, ...] = ()) -> World:
