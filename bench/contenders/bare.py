@@ -20,14 +20,13 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from bench.run import Run
 from stream.codec.events import EventDecoder
-from stream.codec.examples import decode_lesson
 from stream.codec.models import Publisher
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.core.learner import Learner
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
-from stream.runtime.learning import learn_lesson
+from stream.runtime.learning import learn_record
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
@@ -186,7 +185,7 @@ class BareLoop:
         while True:
             for records in (await self._lessons.getmany(timeout_ms=500)).values():
                 for record in records:
-                    learn_lesson(learner, decode_lesson(record.value))
+                    learn_record(learner, record)
                 self._learned = records[-1].offset + 1
 
     async def _publish(self, learner: Learner) -> None:

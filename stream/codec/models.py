@@ -31,16 +31,14 @@ MOST: Final = 1 << 30  # bytes of all models together, inflated
 
 States = Mapping[str, Mapping[str, StateValue]]
 Mark = dict[str, int]
-"""A point of the log of examples: the last offset learned by source partition, and `SETTLED`."""
-
-SETTLED: Final = "/settled"  # the examples learned when steps were last learned before they filled
+"""A point of the log of examples: the last offset learned of it, and of each source partition."""
 
 
 class Published(NamedTuple):
     """All models at a point of the examples' log.
 
-    ``through`` is the last offset learned by source partition, ``learned`` the number of
-    examples learned since the beginning.
+    ``through`` is the last offset learned of the log of examples and of each source partition,
+    ``learned`` the number of examples learned since the beginning.
     """
 
     states: dict[str, State]
@@ -85,7 +83,7 @@ class Publisher:
         self, states: States, through: Mapping[str, int], learned: int
     ) -> list[tuple[bytes, bytes]]:
         """The (key, value) records that bring every reader to this state."""
-        now, records = Point(_merged(states, learned), _mark(states, through)), []
+        now, records = Point(_merged(states, learned), dict(through)), []
         if self._last is None:
             self._due = now
             self.write_full()
@@ -212,7 +210,7 @@ class Reader:
         self._mark = None
 
     def _read_full(self, slot: str, snapshot: Snapshot) -> Published:
-        published = _parted(snapshot.state, _through(snapshot))
+        published = _parted(snapshot.state, snapshot.learned_through)
         self.slot, self._mark = slot, snapshot.learned_through
         self._shapes, self._learned = shapes(snapshot.state), published.learned
         return published
@@ -224,7 +222,7 @@ class Reader:
         self._learned = changes.value("learned", self._learned)
         kinds = {name.partition(".")[0] for name in self._shapes if "." in name}
         by_kind = {kind: changes.part(kind) for kind in sorted(kinds)}
-        return Changed(by_kind, _through(snapshot), self._learned)
+        return Changed(by_kind, snapshot.learned_through, self._learned)
 
 
 class Assembler:
@@ -274,15 +272,6 @@ def _merged(states: States, learned: int) -> State:
     for kind, state in states.items():
         merged |= nested(kind, state)
     return merged
-
-
-def _mark(states: States, through: Mapping[str, int]) -> Mark:
-    settled = states.get("steps", {}).get(SETTLED[1:])
-    return {**through, SETTLED: settled} if isinstance(settled, int) else dict(through)
-
-
-def _through(snapshot: Snapshot) -> dict[str, int]:
-    return {name: at for name, at in snapshot.learned_through.items() if name != SETTLED}
 
 
 def _parted(state: State, through: dict[str, int]) -> Published:

@@ -35,7 +35,7 @@ class Estimators:
     Attributes
     ----------
     through : dict[str, int]
-        The last offset learned of each ``"source/partition"``.
+        The last offset learned of each ``"source/partition"``, and of the log of examples.
     learned : int
         Examples learned since the beginning.
     """

@@ -9,7 +9,7 @@ score a share of the labels in the champion's shadow; nothing that is published 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from stream.models.shadow import Shadow, Standing
 BASKET_WEIGHT = 5.0
 STEPS = 4  # session steps are cheaper in larger steps, and lose nothing
 QUALITY_WINDOW = 4_096
+LOG: Final = "examples"  # in ``through``: the log of examples itself
 SHADOW_SHARE = 0.02  # of the labels: river's forest alone costs more than all else for a label
 
 
@@ -78,6 +79,15 @@ class Learner(Estimators):
     def waits(self) -> bool:
         """Whether anything waits for its step to fill."""
         return bool(self.steps.waiting or self.labels.waiting)
+
+    def passed(self, offset: int) -> None:
+        """Note that all of the log of examples has been learned up to and with this offset."""
+        self.through[LOG] = max(offset, self.position - 1)
+
+    @property
+    def position(self) -> int:
+        """The offset at which the log of examples is to be read on."""
+        return self.through.get(LOG, -1) + 1
 
     def restore(self, states: States, through: Mapping[str, int], learned: int) -> None:
         """Go on from a snapshot."""

@@ -1,9 +1,11 @@
-"""Reading a topic from its beginning to where it ends now, from outside any worker."""
+"""Reading what a topic holds: all of it, from outside any worker, or a part of a partition."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,6 +14,9 @@ from stream.config import ConfigError, Settings
 from stream.runtime.batching.records import Record
 from stream.runtime.connection import client_options
 from stream.runtime.local.log import Log
+
+if TYPE_CHECKING:
+    from faust.types import TP
 
 Take = Callable[[Record], None]
 
@@ -25,34 +30,76 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
         If the broker does not answer, or the local log is open elsewhere.
     """
     if settings.embedded_log is None:
-        asyncio.run(_read_kafka(settings, topic, partitions, take))
+        asyncio.run(_read_topic(settings, topic, partitions, take))
         return
     with Log(settings.embedded_log) as log:
         for number in range(log.partitions(topic) or 0):
-            at = log.earliest(topic, number)
-            while found := log.read(topic, number, at):
-                for record in found:
-                    take(record)
-                at = found[-1].offset + 1
+            _read_log(log, topic, number, (0, log.highwater(topic, number)), take)
 
 
-async def _read_kafka(settings: Settings, topic: str, partitions: int, take: Take) -> None:
+async def read_between(
+    settings: Settings, open_log: Callable[[], Log], tp: TP, start: int, end: int, take: Take
+) -> None:
+    """Hand the records of a partition from ``start`` to before ``end`` to ``take``, in order.
+
+    What the topic no longer holds is passed over. ``open_log`` gives the local log where embedded.
+
+    Raises
+    ------
+    ConfigError
+        If the broker does not answer.
+    """
+    if settings.embedded_log is None:
+        async with _connected(settings) as consumer:
+            await _read_partitions(consumer, {TopicPartition(*tp): (start, end)}, take)
+    else:
+        _read_log(open_log(), *tp, (start, end), take)
+
+
+def _read_log(log: Log, topic: str, partition: int, span: tuple[int, int], take: Take) -> None:
+    start, end = span
+    at = max(start, log.earliest(topic, partition))
+    while at < end and (found := log.read(topic, partition, at)):
+        for record in found:
+            if record.offset < end:
+                take(record)
+        at = found[-1].offset + 1
+
+
+async def _read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> None:
+    async with _connected(settings) as consumer:
+        assigned = [TopicPartition(topic, number) for number in range(partitions)]
+        ends = await consumer.end_offsets(assigned)
+        await _read_partitions(consumer, {tp: (0, end) for tp, end in ends.items()}, take)
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        **client_options(settings), enable_auto_commit=False, max_partition_fetch_bytes=16 << 20
+        **client_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=16 << 20,
     )
     try:
         await consumer.start()
+        yield consumer
     except KafkaError as error:
         raise ConfigError(f"broker {settings.broker} does not answer: {error}") from error
-    try:
-        assigned = [TopicPartition(topic, number) for number in range(partitions)]
-        consumer.assign(assigned)
-        await consumer.seek_to_beginning(*assigned)
-        ends = await consumer.end_offsets(assigned)
-        for tp, end in ends.items():
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(tp, timeout_ms=500)).values():
-                    for record in records:
-                        take(record)
     finally:
         await consumer.stop()
+
+
+async def _read_partitions(
+    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], take: Take
+) -> None:
+    consumer.assign(list(spans))
+    first = await consumer.beginning_offsets(list(spans))
+    for tp, (start, _) in spans.items():
+        consumer.seek(tp, max(start, first[tp]))
+    for tp, (_, end) in spans.items():
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(tp, timeout_ms=500)).values():
+                for record in records:
+                    if record.offset < end:
+                        take(record)

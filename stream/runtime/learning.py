@@ -1,28 +1,34 @@
 """The learner's agent: examples in order, models out, acknowledged when what they taught is safe.
 
 Rules: one worker learns, the one that owns the examples' only partition, and only the latest of
-them can publish; it goes on from the last publication, drops what that had learned already, and
-acknowledges a batch only when a publication that has learned it is durable. It publishes at most
-once an interval, and only what changed; what it publishes is made outside the event loop.
+them can publish; it goes on from the last publication, drops what that had learned already, reads
+anew what it had not and is not delivered, and acknowledges a batch only when a publication that
+has learned it is durable. It publishes at most once an interval, and only what changed; what it
+publishes is made outside the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from faust.types import TP
+from mode import get_logger
 
 from stream.codec.examples import Lesson, decode_examples, decode_lesson, encode_lesson
 from stream.codec.models import Publisher
 from stream.config import Settings
 from stream.core.learner import Learner, Quality
-from stream.runtime.batching.records import Delivery
+from stream.runtime.archive import read_between
+from stream.runtime.batching.records import Delivery, Record
 from stream.runtime.progress import Progress
 from stream.runtime.rulebook import RuleBook
 from stream.runtime.worldview import WorldView
+
+logger = get_logger(__name__)
 
 
 class Learning:
@@ -61,9 +67,11 @@ class Learning:
                 self._learner = None
                 return
             batch = event.value
+            await self._catch_up(learner, batch.arrived[0].record.offset)
+            if forgotten != self._forgotten:
+                return
             for record in batch.records:
-                if record.value is not None:
-                    learn_lesson(learner, decode_lesson(record.value))
+                learn_record(learner, record)
             self._taken.append(event)
             self.progress.advance(batch.next_offsets)
 
@@ -137,6 +145,18 @@ class Learning:
         self._learner = learner
         return learner
 
+    async def _catch_up(self, learner: Learner, offset: int) -> None:
+        """Learn what lies in the log between what the learner knows and an offset.
+
+        Nothing does, unless the models that were published are older than what was acknowledged
+        (they were refused, or lost), or a batch was given up and the one behind it was not.
+        """
+        if learner.position < offset:
+            logger.warning("examples %d to %d are read again", learner.position, offset - 1)
+            learn = partial(learn_record, learner)
+            where = TP(self._settings.topics.examples, 0), learner.position, offset
+            await read_between(self._settings, self._app.open_log, *where, learn)
+
     async def _fence(self) -> None:
         """Be the only one who publishes, before reading what was published."""
         models = TP(self._settings.topics.models, 0)
@@ -144,9 +164,12 @@ class Learning:
         await (await self._app.send_batch(*models, [(b"fence", None, None, ())]))
 
 
-def learn_lesson(learner: Learner, lesson: Lesson) -> None:
+def learn_record(learner: Learner, record: Record) -> None:
     """Learn a record of the examples' topic."""
-    for source, offset, payload in lesson.taught:
-        learner.learn(f"{source}/{lesson.partition}", offset, decode_examples(payload))
-    if lesson.settled:
-        learner.settle(lesson.settled)
+    if record.value is not None:
+        lesson = decode_lesson(record.value)
+        for source, offset, payload in lesson.taught:
+            learner.learn(f"{source}/{lesson.partition}", offset, decode_examples(payload))
+        if lesson.settled:
+            learner.settle(lesson.settled)
+    learner.passed(record.offset)

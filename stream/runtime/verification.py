@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stream.codec.examples import Lesson, decode_lesson
-from stream.codec.models import Assembler, Published
+from stream.codec.models import Assembler
 from stream.codec.snapshot import fingerprint
 from stream.config import ConfigError, Settings
-from stream.core.learner import Learner
-from stream.models.state import integer
+from stream.core.learner import LOG, Learner
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
-from stream.runtime.learning import learn_lesson
+from stream.runtime.learning import learn_record
 
 
 class Verdict(NamedTuple):
@@ -46,8 +44,8 @@ def verify_models(settings: Settings) -> Verdict:
 
     def learn(record: Record) -> None:
         first.append(record.offset)
-        if record.value is not None:
-            learn_lesson(learner, _known(decode_lesson(record.value), published))
+        if record.offset <= published.through.get(LOG, -1):
+            learn_record(learner, record)
 
     read_topic(settings, settings.topics.examples, 1, learn)
     if not first or first[0] != 0:
@@ -65,16 +63,3 @@ def verify_models(settings: Settings) -> Verdict:
 
 def _assemble(assembler: Assembler, record: Record) -> None:
     assembler.take(record.key, record.value)
-
-
-def _known(lesson: Lesson, published: Published) -> Lesson:
-    """What of a lesson the published models have learned."""
-    settled = integer(published.states["steps"], "settled", 0, 2**62)
-    return lesson._replace(
-        taught=tuple(
-            taught
-            for taught in lesson.taught
-            if taught.offset <= published.through.get(f"{taught.source}/{lesson.partition}", -1)
-        ),
-        settled=lesson.settled if lesson.settled <= settled else 0,
-    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from stream.codec.examples import decode_examples, decode_lesson
-from stream.codec.models import Assembler
 from stream.config import Settings
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
 from stream.runtime.changelog import Customers, read_customers
 from tests.chaos.shop import Oracle
+from tests.lessons import publications
 
 WRONG = (
     "lost", "double_counted", "miscounted", "missing_offers", "conflicting_offers", "mislearned",
@@ -67,21 +66,8 @@ def offered(settings: Settings, customers: Customers) -> dict[str, int]:
 
 
 def mislearned(settings: Settings) -> int:
-    """How many examples the published models have learned too few or too many."""
-    taught: dict[tuple[int, int, int], bytes] = {}
-    models = Assembler()
-
-    def learn(record: Record) -> None:
-        lesson = decode_lesson(record.value or b"")
-        for source, offset, examples in lesson.taught:
-            taught.setdefault((lesson.partition, source, offset), examples)
-
-    read_topic(settings, settings.topics.examples, 1, learn)
-    read_topic(
-        settings, settings.topics.models, 1, lambda record: models.take(record.key, record.value)
-    )
-    learned = 0 if models.current is None else models.current.learned
-    return abs(learned - sum(len(decode_examples(examples)) for examples in taught.values()))
+    """How many examples the published models have learned too few or too many, at the worst."""
+    return max((abs(one.learned - one.taught) for one in publications(settings)), default=0)
 
 
 def found(customers: Customers, name: str) -> dict[str, int]:

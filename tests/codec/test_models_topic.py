@@ -10,6 +10,7 @@ import pytest
 
 from stream.codec import models
 from stream.codec.models import Assembler, Collector, Published, Publisher, Reader
+from stream.core.learner import LOG
 
 Records = list[tuple[bytes, bytes]]
 
@@ -28,9 +29,8 @@ def published(
         if draw.random() < 0.5:
             state["w"] = np.append(state["w"], n)
             state["names"].append(f"n{n}")
-        settled = n  # offsets alone do not tell one publication from the next
-        kinds = {"model": state, "steps": {"settled": settled}}
-        topic.append(publisher.publish(kinds, {"0/0": n // 3 * 10}, n))
+        kinds = {"model": state}
+        topic.append(publisher.publish(kinds, {"0/0": n // 3 * 10, LOG: n}, n))
         states.append(kinds)
         if draw.random() < 0.6:
             publisher.write_full()

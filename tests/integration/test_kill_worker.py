@@ -28,8 +28,6 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from stream.codec.examples import decode_examples, decode_lesson
-from stream.codec.models import Assembler
 from stream.codec.partition import partition_for
 from stream.config import (
     CoreSettings,
@@ -44,6 +42,7 @@ from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
 from stream.runtime.changelog import read_customers
 from stream.runtime.topics import apply, open_cluster, plan
+from tests.lessons import publications
 from tests.oracle import Sent, a_history, kept_of, recount
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,24 +215,7 @@ def assert_as_the_oracle_says(settings: Settings, history: Sequence[Sent]) -> No
 
     read_topic(settings, settings.topics.dead_letters, PARTITIONS, bury)
     assert len(letters) == counts["rejected"]
-    assert_learned_once(settings)
-
-
-def assert_learned_once(settings: Settings) -> None:
-    """The models in the topic have learned every example that there is, each once."""
-    taught: dict[tuple[int, int, int], bytes] = {}
-    for value in values_of(settings, settings.topics.examples, 1):
-        lesson = decode_lesson(value)
-        for source, offset, examples in lesson.taught:
-            assert taught.setdefault((lesson.partition, source, offset), examples) == examples
-    models = Assembler()
-
-    def follow(record: Record) -> None:
-        models.take(record.key, record.value)
-
-    read_topic(settings, settings.topics.models, 1, follow)
-    assert models.current is not None
-    assert models.current.learned == sum(len(decode_examples(e)) for e in taught.values())
+    assert [one for one in publications(settings) if one.learned != one.taught] == []
 
 
 def values_of(settings: Settings, topic: str, partitions: int) -> list[bytes]:
@@ -300,6 +282,7 @@ from stream.runtime.engine import Engine
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.topics import verify
 from tests.integration import test_kill_worker as ours
+from tests.lessons import publications
 from tests.oracle import a_history
 
 def hesitant(call):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ from stream.runtime.engine import Engine
 from stream.runtime.topics import apply, open_cluster, plan
 from stream.runtime.verification import verify_models
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase
+from tests.kafka.topics import admin_of
+from tests.lessons import publications
 from tests.topology.embedded import publication
 
 LEARNING = LearningSettings(
@@ -140,6 +143,30 @@ async def test_a_lone_visit_is_learned_though_it_fills_no_step(settings: Setting
             while "cup" not in known():
                 await engine.app.view.next_models()
     assert await asyncio.to_thread(lambda: verify_models(settings).holds)
+
+
+async def test_models_that_were_lost_are_learned_again_from_the_log(settings: Settings) -> None:
+    async with running(settings, lockstep=False) as engine:
+        await engine.publish([publication(a_click(n)) for n in range(20)])
+        await engine.settle()
+    await lose_the_models(settings)
+    async with running(settings, lockstep=False) as engine:
+        assert engine.app.view.world.models.learned_through == 0
+        await engine.publish([publication(a_click(20))])
+        await engine.settle()
+    published = await asyncio.to_thread(publications, settings)
+    assert published[-1].learned == published[-1].taught > 20
+    assert await asyncio.to_thread(lambda: verify_models(settings).holds)
+
+
+async def lose_the_models(settings: Settings) -> None:
+    if settings.embedded_log is not None:
+        shutil.rmtree(settings.embedded_log / "topics" / settings.topics.models)
+        return
+    async with admin_of(settings.bootstrap_servers[0]) as client:
+        await client.delete_topics([settings.topics.models])
+        while settings.topics.models in await client.list_topics():  # noqa: ASYNC110  # to be asked
+            await asyncio.sleep(0.1)
 
 
 # ---------------------------------------------------------------------------------------- rules

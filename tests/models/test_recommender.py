@@ -48,7 +48,7 @@ def test_what_usually_follows_is_recommended_first(seed: int) -> None:
 
 
 def test_blend_beats_what_it_began_with(seed: int) -> None:
-    steps = drawn_steps(seed, 3_000)
+    steps = drawn_steps(seed, 6_000)
     half = len(steps) // 2
     learned, prior = small(), small(eager=0, thin=10**9)
     for model in (learned, prior):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream.codec.examples import decode_examples, decode_lesson
 from stream.runtime.batching.local import LocalConsumer
 from stream.runtime.engine import Engine
 from tests.builders import a_click
+from tests.lessons import Lessons
 from tests.topology.embedded import look, publication, running, settings_in, stored
 
 Disturb = Callable[[Any], Awaitable[None]]
@@ -87,10 +87,31 @@ async def test_lessons_in_hand_in_a_rebalance_are_learned_behind_those_before_th
             await asyncio.sleep(0.3)
             await rebalanced(app.consumer)
         await asyncio.wait_for(engine.settle(), 60)
-        lessons = [decode_lesson(record.value or b"") for record in stored(engine, "examples")]
-        taught = {(t.source, t.offset): t.examples for lesson in lessons for t in lesson.taught}
-        expected = sum(len(decode_examples(examples)) for examples in taught.values())
-        assert engine.status().learned == expected > 40
+        assert engine.status().learned == taught(engine) > 40
+
+
+async def test_lessons_given_up_before_a_publication_are_read_again_before_the_next(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    settings = replace(settings, learning=replace(settings.learning, publish_interval=600.0))
+    async with running(settings) as engine:
+        for first in (0, 20):
+            await engine.publish([publication(a_click(n)) for n in range(first, first + 20)])
+            await asyncio.wait_for(_decided(engine), 30)
+            await asyncio.wait_for(_learned(engine), 30)
+            engine.app.learning.forget()  # and nothing seeks back
+        await engine.publish([publication(a_click(40))])
+        await asyncio.wait_for(engine.settle(), 60)
+        assert engine.status().learned == taught(engine) > 40
+
+
+def taught(engine: Engine) -> int:
+    """How many examples the log holds."""
+    lessons = Lessons()
+    for record in stored(engine, "examples"):
+        lessons.read(record)
+    return lessons.total
 
 
 async def _decided(engine: Engine) -> None:

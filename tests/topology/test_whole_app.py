@@ -251,7 +251,7 @@ async def test_models_survive_a_restart_and_no_example_is_learned_twice(
     for partition, source, offset in taught:
         name = f"{source}/{partition}"
         last[name] = max(last.get(name, -1), offset)
-    assert models.current.through == last
+    assert last.items() <= models.current.through.items()
 
 
 def number_of(examples: bytes) -> int:

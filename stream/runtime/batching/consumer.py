@@ -182,11 +182,11 @@ class BatchingConsumer(Consumer):
     async def wait_empty(self) -> None:
         """Wait for what is under way, before a rebalance or the end."""
         self._owner.let_go()
-        awaited = {topic for topic, group in self._groups.items() if group.awaited}
-        let_go = {m for m in self._unacked_messages if m.topic in self._groups.keys() - awaited}
-        for message in let_go:
-            cast(Batch, message.value).void = True
-        self._unacked_messages -= let_go
+        let_go = {topic for topic, group in self._groups.items() if not group.awaited}
+        for lane in self._lanes.values():
+            if not lane.group.awaited:
+                lane.give_up()
+        self._unacked_messages -= {m for m in self._unacked_messages if m.topic in let_go}
         await super().wait_empty()
 
     # -- forgetting what moved
