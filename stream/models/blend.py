@@ -95,7 +95,8 @@ class Blend:
         """
         weights = self._mixed.get(context)
         if weights is None:
-            weights = self._mixed[context] = np.array(context) @ self.serving
+            mixed = np.array(context) @ self.serving
+            weights = self._mixed[context] = mixed.astype(features.dtype)
         return _log_odds(weights, features, own, said)
 
     def learn(
@@ -108,7 +109,8 @@ class Blend:
     ) -> None:
         """Learn that of these candidates, as in `scores`, one was chosen."""
         flags = np.array(context)
-        scores = _log_odds(flags @ self.weights, features, own, said)
+        weights = (flags @ self.weights).astype(features.dtype)
+        scores = _log_odds(weights, features, own, said)
         odds = np.exp(scores - scores.max())
         odds /= odds.sum()
         odds[chosen] -= 1.0
@@ -175,7 +177,7 @@ def _log_odds(
     said: NDArray[np.floating],
 ) -> Floats:
     first = len(features)
-    scores: Floats = weights[:first] @ features
+    scores: Floats = weights[:first].dot(features)
     if len(own):
-        scores[own] += weights[first:] @ said
+        scores[own] += weights[first:].dot(said)
     return scores

@@ -94,9 +94,9 @@ class Factors:
 
     def scores(self, current: Sequence[int], slots: Slots) -> NDArray[np.float32]:
         """How much these items (``[candidates]``) are to the taste of a session, newest first."""
-        recent = np.array(current[: self.reach]) & self.vocabulary.mask
-        taste = self._shares[len(recent)] @ self.seen.take(recent, axis=0)
-        scores: Floats = self.next.take(slots, axis=0) @ taste
+        recent = [number & self.vocabulary.mask for number in current[: self.reach]]
+        taste = self._shares[len(recent)].dot(self.seen.take(recent, axis=0))
+        scores: Floats = self.next.take(slots, axis=0).dot(taste)
         scores += self.bias.take(slots)
         return scores
 

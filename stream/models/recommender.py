@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from stream.models.blend import Blend
@@ -41,7 +42,7 @@ class Step(NamedTuple):
     segment: int | None = None
 
 
-class Ranked(NamedTuple):
+class Ranked(Struct, frozen=True, gc=False):
     """An item recommended.
 
     Attributes
@@ -159,7 +160,7 @@ class Recommender:
         """The candidates after these items, with their features; None if no item is known."""
         return self._sources.gather(items, session)
 
-    def scores(self, pool: Pool) -> NDArray[np.float64]:
+    def scores(self, pool: Pool) -> NDArray[np.floating]:
         """Log-odds of each candidate to be next, ``[candidates]``, up to a constant."""
         return self.blend.scores(pool.features, pool.context, pool.own, pool.said)
 
@@ -208,9 +209,9 @@ class Recommender:
         if pool is None:
             return []
         scores = self.scores(pool)
-        odds = np.exp(scores - scores.max())
+        odds = np.exp(scores - scores.item(scores.argmax()))
         order = (-scores).argsort(kind="stable")[: k + len(exclude)]
-        strongest = pool.features[len(SOURCES) : COMMON, order].argmax(axis=0).tolist()
+        strongest = pool.features[len(SOURCES) : COMMON].take(order, axis=1).argmax(axis=0).tolist()
         shares = (odds.take(order) / odds.sum()).tolist()
         own = set(pool.own.tolist())
         names = self.pairs.vocabulary.names

@@ -54,13 +54,12 @@ class Neighbourhood(NamedTuple):
     next: float = 1.6
 
     def closeness(self, length: int) -> NDArray[np.float64]:
-        """Weight by place relative to the match, ``[2 length + 1]``; the match is the middle."""
-        distance = np.abs(np.arange(-length, length + 1))
-        near: NDArray[np.float64] = np.exp(-(distance - 1.0) / self.reach)
-        near[:length] *= self.before
-        near[length] = 0.0
-        near[length + 1] *= self.next
-        return near
+        """Weight by place relative to the match, ``[2 length + 1]``; those before it at the end."""
+        distance = np.arange(length + 1.0)
+        near = np.exp(-(distance - 1.0) / self.reach)
+        before = self.before * near[:0:-1]
+        near[:2] = 0.0, self.next
+        return np.concatenate((near, before))
 
 
 DEFAULT: Final = Neighbourhood()
@@ -118,6 +117,10 @@ class SessionIndex:
         """Rows overwritten so far."""
         return max(0, self.begun - self.sessions)
 
+    def holds(self, session: int) -> bool:
+        """Whether the index knows of this session."""
+        return session in self._rows
+
     def learn(self, session: int, number: int) -> None:
         """Put an item behind the others of its session."""
         row = self._rows.get(session, -1)
@@ -165,17 +168,20 @@ class SessionIndex:
         if not len(cells):
             return NONE
         rows = cells // self.length
-        order = np.arange(len(rows))
-        self._places[rows] = order  # of several matches in a session the newest item's counts
-        place = self._places.take(rows)
-        similarity = np.bincount(place, weights) * self._shrink.take(self.sizes.take(rows))
-        similarity *= place == order  # counted with the newest
+        similarity = self._shrink.take(self.sizes.take(rows))
+        if len(current) > 1:  # of several matches in a session the newest item's counts for all
+            self._places[rows] = np.arange(len(rows))
+            similarity *= np.bincount(self._places.take(rows), weights)
+        else:
+            similarity *= weights
         own = self._rows.get(session, -1)
         if own >= 0:
             similarity[rows == own] = 0.0
         nearest = self.weights.nearest
         least = np.partition(similarity, -nearest)[-nearest] if len(rows) > nearest else 0.0
         best = (similarity >= least if least else similarity).nonzero()[0]
+        if not len(best):
+            return NONE
         return self._spread(rows.take(best), cells.take(best), similarity.take(best))
 
     def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
@@ -204,12 +210,10 @@ class SessionIndex:
     def _spread(self, rows: Cells, cells: Cells, similarity: Scores) -> Scored:
         """All items of these sessions, weighed by similarity and closeness to the match."""
         sizes = self.sizes.take(rows)
-        begins = rows * self.length - sizes.cumsum() + sizes
-        which = np.arange(len(rows)).repeat(sizes)
-        at = np.arange(len(which))
-        near = self._near.take(at + (begins - cells + self.length).take(which))
-        near *= similarity.take(which)
-        at += begins.take(which)
+        ends = sizes.cumsum()
+        at = np.arange(ends[-1]) + (rows * self.length + sizes - ends).repeat(sizes)
+        near = self._near.take(at - cells.repeat(sizes))
+        near *= similarity.repeat(sizes)
         return self.items.take(at), near
 
     def state(self) -> State:

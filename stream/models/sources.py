@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,18 @@ FEATURES: Final = OWN_AT + len(OWN)
 LOOK_BACK: Final = 32  # newest items of a session that can be own items
 MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
 LEAST_RARITY: Final = 0.1
-KEPT: Final = 2_048  # items whose two-step block is kept between two batches learned
+KEPT: Final = 1_024  # items whose neighbours are kept between two batches learned
 
 NOBODY: Final = -1  # the number of no session
 
-ALONE: Final = np.array([[float(name in ("own", "last"))] for name in OWN])
+ALONE: Final = np.array([[name in ("own", "last")] for name in OWN], np.float32)
 
-Block = tuple[Numbers, NDArray[np.floating]]
+Slots = NDArray[np.integer]
+Weights = NDArray[np.floating]
 
-NOTHING: Final[Block] = (np.zeros(0, np.int32), np.zeros(0))
+T = TypeVar("T")
+
+LEAST: Final = 1e-30  # divides where a source says nothing
 
 
 class Pool(NamedTuple):
@@ -51,19 +54,19 @@ class Pool(NamedTuple):
     slots
         int ``[candidates]``: slots of live items, each once.
     features
-        float64 ``[OWN_AT, candidates]``: what the sources say, and how common each is.
+        float32 ``[OWN_AT, candidates]``: what the sources say, and how common each is.
     own
         int ``[own]``: which candidates are items of the session itself, the newest first.
     said
-        float64 ``[len(OWN), own]``: what the session says of them.
+        float32 ``[len(OWN), own]``: what the session says of them.
     context
         Flags by which the blend picks its weights: always 1, then whether one item is all there is.
     """
 
     slots: NDArray[np.integer]
-    features: NDArray[np.float64]
+    features: NDArray[np.float32]
     own: NDArray[np.integer]
-    said: NDArray[np.float64]
+    said: NDArray[np.float32]
     context: tuple[float, float]
 
 
@@ -91,108 +94,124 @@ class Sources:
 
     def __init__(self, pairs: CoOccurrence, index: SessionIndex, factors: Factors) -> None:
         self.pairs, self.index, self.factors = pairs, index, factors
-        self._kept: dict[int, Block] = {}
+        self._rows: dict[int, Row] = {}
+        self._heads: dict[int, Head] = {}
+        self._alone: dict[int, Found] = {}
         self._tables: Tables | None = None
         capacity = pairs.vocabulary.capacity
         self._places: NDArray[np.int64] = np.zeros(capacity + 1, np.int64)  # scratch
 
     def gather(self, items: Sequence[str], session: int = NOBODY) -> Pool | None:
         """Candidates after these items of a session (newest last); None if none is known."""
-        vocabulary = self.pairs.vocabulary
-        known = [number for number in map(vocabulary.find, items[-LOOK_BACK:]) if number]
+        known = list(filter(None, map(self.pairs.vocabulary.index.get, items[-LOOK_BACK:])))
         if not known:
             return None
-        tables = self._tables or self._tabled()
         current = list(dict.fromkeys(reversed(known)))
-        blocks = self._blocks(current[: self.index.weights.steps], session, tables)
-        numbers = np.concatenate([block[0] for block in blocks] + [np.array(current, np.int32)])
-        slots, dense = self._merged(numbers)
-        scores, own = _summed(blocks, dense, len(slots)), dense[-len(current) :]
-        if vocabulary.evicted and len(dead := np.flatnonzero(slots == vocabulary.capacity)):
-            slots, scores = np.delete(slots, dead), np.delete(scores, dead, axis=1)
-            own = own - (own > dead[0])
-        scores[0] *= tables.rarity.take(slots)
-        taste = self.factors.scores(current, slots)
-        np.exp(taste - taste.max(), out=scores[-1])
-        features = _features(scores, tables.common.take(slots))
-        context = (1.0, float(len(current) == 1))
-        return Pool(slots, features, own, _own_features(known, current), context)
+        alone = len(current) == 1
+        if alone and not self.index.holds(session):
+            found = self._alone.get(known[0]) or _kept(
+                self._alone, known[0], self._found(current, session)
+            )
+        else:
+            found = self._found(current, session)
+        return Pool(*found, _own_features(known, current), (1.0, float(alone)))
 
     def forget(self) -> None:
         """Drop what was kept for reading: something was learned."""
-        self._kept.clear()
+        for kept in (self._rows, self._heads, self._alone):
+            kept.clear()
         self._tables = None
+
+    def _found(self, current: list[int], session: int) -> Found:
+        """All that is the same for sessions of these items, newest first."""
+        tables, mask = self._tables or self._tabled(), self.pairs.vocabulary.mask
+        own = [number & mask for number in current]
+        recent = current[: self.index.weights.steps]
+        rarity = [tables.rarity.item(slot) for slot in own[: len(recent)]]
+        met, near = self.index.similar(recent, rarity, session)
+        older, together = self._older(recent)
+        head = self._heads.get(recent[0]) or _kept(self._heads, recent[0], self._head(recent[0]))
+        slots, dense = self._merged(head.slots, [self._slots(met), *older, own])
+        size, similar = len(slots), len(met)
+        scores = np.zeros((len(SOURCES), size), np.float32)
+        scores[1:4, : len(head.slots)] = head.scores
+        if similar:
+            scores[0] = np.bincount(dense[:similar], near, size)
+        if older:
+            told = dense[similar : -len(own)]
+            scores[2] += np.bincount(told, np.concatenate(together), size)
+        slots, scores = slots[1:], scores[:, 1:]  # without nobody
+        scores[0] *= tables.rarity.take(slots)
+        taste = self.factors.scores(current, slots)
+        np.exp(taste - taste.item(taste.argmax()), out=scores[-1])
+        return Found(slots, _features(scores, tables.common.take(slots)), dense[-len(own) :] - 1)
 
     def _tabled(self) -> Tables:
         vocabulary, now = self.pairs.vocabulary, self.pairs.decay.now
-        use = np.append(vocabulary.use, 0.0)
-        common = np.log1p(use / now)
-        rarity = np.maximum(math.log(self.pairs.total / now + 2.0) - common, LEAST_RARITY)
-        self._tables = Tables(common, rarity, 1.0 / np.sqrt(np.maximum(use, TINY)))
+        common = np.log((vocabulary.use[: vocabulary.used] / now + 1.0).astype(np.float32))
+        most = np.float32(math.log(self.pairs.total / now + 2.0))
+        self._tables = Tables(common, np.maximum(most - common, np.float32(LEAST_RARITY)))
         return self._tables
 
-    def _merged(self, numbers: Numbers) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Slots of the candidates, each once, and which candidate each entry is.
-
-        What no longer lives becomes a candidate with the slot ``capacity``, which no item has.
-        """
+    def _slots(self, numbers: Numbers) -> Slots:
+        """Slots of items; what no longer lives has the slot ``capacity``, which is nobody's."""
         vocabulary = self.pairs.vocabulary
-        slots = (numbers & vocabulary.mask).astype(np.intp)
+        slots = numbers & vocabulary.mask
         if vocabulary.evicted:
-            slots = np.where(vocabulary.numbers[slots] == numbers, slots, vocabulary.capacity)
-        order = np.arange(len(slots))
-        self._places[slots] = order
-        place = self._places.take(slots)
-        first = np.flatnonzero(place == order)
-        chosen = slots.take(first)
-        self._places[chosen] = order[: len(first)]
-        return chosen, self._places.take(slots)
+            slots[vocabulary.numbers.take(slots) != numbers] = vocabulary.capacity
+        return slots
 
-    def _blocks(self, recent: list[int], session: int, tables: Tables) -> list[Block]:
-        """What each source says, item by item; an item may stand in a source repeatedly."""
-        table, mask = self.pairs.pairs, self.pairs.vocabulary.mask
-        rarity = tables.rarity.take([number & mask for number in recent]).tolist()
-        similar = self.index.similar(recent, rarity, session)
-        held = [back for back, number in enumerate(recent) if table.holds(number)]
-        if not held:
-            return [similar]
-        slots = np.array([recent[back] & mask for back in held])
-        weights = tables.root.take(slots) / np.array([1.0 + back for back in held])
-        width = max(table.fill.take(slots).tolist())
-        others = table.ids.take(slots, axis=0)[:, :width]
-        together = table.together.take(slots, axis=0)[:, :width] * weights[:, None]
-        together *= tables.root.take(others & mask)
-        blocks = [similar, NOTHING, (others.ravel(), together.ravel()), NOTHING]
-        if not held[0]:  # the newest item has a row
-            after = table.after[recent[0] & mask, :width]
-            blocks[1] = others[0], after
-            blocks[3] = self._reached(recent[0], others[0], after)
-        return blocks
+    def _merged(self, head: Slots, others: list[Any]) -> tuple[Slots, Slots]:
+        """The head's slots and the others, each once, and which of them each of the others is."""
+        entries = np.concatenate(others, dtype=np.intp)
+        places, begin = self._places, len(head)
+        order = np.arange(begin + len(entries))
+        places[entries] = order[begin:]
+        places[head] = order[:begin]
+        more = entries.take((places.take(entries) == order[begin:]).nonzero()[0])
+        places[more] = order[begin : begin + len(more)]
+        return np.concatenate((head, more)), places.take(entries)
 
-    def _reached(self, newest: int, ids: Numbers, after: NDArray[np.float32]) -> Block:
-        """Two steps from an item, kept until something is learned: many sessions share it."""
-        block = self._kept.get(newest)
-        if block is None:
-            if len(self._kept) >= KEPT:
-                self._kept.clear()
-            block = self._kept[newest] = self._two_step(ids, after)
-        return block
+    def _older(self, recent: list[int]) -> tuple[list[Slots], list[Weights]]:
+        """What goes together with the items before the newest: the longer ago, the less."""
+        slots, weights = [], []
+        for back, number in enumerate(recent[1:], 2):
+            row = self._rows.get(number) or _kept(self._rows, number, self._row(number))
+            if len(row.slots):
+                slots.append(row.slots)
+                weights.append(row.together * (1.0 / back))
+        return slots, weights
 
-    def _two_step(self, ids: Numbers, after: NDArray[np.float32]) -> Block:
+    def _row(self, number: int) -> Row:
+        vocabulary = self.pairs.vocabulary
+        ids, together, after = self.pairs.pairs.row(number)
+        slots = (ids & vocabulary.mask).astype(np.intp)
+        uses = vocabulary.use.take(slots) * vocabulary.use.item(number & vocabulary.mask)
+        return Row(slots, together / np.sqrt(np.maximum(uses, TINY)), after)
+
+    def _head(self, newest: int) -> Head:
+        row = self._rows.get(newest) or _kept(self._rows, newest, self._row(newest))
+        reached, weights = self._two_step(row)
+        nobody = np.array([self.pairs.vocabulary.capacity])
+        slots, dense = self._merged(nobody, [row.slots, reached])
+        scores = np.zeros((3, len(slots)), np.float32)
+        first = dense[: len(row.slots)]
+        scores[0, first], scores[1, first] = row.after, row.together
+        scores[2] = np.bincount(dense[len(first) :], weights, len(slots))
+        return Head(slots, scores)
+
+    def _two_step(self, row: Row) -> tuple[Slots, Weights]:
         """What follows the best successors, each weighed by how often it is reached."""
         table, vocabulary = self.pairs.pairs, self.pairs.vocabulary
-        best = (-after).argsort(kind="stable")[:MIDDLE]
-        numbers, weights = ids.take(best), after.take(best).astype(np.float64)
-        slots = numbers & vocabulary.mask
-        whole = (vocabulary.numbers.take(slots) == numbers) & (table.owner.take(slots) == numbers)
+        best = (-row.after).argsort(kind="stable")[:MIDDLE]
+        slots, weights = row.slots.take(best), row.after.take(best).astype(np.float64)
+        whole = table.owner.take(slots) == vocabulary.numbers.take(slots)
         held = (whole & (weights > 0.0)).nonzero()[0]
-        if not len(held):
-            return NOTHING
         slots, weights = slots.take(held), weights.take(held)
         weights /= np.maximum(vocabulary.use.take(slots), TINY)
         reached = (table.after.take(slots, axis=0) * weights[:, None]).ravel()
-        at = np.flatnonzero(reached)
-        return table.ids.take(slots, axis=0).ravel().take(at), reached.take(at)
+        at = reached.nonzero()[0]
+        return self._slots(table.ids.take(slots, axis=0).ravel().take(at)), reached.take(at)
 
 
 class Tables(NamedTuple):
@@ -200,42 +219,71 @@ class Tables(NamedTuple):
 
     Attributes
     ----------
-    common, rarity, root
-        float64 ``[capacity + 1]``: logarithm of one plus the item's sessions; logarithm of all
-        sessions less that; one over the root of its use. The last is the slot of no item.
+    common, rarity
+        float32 ``[used]``: logarithm of one plus the item's sessions; logarithm of all sessions
+        less that.
     """
 
-    common: NDArray[np.float64]
-    rarity: NDArray[np.float64]
-    root: NDArray[np.float64]
+    common: NDArray[np.float32]
+    rarity: NDArray[np.float32]
 
 
-def _summed(blocks: list[Block], dense: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Sum of each source's scores for each candidate, ``[sources, size]``."""
-    scores = np.zeros((len(SOURCES), size))
-    start = 0
-    for row, (numbers, values) in enumerate(blocks):
-        if len(numbers):
-            end = start + len(numbers)
-            scores[row] = np.bincount(dense[start:end], values, size)
-            start = end
-    return scores
+class Found(NamedTuple):
+    """The first fields of a `Pool`."""
+
+    slots: Slots
+    features: NDArray[np.float32]
+    own: Slots
 
 
-def _features(scores: NDArray[np.float64], common: NDArray[np.float64]) -> NDArray[np.float64]:
+class Row(NamedTuple):
+    """What the pairs say of an item: of each live other its slot, the cosine, what followed."""
+
+    slots: Slots
+    together: Weights
+    after: Weights
+
+
+class Head(NamedTuple):
+    """What the pairs say after an item.
+
+    Attributes
+    ----------
+    slots
+        Nobody's first, then each other once.
+    scores
+        float32 ``[3, slots]``: what comes next, goes together, is two steps away.
+    """
+
+    slots: Slots
+    scores: NDArray[np.float32]
+
+
+def _kept(kept: dict[int, T], key: int, value: T) -> T:
+    """Keep what was made for reading until something is learned: many sessions share it."""
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[key] = value
+    return value
+
+
+def _features(scores: NDArray[np.float32], common: NDArray[np.float32]) -> NDArray[np.float32]:
     """All features but the own items'."""
-    features = np.empty((OWN_AT, scores.shape[1]))
-    share, relative = features[: len(SOURCES)], features[len(SOURCES) : COMMON]
-    most = np.maximum(np.maximum.reduce(scores, axis=1), TINY)
-    total = np.maximum(np.add.reduce(scores, axis=1), TINY * SHARE_FLOOR)
-    np.multiply(scores, (1.0 / most)[:, None], out=relative)
-    np.multiply(relative, (most / (total * SHARE_FLOOR))[:, None], out=share)
-    np.log1p(share, out=share)
+    features = np.empty((OWN_AT, scores.shape[1]), np.float32)
+    whole = np.empty((2, len(scores), 1), np.float32)
+    np.add.reduce(scores, axis=1, out=whole[0], keepdims=True)
+    np.maximum.reduce(scores, axis=1, out=whole[1], keepdims=True)
+    whole[0] *= SHARE_FLOOR
+    np.maximum(whole, LEAST, out=whole)
+    np.divide(scores, whole, out=features[:COMMON].reshape(2, *scores.shape))
+    share = features[: len(SOURCES)]
+    share += 1.0
+    np.log(share, out=share)
     features[COMMON] = common
     return features
 
 
-def _own_features(known: list[int], current: list[int]) -> NDArray[np.float64]:
+def _own_features(known: list[int], current: list[int]) -> NDArray[np.float32]:
     """Features of the session's own items (newest first), ``[len(OWN), items]``."""
     length = len(known)
     if length == 1:
@@ -256,4 +304,4 @@ def _own_features(known: list[int], current: list[int]) -> NDArray[np.float64]:
             1.0, math.log1p(back), back / length, math.log(count[number]), is_last,
             float(number in followed), repeats, is_last * repeats,
         ))  # fmt: skip
-    return np.array(rows).T
+    return np.array(rows, np.float32).T

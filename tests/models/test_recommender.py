@@ -118,6 +118,31 @@ def test_reading_changes_nothing() -> None:
     assert same(before, model.state())
 
 
+@pytest.mark.parametrize("items", [128, 32], ids=["all-held", "some-evicted"])
+def test_what_is_kept_for_reading_is_what_would_be_read(items: int, seed: int) -> None:
+    model, steps = small(items=items), drawn_steps(seed, 300)
+    learn(model, steps)
+    asked = [step for step in drawn_steps(seed + 1, 60) if step.previous]
+    for step in [*asked, *asked]:
+        fresh = Recommender.from_state(model.state())
+        for session in (-1, steps[-1].session, step.session):
+            told = model.recommend(step.previous, 20, (), session)
+            assert told == fresh.recommend(step.previous, 20, (), session)
+    learn(model, asked)
+    fresh = Recommender.from_state(model.state())
+    for step in asked:
+        assert model.recommend(step.previous, 20) == fresh.recommend(step.previous, 20)
+
+
+def test_a_session_that_nobody_is_like_is_still_answered() -> None:
+    model = small()
+    model.learn_many([Step(7, [], "tea", 0), Step(7, ["tea"], "milk", 1)])
+    for session, similar in ((7, False), (8, True)):
+        pool = model.gather(["tea"], session)
+        assert pool is not None
+        assert bool(pool.features[0].any()) == similar
+
+
 def test_state_goes_on_to_the_bit_with_everything_full() -> None:
     steps = drawn_steps(6, 1_200, items=300)
     half = len(steps) // 2
