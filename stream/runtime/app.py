@@ -222,7 +222,15 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
 def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
     topics, worker, limit = settings.topics, settings.worker, settings.kafka.poll_records
     groups = [
-        Group(EVENTS, topics.events, reader.read, worker.batches_ahead, limit, worker.order_wait),
+        Group(
+            EVENTS,
+            topics.events,
+            reader.read,
+            worker.batches_ahead,
+            limit,
+            worker.order_wait,
+            gathered=True,
+        ),
         Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False),
         Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit),
         Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit),

@@ -48,6 +48,7 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
         "_to_message": "self, tp, record",
         "highwater": "self, tp",
         "seek_to_committed": "self",
+        "seek_wait": "self, partitions",
     },
     driver.Producer: {
         "_ensure_producer": "self",
@@ -89,6 +90,7 @@ ATTRIBUTES: dict[Any, tuple[str, ...]] = {
 ORDERS: list[tuple[Any, tuple[str, ...]]] = [
     (Recovery.on_recovery_completed, ("on_recovery_completed(", "perform_seek()",
                                       "flow_control.resume()", "resume_flow()")),
+    (Recovery._seek_offsets, ("consumer.seek_wait(",)),
     (Recovery._resume_streams, ("perform_seek()", "flow_control.resume()", "resume_flow()")),
     (App._on_partitions_revoked, ("stop_flow", "flow_control.suspend", "flow_control.clear",
                                   "_consumer_wait_empty", "on_partitions_revoked.send")),

@@ -6,8 +6,10 @@ Rules:
   them for one partition, merged by event time.
 - A batch is acknowledged as a whole. Offsets are committed in the order of delivery, and only up
   to the first batch that is not acknowledged.
-- A lane (a group's partition) holds a bounded number of batches that are not acknowledged and of
-  records and bytes that wait; beyond that it is not fetched.
+- A lane (a group's partition) holds a bounded number of batches that are not acknowledged, and of
+  records and bytes that wait; while too many wait it is not fetched.
+- Fetching and handing on are two loops: an acknowledgement lets the next batch go at once, and the
+  next fetch is under way while batches are handed on.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
 - Nothing is taken of a group's topics between a rebalance and the end of the recovery that follows
   it: Faust lets them flow before it has sought the commits and before it has cleared the agents'
@@ -17,7 +19,8 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol, cast
@@ -31,7 +34,7 @@ from stream.runtime.batching.lane import Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane, Record
 
 POLL = 1.0
-POLL_WHILE_FULL = 0.02  # s; a lane that gets room again waits no longer for its next fetch
+POLL_WHILE_CLOSED = 0.02  # s; who may be fetched again waits no longer for the next fetch
 
 
 class BatchingApp(Protocol):
@@ -60,6 +63,7 @@ class BatchingConsumer(Consumer):
         self._revocations = 0
         self._sought = self._flowing = False
         self._fetching = asyncio.Lock()
+        self._changed = asyncio.Event()  # something was fetched, or acknowledged
         super().__init__(*args, **kwargs)
         self._owner = cast(BatchingApp, self.app)
         self._groups = self._owner.groups
@@ -67,54 +71,89 @@ class BatchingConsumer(Consumer):
     # -- fetching
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        # Stock: four asyncio tasks for every message. Here: one await for every batch.
+        # Stock: four asyncio tasks for every message, and one loop that fetches and hands on.
+        def runs() -> bool:
+            return not (self.should_stop or fetcher.should_stop)
+
+        loops = [asyncio.ensure_future(loop(runs)) for loop in (self._fetch, self._hand_on_batches)]
         try:
-            while not (self.should_stop or fetcher.should_stop):
-                generation = self.app.consumer_generation_id
-                for message in self._messages(await self._poll()):
-                    if not self.flow_active or generation != self.app.consumer_generation_id:
-                        break  # a rebalance: all of it is fetched again from the commit on
-                    await self.wait_first(self.callback(message), self.suspend_flow.wait())
+            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            for loop in done:
+                loop.result()
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
         except asyncio.CancelledError:
             if not self.transport.app.should_stop:
                 raise
+        finally:
+            for loop in loops:
+                loop.cancel()
 
-    async def _poll(self) -> Mapping[TP, Sequence[Record]]:
+    async def _fetch(self, runs: Callable[[], bool]) -> None:
+        while runs():
+            others, generation = await self._poll()
+            await self._hand_on(self._messages(others), generation)
+            self._changed.set()
+            await asyncio.sleep(0)  # a local log may have more at once
+
+    async def _hand_on_batches(self, runs: Callable[[], bool]) -> None:
+        while runs():
+            now = monotonic()
+            ready = (lane for lane in self._lanes.values() if lane.is_ready())
+            wait = min([POLL, *(lane.merge.remaining(now) for lane in ready)])
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+            self._changed.clear()
+            await self._hand_on(self._batches(), self.app.consumer_generation_id)
+
+    async def _hand_on(self, messages: Iterable[Message], generation: int) -> None:
+        for message in messages:
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                break  # a rebalance: all of it is fetched again from the commit on
+            handing = asyncio.ensure_future(self.callback(message))
+            await asyncio.sleep(0)
+            if handing.done():  # nearly always
+                handing.result()
+            else:
+                await self.wait_first(handing, self.suspend_flow.wait())
+
+    async def _poll(self) -> tuple[Mapping[TP, Sequence[Record]], int]:
+        """Take in what comes next; what belongs to no group, and the generation it is of."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
-            return {}
+            return {}, -1
         async with self._fetching:
+            generation: int = self.app.consumer_generation_id
             active = self._get_active_partitions()
             open_to_more = {tp for tp in active if self._takes_more(tp)}
-            now = monotonic()
-            timeout = min([POLL, *(lane.merge.remaining(now) for lane in self._lanes.values())])
-            if open_to_more != active or not self._flowing:
-                timeout = min(timeout, POLL_WHILE_FULL)
+            timeout = POLL if open_to_more == active and self._flowing else POLL_WHILE_CLOSED
             if not open_to_more:
                 await asyncio.sleep(timeout)
-                return {}
+                return {}, generation
             found = await self._getmany(active_partitions=open_to_more, timeout=timeout) or {}
-            if self._flowing:
-                return found
-            # A rebalance has begun, and a seek will follow: this may not go on where that leads.
-            return {tp: records for tp, records in found.items() if tp.topic not in self._groups}
+            return self._others(found), generation
 
-    def _messages(self, records: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
-        for tp, found in records.items():
-            group = self._groups.get(tp.topic)
-            if group is None:
-                seen = self._owner.absorbed(tp, found)
-                yield from (self._to_message(tp, record) for record in seen)
-            elif found:
-                self._lane(group, tp).merge.add(tp.topic, found, group.read)
-                self._fetched[tp] = found[-1].offset + 1
+    def _others(self, found: Mapping[TP, Sequence[Record]]) -> Mapping[TP, Sequence[Record]]:
+        """Take in the records of groups; those that are left."""
+        if self._flowing:  # else a seek will follow, and fetch them again
+            for tp, records in found.items():
+                group = self._groups.get(tp.topic)
+                if group is not None and records:
+                    self._lane(group, tp).merge.add(tp.topic, records, group.read)
+                    self._fetched[tp] = records[-1].offset + 1
+        return {tp: records for tp, records in found.items() if tp.topic not in self._groups}
+
+    def _messages(self, others: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
+        for tp, found in others.items():
+            for record in self._owner.absorbed(tp, found):
+                yield self._to_message(tp, record)
+
+    def _batches(self) -> Iterator[Message]:
         # In order: what is decided first is learned first, and Faust keeps partitions in sets.
         for name, lane in sorted(self._lanes.items()):
             behind = partial(self._is_behind, name.partition)
-            while not lane.is_full() and (arrived := lane.take(behind, monotonic())):
+            while lane.is_ready() and (arrived := lane.take(behind, monotonic())):
                 yield self._deliver(lane, Batch(name, arrived))
 
     def _lane(self, group: Group, tp: TP) -> LaneQueue:
@@ -164,6 +203,7 @@ class BatchingConsumer(Consumer):
         if batch.lane in self._lanes:
             for done in self._lanes[batch.lane].done():
                 self._committable.update(done.next_offsets)
+            self._changed.set()
         notify(self._waiting_for_ack)
         return True
 
@@ -201,6 +241,11 @@ class BatchingConsumer(Consumer):
         self._owner.on_positions(
             {tp: at for tp, at in self._read_offset.items() if at and tp.topic in self._groups}
         )
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek, when no fetch is under way: it would bring what stands there, and be dropped."""
+        async with self._fetching:
+            await super().seek_wait(partitions)  # type: ignore[safe-super]  # the transport's
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget all lanes, after Faust has waited for what was under way: a seek will follow."""

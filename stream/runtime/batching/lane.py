@@ -19,7 +19,10 @@ class Group:
 
     ``ahead`` is how many batches that are not acknowledged a lane may hold, ``limit`` the most
     records in a batch, ``wait`` the seconds for which a topic that is behind is waited for.
-    A rebalance, and the end, wait for batches under way only where they are ``awaited``.
+    A rebalance, and the end, wait for batches under way only where they are ``awaited``. Where
+    they are ``gathered``, what arrives while a batch is under way waits for it, or until there is
+    enough for a whole one: a lone event goes at once, and a stream of them in few batches (as
+    Nagle's algorithm has it, RFC 896).
     """
 
     name: str
@@ -29,6 +32,7 @@ class Group:
     limit: int = 1_000
     wait: float = 0.1
     awaited: bool = True
+    gathered: bool = False
 
 
 class LaneQueue:
@@ -39,16 +43,16 @@ class LaneQueue:
         self.merge = Merge(group.topics, group.wait)
         self._under_way: deque[Batch] = deque()
 
-    def is_full(self) -> bool:
-        """Whether as many batches are under way as may be."""
-        return len(self._under_way) >= self.group.ahead
+    def is_ready(self) -> bool:
+        """Whether the next batch may be delivered."""
+        group, under_way = self.group, len(self._under_way)
+        if under_way and group.gathered and self.merge.size < group.limit:
+            return False
+        return under_way < group.ahead
 
     def takes_more(self) -> bool:
         """Whether more records should be fetched."""
-        merge = self.merge
-        return not self.is_full() and (
-            merge.size < BUFFERED_RECORDS and merge.bytes < BUFFERED_BYTES
-        )
+        return self.merge.size < BUFFERED_RECORDS and self.merge.bytes < BUFFERED_BYTES
 
     def take(self, is_behind: Callable[[str], bool], now: float) -> list[Arrived]:
         """The records of the next batch; empty if there is nothing, or something to wait for."""
