@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.models.calibration import Calibration, Segments
 from stream.models.propensity.ftrl import Floats, sigmoid
@@ -31,6 +32,8 @@ from stream.models.state import (
 _ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once
 _NOBODY = -1
+
+_Batch = tuple[Floats, Floats, npt.NDArray[np.int64]]  # log-odds, labels, segments
 
 
 class Blend:
@@ -57,9 +60,7 @@ class Blend:
         self.rows = 0
         self._stack = OnlineStack(inputs, lead)
         self._calibration = Calibration(segments)
-        self._logits = np.zeros((0, inputs))
-        self._labels = np.zeros(0)
-        self._segments = np.zeros(0, dtype=np.int64)
+        self._waiting: list[_Batch] = []
 
     def called(self, logits: Floats, segments: Segments | None) -> Floats:
         """Return P of rows of log-odds, shape (rows, inputs)."""
@@ -67,22 +68,27 @@ class Blend:
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None) -> None:
         """Take in what the learners said of rows, and the labels that came."""
-        of = [_NOBODY] * len(labels) if segments is None else segments
-        told = np.array([_NOBODY if s is None else s for s in of], dtype=np.int64)
-        self._logits = np.concatenate([self._logits, logits])
-        self._labels = np.concatenate([self._labels, labels])
-        self._segments = np.concatenate([self._segments, told])
+        if segments is None:
+            of = np.full(len(labels), _NOBODY)
+        else:
+            of = np.array([_NOBODY if s is None else s for s in segments], dtype=np.int64)
+        self._waiting.append((logits.copy(), labels.copy(), of))
         self.rows += len(labels)
-        if len(self._labels) >= _ROWS or self.rows <= _BEGINNING:
+        if sum(len(batch[1]) for batch in self._waiting) >= _ROWS or self.rows <= _BEGINNING:
             self._step()
 
     def _step(self) -> None:
-        nobody = not len(self._segments) or int(self._segments.max()) == _NOBODY
-        stacked = self._stack.logits(self._logits)
-        self._calibration.learn(stacked, self._labels, None if nobody else self._segments)
-        self._stack.learn(self._logits, self._labels)
-        self._logits, self._labels = self._logits[:0], self._labels[:0]
-        self._segments = self._segments[:0]
+        logits, labels, segments = self._waited()
+        nobody = not len(segments) or int(segments.max()) == _NOBODY
+        stacked = self._stack.logits(logits)
+        self._calibration.learn(stacked, labels, None if nobody else segments)
+        self._stack.learn(logits, labels)
+        self._waiting.clear()
+
+    def _waited(self) -> _Batch:
+        none = np.zeros((0, self.inputs)), np.zeros(0), np.zeros(0, dtype=np.int64)
+        logits, labels, segments = map(np.concatenate, zip(none, *self._waiting, strict=True))
+        return logits, labels, segments
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what was learned."""
@@ -92,11 +98,12 @@ class Blend:
 
     def state(self) -> State:
         """Return stack, calibration, and the rows that wait for a step."""
+        logits, labels, segments = self._waited()
         return {
             "rows": self.rows,
-            "logits": self._logits.copy(),
-            "labels": self._labels.copy(),
-            "segments": self._segments.copy(),
+            "logits": logits,
+            "labels": labels,
+            "segments": segments,
             **nested("stack", self._stack.state()),
             **nested("calibration", self._calibration.state()),
         }
@@ -118,7 +125,7 @@ class Blend:
         blend = cls(stack.inputs, calibration.segments)
         blend.rows = integer(state, "rows", 0, 2**62)
         blend._stack, blend._calibration = stack, calibration
-        blend._logits = array(state, "logits", np.float64, (waiting, stack.inputs))
-        blend._labels = array(state, "labels", np.float64, (waiting,))
-        blend._segments = array(state, "segments", np.int64, (waiting,))
+        logits = array(state, "logits", np.float64, (waiting, stack.inputs))
+        labels = array(state, "labels", np.float64, (waiting,))
+        blend._waiting = [(logits, labels, array(state, "segments", np.int64, (waiting,)))]
         return blend

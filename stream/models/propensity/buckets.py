@@ -11,9 +11,10 @@ Rules
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -48,22 +49,27 @@ def hashed(rows: Rows) -> tuple[Hashes, Mask | None]:
     >>> hashes.shape, present.tolist()
     ((2, 3), [[True, True, True], [True, True, False]])
     """
-    lengths = {rows.shape[1]} if isinstance(rows, np.ndarray) else set(map(len, rows))
-    width = max(lengths, default=0)
-    out = np.zeros((len(rows), 1 + width), dtype=np.uint32)
-    out[:, 0] = _BIAS
     if isinstance(rows, np.ndarray):
-        out[:, 1:] = rows
-        return mix(out), None
-    if len(lengths) <= 1:
-        flat = np.fromiter(chain.from_iterable(rows), np.uint32, len(rows) * width)
-        out[:, 1:] = flat.reshape(len(rows), width)
-        return mix(out), None
-    present = np.zeros(out.shape, dtype=np.bool_)
-    for i, row in enumerate(rows):
-        out[i, 1 : 1 + len(row)] = row
-        present[i, : 1 + len(row)] = True
+        return mix(_with_bias(rows)), None
+    flat: list[int] = []
+    for row in rows:
+        flat += row
+    lengths = [len(row) for row in rows]
+    width = max(lengths, default=0)
+    numbers = np.frombuffer(array("I", flat), np.uint32)
+    if len(flat) == len(rows) * width:
+        return mix(_with_bias(numbers.reshape(len(rows), width))), None
+    present = np.arange(1 + width) <= np.array(lengths)[:, None]
+    out = np.full(present.shape, _BIAS, dtype=np.uint32)
+    out[:, 1:][present[:, 1:]] = numbers
     return mix(out), present
+
+
+def _with_bias(rows: Hashes) -> Hashes:
+    out = np.empty((len(rows), 1 + rows.shape[1]), dtype=np.uint32)
+    out[:, 0] = _BIAS
+    out[:, 1:] = rows
+    return out
 
 
 def singles(hashes: Hashes, present: Mask | None, bits: int) -> Buckets:
@@ -90,11 +96,11 @@ def together(hashes: Hashes, size: int, known: Mask, bits: int) -> Buckets:
     Parameters
     ----------
     hashes
-        Mixed, of shape (rows, features).
+        Mixed, of shape (features, rows).
     size
         How many features go together.
     known
-        Which features were learned before.
+        Which features were learned before, of the same shape.
     bits
         There are ``2 ** bits`` buckets.
 
@@ -102,15 +108,16 @@ def together(hashes: Hashes, size: int, known: Mask, bits: int) -> Buckets:
     -------
     ndarray of shape (rows, 1 + combinations)
     """
-    members = _combinations(hashes.shape[1], size)
-    total = hashes.take(members[0], axis=1)
+    members = _combinations(len(hashes), size)
+    total = hashes.take(members[0], axis=0)
     for member in members[1:]:
-        total += hashes.take(member, axis=1)
-    out = np.empty((len(total), 1 + total.shape[1]), dtype=np.int64)
-    out[:, 0] = PADDING + size
-    np.right_shift(total, np.uint32(32 - bits), out=out[:, 1:])
+        total += hashes.take(member, axis=0)
+    total >>= np.uint32(32 - bits)
     if not known.all():
-        out[:, 1:] *= np.logical_and.reduce([known.take(member, axis=1) for member in members])
+        total *= np.logical_and.reduce([known.take(member, axis=0) for member in members])
+    out = np.empty((total.shape[1], 1 + len(total)), dtype=np.int64)
+    out[:, 0] = PADDING + size
+    out[:, 1:] = total.T
     return out
 
 

@@ -19,6 +19,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -231,7 +232,7 @@ class Propensity(base.Classifier):
         """
         given = _encoded(rows)
         truth = np.asarray(labels, dtype=np.float64)
-        if truth.shape != (len(given.rows),) or not (np.abs(truth - 0.5) == 0.5).all():
+        if truth.shape != (len(given.rows),) or not {0.0, 1.0}.issuperset(truth.tolist()):
             raise ValueError("labels must be 0 or 1, one a row")
         predicted = np.empty(len(truth))
         for at in range(0, len(truth), self.batch):
@@ -272,8 +273,8 @@ class Propensity(base.Classifier):
                 if size == _TRIPLE and rows.coarse is not rows.rows:
                     hashes, _ = hashed(rows.coarse)
                 best = self._positions.best(features.shape[1], most)
-                kept = hashes.take(best + 1, axis=1)
-                groups.append(together(kept, size, known.take(best, axis=1), self.bits))
+                kept = hashes.T.take(best + 1, axis=0)
+                groups.append(together(kept, size, known.T.take(best, axis=0), self.bits))
         buckets = groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
         sizes = [group.shape[1] for group in groups]
         weights = self._table.weights(buckets)
@@ -349,8 +350,15 @@ def _encoded(rows: Rows | Encoded) -> Encoded:
 
 def _losses(predicted: Floats, truth: Floats) -> list[float]:
     """Return the means of each few log losses in a row: as telling for ADWIN, and fewer."""
-    losses = -np.log(np.abs(1.0 - truth - predicted))
-    starts = np.arange(0, len(losses), _LOSSES)
-    sizes = np.minimum(_LOSSES, len(losses) - starts)
+    losses = np.log(np.abs(1.0 - truth - predicted))
+    starts, sizes = _few(len(losses))
     means: list[float] = (np.add.reduceat(losses, starts) / sizes).tolist()
     return means
+
+
+@lru_cache(maxsize=64)
+def _few(losses: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return where each few of the losses begin, and how many they are, less than none: losses
+    are logarithms with the other sign."""
+    starts = np.arange(0, losses, _LOSSES)
+    return starts, -np.minimum(_LOSSES, losses - starts)
