@@ -6,10 +6,13 @@ Rules:
   ``x`` there; it is imported only when it is called, so that ``--help`` stays quick. A command
   whose module is not there is not listed.
 - A fault of the operator's is one line on stderr and exit code 2, without a traceback.
+- Linear algebra takes one thread, unless the environment says otherwise: the models' matrices are
+  small, threads that wait for each other burn a core, and what they sum depends on their number.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import click
@@ -17,6 +20,8 @@ import click
 import stream
 from stream.cli.errors import OneLineGroup
 from stream.cli.lazy import LazyGroup
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
 
 COMMANDS: Final = {
     "demo": "Watch simulated shoppers become offers, in this terminal.",

@@ -51,6 +51,21 @@ def test_help_lists_the_commands_that_are_there_without_loading_them() -> None:
         assert f"  {name} " in done.stdout
 
 
+@pytest.mark.parametrize(("told", "threads"), [(None, "1"), ("3", "3")])
+def test_linear_algebra_takes_one_thread_unless_told_otherwise(
+    told: str | None, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if told:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", told)
+    script = (
+        "import os, sys, stream.cli\n"
+        "print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", threads], done.stderr
+
+
 @pytest.mark.parametrize("name", present())
 def test_every_command_loads_and_has_help(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])

@@ -19,7 +19,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -350,15 +349,8 @@ def _encoded(rows: Rows | Encoded) -> Encoded:
 
 def _losses(predicted: Floats, truth: Floats) -> list[float]:
     """Return the means of each few log losses in a row: as telling for ADWIN, and fewer."""
-    losses = np.log(np.abs(1.0 - truth - predicted))
-    starts, sizes = _few(len(losses))
+    losses = -np.log(np.abs(1.0 - truth - predicted))
+    starts = np.arange(0, len(losses), _LOSSES)
+    sizes = np.minimum(_LOSSES, len(losses) - starts)
     means: list[float] = (np.add.reduceat(losses, starts) / sizes).tolist()
     return means
-
-
-@lru_cache(maxsize=64)
-def _few(losses: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return where each few of the losses begin, and how many they are, less than none: losses
-    are logarithms with the other sign."""
-    starts = np.arange(0, losses, _LOSSES)
-    return starts, -np.minimum(_LOSSES, losses - starts)

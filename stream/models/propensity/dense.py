@@ -22,6 +22,7 @@ from typing import Self
 
 import numpy as np
 
+from stream.models.propensity.buckets import flat_numbers
 from stream.models.propensity.ftrl import Floats, sigmoid
 from stream.models.state import State, StateError, StateValue, array, integer, length, number
 
@@ -78,14 +79,14 @@ class DenseLogistic:
         IndexError
             If there are more inputs than there may be.
         """
-        known = len(self._weights)
-        size = 1 + max(chain.from_iterable(inputs), default=0)
+        places = flat_numbers(inputs)
+        size = 1 + int(places.max(initial=0))
         if size > 1 + self.inputs:
             raise IndexError(f"input {size - 1} of at most {self.inputs}")
-        dense = np.zeros((count, max(size, known)))
+        dense = np.zeros((count, max(size, len(self._weights))))
         dense[:, 0] = 1.0
-        for row, which, told in zip(dense, inputs, values, strict=False):
-            row[which] = told
+        row = np.arange(len(inputs)).repeat([len(which) for which in inputs])
+        dense[row, places] = np.fromiter(chain.from_iterable(values), np.float64, len(places))
         return dense
 
     def logits(self, rows: Floats) -> Floats:

@@ -69,26 +69,27 @@ class Column:
     def __init__(self, name: str) -> None:
         self.name = name
         self.keys = (feature_hash(f"{name}^", "scaled"), feature_hash(f"{name}^", "ranked"))
+        self._seed = crc32(name.encode())
         self.scale = Scale()
         self.count = 0
         self.repeats = False
         self.sample: list[float] = []
-        self.values: set[float] | None = set()
-        self.edges: tuple[list[float], ...] = ([], [], [])
+        self.values: dict[float, int] | None = {}  # with their hashes
+        self.cut(([], [], []))
         self.shares: list[float] = []
 
     def learn(self, value: float) -> None:
         """Take a finite value into the scale and the sample, and at times renew the bins."""
         self.count += 1
         self.scale.learn(value)
-        if self.values is not None:
-            self.values.add(value)
+        if self.values is not None and value not in self.values:
+            self.values[value] = feature_hash(self.name, value)
             if len(self.values) > _VALUES:
                 self.values = None
         if len(self.sample) < _SAMPLE:
             self.sample.append(value)
         else:
-            slot = int(draw(crc32(self.name.encode()), self.count) * min(self.count, _WINDOW))
+            slot = int(draw(self._seed, self.count) * min(self.count, _WINDOW))
             if slot < _SAMPLE:
                 self.sample[slot] = value
         if self.count >= 16 and (self.count & (self.count - 1) == 0 or self.count % 1024 == 0):
@@ -96,23 +97,36 @@ class Column:
 
     def add_to(self, row: Row, value: float) -> None:
         """Add the features of a finite value to a row."""
-        name, values = self.name, self.values
+        values = self.values
         if values is not None and len(values) <= _CODES:
-            code = feature_hash(name, value)
+            code = self.hashed(value)
             row.fine.append(code)
             row.coarse.append(code)
             return
         if not self.shares:
-            logarithmic = feature_hash(name, log_bin(value))
+            logarithmic = feature_hash(self.name, log_bin(value))
             row.fine.append(logarithmic)
             row.coarse.append(logarithmic)
             return
         fine, coarse, alone = self.edges
-        row.fine.append(feature_hash(f"{name}#", bisect_left(fine, value)))
-        row.coarse.append(feature_hash(f"{name}~", bisect_left(coarse, value)))
-        row.alone.append(feature_hash(f"{name}+", bisect_left(alone, value)))
+        row.fine.append(self._bins[0][bisect_left(fine, value)])
+        row.coarse.append(self._bins[1][bisect_left(coarse, value)])
+        row.alone.append(self._bins[2][bisect_left(alone, value)])
         if values is not None or self.repeats:
-            row.alone.append(feature_hash(name, value))
+            row.alone.append(self.hashed(value))
+
+    def hashed(self, value: float) -> int:
+        """Return the hash of the value itself."""
+        known = self.values.get(value) if self.values else None
+        return feature_hash(self.name, value) if known is None else known
+
+    def cut(self, edges: tuple[list[float], ...]) -> None:
+        """Have bins between these edges: for pairs, for triples, alone."""
+        self.edges = edges
+        self._bins = [
+            [feature_hash(f"{self.name}{mark}", at) for at in range(len(cuts) + 1)]
+            for mark, cuts in zip("#~+", edges, strict=True)
+        ]
 
     def inputs(self, value: float) -> tuple[float, float]:
         """Return the value scaled, and its normal score among the bins."""
@@ -133,7 +147,7 @@ class Column:
             growth = _shares(sample, self.edges[0]) - np.array(self.shares)
             if growth.max() < _GROWN:
                 return
-        self.edges = tuple(_quantiles(sample, bins) for bins in _BINS)
+        self.cut(tuple(_quantiles(sample, bins) for bins in _BINS))
         self.shares = _shares(sample, self.edges[0]).tolist()
 
 
@@ -168,13 +182,13 @@ class Encoder:
         for key, given in x.items():
             name, value = str(key), _value(given)
             column = self._learned(name, value) if isinstance(value, float) else None
-            if column is None:
+            if column is None or not isinstance(value, float):
                 self._places.count(feature_hash(name, value))
                 continue
             for own in column.keys:
                 self._places.reserve(own)
             if column.is_code:
-                self._places.count(feature_hash(name, value))
+                self._places.count(column.hashed(value))
 
     def _learned(self, name: str, value: float) -> Column | None:
         column = self._columns.get(name)
@@ -201,7 +215,7 @@ class Encoder:
             for key, told in zip(column.keys, column.inputs(value), strict=True):
                 self._place(row, key, told)
             if column.is_code:
-                self._place(row, feature_hash(name, value), 1.0)
+                self._place(row, column.hashed(value), 1.0)
         return row
 
     def _place(self, row: Row, key: int, value: float) -> None:
@@ -254,8 +268,9 @@ class Encoder:
             mean, var, seen = scales[i]
             column.scale = Scale(mean, var, int(seen))
             column.sample = lists["sample"][i]
-            column.values = set(lists["values"][i]) if coded[i] else None
-            column.edges = tuple(lists[f"edges{bins}"][i] for bins in _BINS)
+            values = {value: feature_hash(name, value) for value in lists["values"][i]}
+            column.values = values if coded[i] else None
+            column.cut(tuple(lists[f"edges{bins}"][i] for bins in _BINS))
             column.shares = lists["shares"][i]
             if column.shares and len(column.shares) != len(column.edges[0]) + 1:
                 raise StateError("shares: not one a bin")
