@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from stream.codec.deadletters import DeadLetter, restore, retried
 from stream.codec.partition import partition_for
+from stream.core import ledger as core_ledger
 from stream.runtime.archive import read_topic
 from stream.runtime.breaker import Tripped
 from stream.runtime.changelog import read_customers
 from tests.builders import SECOND, a_click
 from tests.chaos.lab import Lab
+from tests.oracle import a_history, kept_of, recount
 from tests.topology.embedded import look, publication, running, settings_in
 from tests.topology.mixture import MUTATIONS, Sent, a_mix, assert_accounted
 
@@ -60,6 +64,43 @@ async def test_where_every_event_meets_a_bug_of_ours_the_breaker_stops_the_worke
                 await engine.settle()
                 now[0] += 5.0
         assert now[0] < 1_100.0
+
+
+async def test_when_a_bug_is_mended_and_its_letters_are_sent_again_it_is_as_if_it_had_not_been(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = [sent for sent in a_history(seed, 2_000) if not sent.value.endswith(b'"cut')]
+    kinds = {getattr(settings_in(tmp_path).topics, sent.kind): sent.kind for sent in history}
+    decide = core_ledger.decide
+
+    def buggy(state: Any, event: Any, *rest: Any) -> Any:
+        if zlib.crc32(event.event_id.encode()) % 10 == 0:
+            raise ValueError("a bug")
+        return decide(state, event, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(core_ledger, "decide", buggy)
+        patched.setattr("stream.runtime.breaker.Breaker.note", lambda *_: None)
+        async with running(settings_in(tmp_path, 2)) as engine:
+            await engine.publish([(*sent, (), None) for sent in history])
+            broken = await look(engine)
+            assert broken.counts["rejected"] == len(broken.letters) > 100
+    async with running(settings_in(tmp_path, 2)) as engine:
+        letters = [
+            restore(DeadLetter(one.key, one.value, tuple(one.headers))) for one in broken.letters
+        ]
+        again = [
+            (kinds[each.record.topic], each.record.key, each.record.value, retried(each), None)
+            for each in letters
+        ]
+        await engine.publish(again)
+        mended = await look(engine)
+        assert mended.grown(broken)["rejected"] == 0
+    accounts, outcomes = recount(history)
+    assert mended.counts["applied"] == outcomes["applied"]
+    kept = {name: kept_of(state) for name, state in mended.customers.items()}
+    assert {name: one for name, one in kept.items() if one != accounts[name]} == {}
+    assert kept.keys() == accounts.keys()
 
 
 def a_mix_of_now(seed: int, size: int) -> Iterator[Sent]:
