@@ -94,7 +94,8 @@ class CoOccurrence:
         find, admit = self.vocabulary.index.get, self.vocabulary.admit
         for previous, item, time in steps:
             weight = self._weight(time)
-            count = weight if self.repeats or item not in previous else 0.0
+            again = not self.repeats and item in previous and find(item)
+            count = 0.0 if again else weight
             numbers.append(admit(item, count))
             weights.append((weight, count))
             if not previous:

@@ -77,6 +77,13 @@ def test_successors_weigh_by_one_over_distance_and_only_forwards() -> None:
     assert model.successors("c", 3) == []
 
 
+def test_an_item_that_comes_again_after_it_was_evicted_counts_as_new() -> None:
+    model = CoOccurrence(100, 10)
+    model.learn(["gone", "tea"], "gone", 0)
+    assert model.support("gone") == model.support("tea") == 1.0
+    assert model.confidence("tea", "gone") == 1.0
+
+
 def test_batches_of_any_size_count_the_same(seed: int) -> None:
     sessions = drawn_sessions(seed, 200, 30)
     one, many = CoOccurrence(items=64), CoOccurrence(items=64)
