@@ -62,13 +62,10 @@ class Learning:
             if event.value.void:
                 return  # what comes before it is learned anew first
             forgotten = self._forgotten
-            learner = self._learner or await self._restored()
-            if forgotten != self._forgotten:
-                self._learner = None
-                return
-            batch = event.value
+            batch, learner = event.value, self._learner or await self._restored()
             await self._catch_up(learner, batch.arrived[0].record.offset)
             if forgotten != self._forgotten:
+                self._learner = None
                 return
             for record in batch.records:
                 learn_record(learner, record)
