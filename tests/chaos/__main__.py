@@ -33,6 +33,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "restarts": lambda lab, load, o, brokers: faults.restarts(lab, load, brokers, o.restarts),
     "storm": lambda lab, load, o, _: faults.storm(lab, load, o.storm),
     "ends": lambda lab, load, o, _: faults.ends(lab, load, o.ends),
+    "bursts": lambda lab, load, o, _: faults.bursts(lab, load, o.bursts),
 }
 DEFAULT_CYCLES = 5
 
@@ -88,6 +89,7 @@ def _options() -> argparse.Namespace:
         "--restarts": "stop or kill a broker, and start it again",
         "--storm": "let a worker join or leave, every five seconds",
         "--ends": "ask a worker to end (SIGTERM)",
+        "--bursts": "let ten times as much come, half of it of one customer",
     }.items():
         number.add_argument(flag, type=int, default=0, metavar="N", help=told)
     parser.add_argument("--against", choices=["stock"], help="stock Faust, under the same kills")

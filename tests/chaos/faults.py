@@ -227,6 +227,41 @@ async def ends(lab: Lab, load: Load, times: int) -> Figures:
     }
 
 
+async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Figures:
+    """Let ten times as much come for a while (R16): the worker's memory, and how the lag drains."""
+    fleet, steady, most, drained = lab.fleet(1), 0.0, 0.0, [0.0]
+    life = fleet.lives[0]
+    try:
+        await life.ready()
+        async with (
+            Watch(lab) as watch,
+            lab.under_load(load.seed, load.rate, load.customers) as tide,
+        ):
+            await asyncio.sleep(2 * seconds)
+            for n in range(times):
+                steady = max(steady, life.resident_mb())
+                tide.floods = True
+                await asyncio.sleep(seconds)
+                tide.floods, ended = False, time.monotonic()
+                while sum((await watch.left(lab.inputs)).values()) > 2 * load.rate:
+                    most = max(most, life.resident_mb())
+                    await asyncio.sleep(0.1)
+                drained.append(time.monotonic() - ended)
+                most = max(most, life.resident_mb())
+                print(f"burst {n + 1} of {times}: drained in {drained[-1]:.1f} s", flush=True)
+                await asyncio.sleep(seconds / 2)
+        await lab.all_done(fleet)
+    finally:
+        fleet.end()
+    return {
+        "bursts": times,
+        "crashes": fleet.crashes,
+        "steady_mb": round(steady, 1),
+        "most_mb": round(most, 1),
+        "slowest_drain_s": round(max(drained), 1),
+    }
+
+
 async def _replayed(fleet: Fleet) -> float:
     page = await fleet.lives[0].page("/metrics")
     (line,) = [x for x in page.splitlines() if x.startswith("offerstream_events_replayed_total ")]

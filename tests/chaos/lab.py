@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from stream.codec.partition import partition_for
 from stream.config import KafkaSettings, Settings, Topics
 from tests.chaos.lives import Fleet, Lived, worker
-from tests.chaos.shop import Sent, events
+from tests.chaos.shop import Sent, Tide, events
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = 6.0  # seconds without a heartbeat after which a worker's partitions move
@@ -96,31 +96,35 @@ class Lab:
     @asynccontextmanager
     async def under_load(
         self, seed: int, rate: float = 300.0, customers: int = 2_000
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Tide]:
         """Publish so many events a second meanwhile; all are durable in the end."""
-        stop = asyncio.Event()
-        load = asyncio.create_task(self._publish(events(seed, customers), rate, stop))
+        stop, tide = asyncio.Event(), Tide(rate)
+        load = asyncio.create_task(self._publish(tide.of(events(seed, customers)), tide.rate, stop))
         try:
-            yield
+            yield tide
         finally:
             stop.set()
             await load
 
-    async def _publish(self, source: Iterator[Sent], rate: float, stop: asyncio.Event) -> None:
+    async def _publish(
+        self, source: Iterator[Sent], rate: Callable[[], float], stop: asyncio.Event
+    ) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=list(self.settings.bootstrap_servers),
             enable_idempotence=True,
             linger_ms=5,
         )
         async with producer:
-            began, sent = time.monotonic(), 0
+            due, seen = 0.0, time.monotonic()
             while not stop.is_set():
-                while sent < (time.monotonic() - began) * rate and not stop.is_set():
+                now = time.monotonic()
+                due, seen = due + (now - seen) * rate(), now
+                while due >= 1.0 and not stop.is_set():
                     topic, key, value = next(source)
                     shard = partition_for(key, self.settings.partitions)
                     name = f"{self.settings.topics.prefix}{topic}"
                     await producer.send(name, value, key=key, partition=shard)
-                    sent += 1
+                    due -= 1.0
                 await asyncio.sleep(0.01)
             await producer.flush()
 

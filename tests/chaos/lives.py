@@ -60,6 +60,11 @@ class Life:
         if self.code is None:
             os.kill(self.process.pid, number)
 
+    def resident_mb(self) -> float:
+        """What it holds in memory, in 10^6 bytes."""
+        told = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(told.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+
     def kill(self) -> None:
         """Kill -9, and see it dead."""
         self.process.kill()

@@ -100,3 +100,32 @@ def events(seed: int, customers: int, after: int = 0) -> Iterator[Sent]:
             record |= {"event": action, "product_id": f"p{chance.randrange(300)}"}
             click = Sent("clicks", key, json.dumps(record).encode())
             yield from [click] if drawn <= 0.99 else [click, click]
+
+
+class Tide:
+    """How much comes, and of whom: so many events a second, or a flood of ten times as many.
+
+    Every second event of a flood is one customer's.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self.floods = False
+
+    def rate(self) -> float:
+        """Events a second, now."""
+        return 10 * self._rate if self.floods else self._rate
+
+    def of(self, source: Iterator[Sent]) -> Iterator[Sent]:
+        """The events as they come in this tide."""
+        for n, sent in enumerate(source):
+            yield _hot(sent) if self.floods and n % 2 else sent
+
+
+def _hot(sent: Sent) -> Sent:
+    try:
+        record = json.loads(sent.value)
+    except ValueError:
+        return sent
+    record |= {"customer_id": "hot", "event_id": f"hot-{record['event_id']}"}
+    return Sent(sent.topic, b"hot", json.dumps(record).encode())
