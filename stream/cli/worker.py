@@ -9,6 +9,7 @@ import click
 
 from stream.cli.options import settings_option
 from stream.config import Settings
+from stream.runtime.allocator import let_go_of_large_blocks
 from stream.runtime.directory import ensure_writable
 from stream.runtime.health import Health, HealthServer
 from stream.runtime.metrics import Metrics
@@ -26,6 +27,7 @@ def worker(settings: Settings) -> None:
     """
     ensure_writable(settings.data_dir, "data_dir")
     verify(settings)
+    let_go_of_large_blocks()
     metrics = Metrics(group=settings.app_id)
     health = Health(settings.metrics, metrics)
     with HealthServer(settings.metrics, health, metrics) as server:

@@ -42,6 +42,8 @@ Take: TypeAlias = Callable[[Delivery], Awaitable[None]]
 T = TypeVar("T")
 EVENTS = "events"
 MAX_REQUEST = 4 << 20  # bytes: a dead letter is larger than what it buries
+STORE_BUFFERS = 128 << 20  # bytes of writes that all partitions' stores hold before they are files
+STORE_CACHE = 256 << 20  # bytes of blocks that they cache together; Faust's 2 GiB are for each
 LESSONS_AHEAD = 10_000  # lessons are acknowledged by publications, not one by one
 
 
@@ -179,6 +181,7 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         key_type=bytes,
         value_type=bytes,
         partitions=settings.partitions,
+        options=_store_options(settings.partitions),
         beacon=app.tables.beacon,
         help="One record for each customer, and a ledger for each partition.",
     )
@@ -276,6 +279,15 @@ def _decide(app: OfferstreamApp) -> Take:
 async def _caught_up(app: OfferstreamApp) -> None:
     await app.follower.progress.reach(await app.follower.ends())
     await app.view.models_known()
+
+
+def _store_options(partitions: int) -> dict[str, int]:
+    """What RocksDB may hold in memory for one partition: a share of what all may."""
+    return {
+        "write_buffer_size": min(STORE_BUFFERS // (2 * partitions), 16 << 20),
+        "max_write_buffer_number": 2,
+        "block_cache_size": STORE_CACHE // partitions,
+    }
 
 
 def _options(settings: Settings) -> dict[str, Any]:
