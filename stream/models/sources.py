@@ -8,7 +8,7 @@ itself says of it (the session's own items). All live in the number space of one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -31,6 +31,7 @@ OWN_AT: Final = COMMON + 1
 FEATURES: Final = OWN_AT + len(OWN)
 LOOK_BACK: Final = 32  # newest items of a session that can be own items
 MIDDLE: Final = 8  # successors through which two-step co-occurrence goes
+LEAST: Final = 1e-30  # divides where a source says nothing
 LEAST_RARITY: Final = 0.1
 KEPT: Final = 1_024  # items whose neighbours are kept between two batches learned
 
@@ -42,8 +43,6 @@ Slots = NDArray[np.integer]
 Weights = NDArray[np.floating]
 
 T = TypeVar("T")
-
-LEAST: Final = 1e-30  # divides where a source says nothing
 
 
 class Pool(NamedTuple):
@@ -109,9 +108,7 @@ class Sources:
         current = list(dict.fromkeys(reversed(known)))
         alone = len(current) == 1
         if alone and not self.index.holds(session):
-            found = self._alone.get(known[0]) or _kept(
-                self._alone, known[0], self._found(current, session)
-            )
+            found = _kept(self._alone, known[0], lambda _: self._found(current, session))
         else:
             found = self._found(current, session)
         return Pool(*found, _own_features(known, current), (1.0, float(alone)))
@@ -130,7 +127,7 @@ class Sources:
         rarity = [tables.rarity.item(slot) for slot in own[: len(recent)]]
         met, near = self.index.similar(recent, rarity, session)
         older, together = self._older(recent)
-        head = self._heads.get(recent[0]) or _kept(self._heads, recent[0], self._head(recent[0]))
+        head = _kept(self._heads, recent[0], self._head)
         slots, dense = self._merged(head.slots, [self._slots(met), *older, own])
         size, similar = len(slots), len(met)
         scores = np.zeros((len(SOURCES), size), np.float32)
@@ -176,7 +173,7 @@ class Sources:
         """What goes together with the items before the newest: the longer ago, the less."""
         slots, weights = [], []
         for back, number in enumerate(recent[1:], 2):
-            row = self._rows.get(number) or _kept(self._rows, number, self._row(number))
+            row = _kept(self._rows, number, self._row)
             if len(row.slots):
                 slots.append(row.slots)
                 weights.append(row.together * (1.0 / back))
@@ -190,7 +187,7 @@ class Sources:
         return Row(slots, together / np.sqrt(np.maximum(uses, TINY)), after)
 
     def _head(self, newest: int) -> Head:
-        row = self._rows.get(newest) or _kept(self._rows, newest, self._row(newest))
+        row = _kept(self._rows, newest, self._row)
         reached, weights = self._two_step(row)
         nobody = np.array([self.pairs.vocabulary.capacity])
         slots, dense = self._merged(nobody, [row.slots, reached])
@@ -259,12 +256,15 @@ class Head(NamedTuple):
     scores: NDArray[np.float32]
 
 
-def _kept(kept: dict[int, T], key: int, value: T) -> T:
-    """Keep what was made for reading until something is learned: many sessions share it."""
-    if len(kept) >= KEPT:
-        kept.clear()
-    kept[key] = value
-    return value
+def _kept(kept: dict[int, T], key: int, make: Callable[[int], T]) -> T:
+    """What is made for reading, once until something is learned: many sessions share it."""
+    known = kept.get(key)
+    if known is None:
+        known = make(key)
+        if len(kept) >= KEPT:
+            kept.clear()
+        kept[key] = known
+    return known
 
 
 def _features(scores: NDArray[np.float32], common: NDArray[np.float32]) -> NDArray[np.float32]:
