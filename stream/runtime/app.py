@@ -108,9 +108,8 @@ class OfferstreamApp(faust.App):
         self.observing.forget()
 
     async def on_revoked(self, *_: Any, **__: Any) -> None:
-        """Drop what is known of partitions that move, the learner's among them."""
+        """Drop what is known of partitions that move; the consumer lets go of lessons itself."""
         self.forget_partitions()
-        self.learning.forget()
 
     def open_log(self) -> Log:
         """The local log, where embedded."""
