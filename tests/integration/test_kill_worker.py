@@ -215,7 +215,9 @@ def assert_as_the_oracle_says(settings: Settings, history: Sequence[Sent]) -> No
 
     read_topic(settings, settings.topics.dead_letters, PARTITIONS, bury)
     assert len(letters) == counts["rejected"]
-    assert [one for one in publications(settings) if one.learned != one.taught] == []
+    published = publications(settings)
+    assert [one for one in published if one.learned != one.taught] == []
+    assert published
 
 
 def values_of(settings: Settings, topic: str, partitions: int) -> list[bytes]:
@@ -282,7 +284,6 @@ from stream.runtime.engine import Engine
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.topics import verify
 from tests.integration import test_kill_worker as ours
-from tests.lessons import publications
 from tests.oracle import a_history
 
 def hesitant(call):
