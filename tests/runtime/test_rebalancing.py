@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from stream.config import Settings
 from stream.runtime.batching.local import LocalConsumer
 from stream.runtime.engine import Engine
 from tests.builders import a_click
@@ -74,13 +75,9 @@ async def test_records_fetched_meanwhile_are_decided_once_and_in_order(
 async def test_lessons_in_hand_in_a_rebalance_are_learned_behind_those_before_them(
     tmp_path: Path,
 ) -> None:
-    settings = settings_in(tmp_path)
-    settings = replace(settings, learning=replace(settings.learning, publish_interval=600.0))
-    async with running(settings) as engine:
+    async with running(unpublished_in(tmp_path)) as engine:
         app = engine.app
-        await engine.publish([publication(a_click(n)) for n in range(20)])
-        await asyncio.wait_for(_decided(engine), 30)
-        await asyncio.wait_for(_learned(engine), 30)
+        await teach(engine, 0)
         async with app.learning._lock:  # the agent has the next lessons in hand, and waits
             await engine.publish([publication(a_click(n)) for n in range(20, 40)])
             await asyncio.wait_for(_decided(engine), 30)
@@ -93,17 +90,26 @@ async def test_lessons_in_hand_in_a_rebalance_are_learned_behind_those_before_th
 async def test_lessons_given_up_before_a_publication_are_read_again_before_the_next(
     tmp_path: Path,
 ) -> None:
-    settings = settings_in(tmp_path)
-    settings = replace(settings, learning=replace(settings.learning, publish_interval=600.0))
-    async with running(settings) as engine:
+    async with running(unpublished_in(tmp_path)) as engine:
         for first in (0, 20):
-            await engine.publish([publication(a_click(n)) for n in range(first, first + 20)])
-            await asyncio.wait_for(_decided(engine), 30)
-            await asyncio.wait_for(_learned(engine), 30)
+            await teach(engine, first)
             engine.app.learning.forget()  # and nothing seeks back
         await engine.publish([publication(a_click(40))])
         await asyncio.wait_for(engine.settle(), 60)
         assert engine.status().learned == taught(engine) > 40
+
+
+def unpublished_in(directory: Path) -> Settings:
+    """Settings of an app whose learner publishes when it is told to, and not before."""
+    settings = settings_in(directory)
+    return replace(settings, learning=replace(settings.learning, publish_interval=600.0))
+
+
+async def teach(engine: Engine, first: int) -> None:
+    """Publish 20 clicks, and wait until they are decided and what they teach is learned."""
+    await engine.publish([publication(a_click(n)) for n in range(first, first + 20)])
+    await asyncio.wait_for(_decided(engine), 30)
+    await asyncio.wait_for(_learned(engine), 30)
 
 
 def taught(engine: Engine) -> int:
