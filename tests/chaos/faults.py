@@ -229,7 +229,7 @@ async def ends(lab: Lab, load: Load, times: int) -> Figures:
 
 async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Figures:
     """Let ten times as much come for a while (R16): the worker's memory, and how the lag drains."""
-    fleet, steady, most, drained = lab.fleet(1), 0.0, 0.0, [0.0]
+    fleet, held, drained = lab.fleet(1), [0.0], [0.0]
     life = fleet.lives[0]
     try:
         await life.ready()
@@ -238,16 +238,16 @@ async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Fig
             lab.under_load(load.seed, load.rate, load.customers) as tide,
         ):
             await asyncio.sleep(2 * seconds)
+            steady = life.resident_mb()
             for n in range(times):
-                steady = max(steady, life.resident_mb())
                 tide.floods = True
                 await asyncio.sleep(seconds)
                 tide.floods, ended = False, time.monotonic()
                 while sum((await watch.left(lab.inputs)).values()) > 2 * load.rate:
-                    most = max(most, life.resident_mb())
+                    held.append(life.resident_mb())
                     await asyncio.sleep(0.1)
                 drained.append(time.monotonic() - ended)
-                most = max(most, life.resident_mb())
+                held.append(life.resident_mb())
                 print(f"burst {n + 1} of {times}: drained in {drained[-1]:.1f} s", flush=True)
                 await asyncio.sleep(seconds / 2)
         await lab.all_done(fleet)
@@ -257,7 +257,7 @@ async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Fig
         "bursts": times,
         "crashes": fleet.crashes,
         "steady_mb": round(steady, 1),
-        "most_mb": round(most, 1),
+        "most_mb": round(max(held), 1),
         "slowest_drain_s": round(max(drained), 1),
     }
 
