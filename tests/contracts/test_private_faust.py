@@ -23,6 +23,7 @@ from faust.tables.recovery import Recovery
 from faust.tables.table import Table
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,10 +46,25 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
     driver.Consumer: {
         "_commit": "self, offsets",
         "_getmany": "self, active_partitions, timeout",
+        "_new_consumer_thread": "self",
         "_to_message": "self, tp, record",
         "highwater": "self, tp",
         "seek_to_committed": "self",
         "seek_wait": "self, partitions",
+    },
+    driver.AIOKafkaConsumerThread: {
+        "call_thread": "self, fun, *args, **kwargs",
+        "on_thread_stop": "self",
+    },
+    Service: {
+        "_stop_children": "self",
+        "_stop_exit_stacks": "self",
+        "_stop_futures": "self",
+        "_stopped_set": "self",
+        "maybe_start": "self",
+        "on_stop": "self",
+        "start": "self",
+        "stop": "self",
     },
     driver.Producer: {
         "_ensure_producer": "self",
@@ -95,6 +111,7 @@ ORDERS: list[tuple[Any, tuple[str, ...]]] = [
     (App._on_partitions_revoked, ("stop_flow", "flow_control.suspend", "flow_control.clear",
                                   "_consumer_wait_empty", "on_partitions_revoked.send")),
     (App._on_partitions_assigned, ("tables.on_rebalance", "on_partitions_assigned.send")),
+    (driver.AIOKafkaConsumerThread.on_thread_stop, ("on_thread_stop()", "_consumer.stop()")),
     (Consumer._commit_offsets, ("producer.flush()", "self._commit(")),
 ]  # fmt: skip
 

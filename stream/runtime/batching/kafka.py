@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
+from mode.utils.futures import maybe_async
 
 from stream.runtime.batching.consumer import BatchingConsumer
 from stream.runtime.batching.fencing import FencedProducer
@@ -22,8 +24,35 @@ class NotOwned(RuntimeError):
     """A write to a partition whose topic only owners write, by somebody who does not own it."""
 
 
+class ConsumerInLoop(driver.AIOKafkaConsumerThread):
+    """What Faust runs in a thread of its own, in the agents' event loop.
+
+    Two threads hand the interpreter's lock to and fro, at every system call of either.
+    """
+
+    wait_for_shutdown = False  # a thread would tell of it
+    start = Service.start
+    maybe_start = Service.maybe_start
+    stop = Service.stop
+    _stopped_set = Service._stopped_set
+    _stop_children = Service._stop_children
+    _stop_futures = Service._stop_futures
+    _stop_exit_stacks = Service._stop_exit_stacks
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it here."""
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def on_stop(self) -> None:
+        """Leave the group."""
+        await self.on_thread_stop()
+
+
 class KafkaConsumer(BatchingConsumer, driver.Consumer):
     """Batches from Kafka."""
+
+    def _new_consumer_thread(self) -> ConsumerInLoop:
+        return ConsumerInLoop(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
 
 class KafkaProducer(driver.Producer):
