@@ -18,7 +18,15 @@ from msgspec.structs import replace
 
 from stream.codec.examples import encode_examples
 from stream.codec.offers import encode_offer
-from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
+from stream.codec.state import (
+    decode_ledger,
+    decode_page,
+    decode_state,
+    encode_ledger,
+    encode_page,
+    encode_state,
+)
+from stream.core.due import Page
 from stream.core.event import Event, Rejection, RejectionCode, Source
 from stream.core.example import Example, Step
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
@@ -56,6 +64,7 @@ class Durable:
 
     changelog: dict[str, bytes | None] = field(default_factory=dict)
     ledger: bytes | None = None
+    pages: dict[int, bytes] = field(default_factory=dict)
     offers: list[bytes] = field(default_factory=list)
     examples: list[tuple[int, int, bytes]] = field(default_factory=list)
     dead: list[tuple[Source, int]] = field(default_factory=list)
@@ -96,6 +105,7 @@ class Worker:
         self.torn = torn
         self.ledger = Ledger() if durable.ledger is None else decode_ledger(durable.ledger)
         self.overlay: dict[str, CustomerState | None] = {}
+        self.pages: dict[int, Page] = {}
         self.safe = UNSTAMPED
 
     def work(self) -> None:
@@ -120,9 +130,12 @@ class Worker:
 
     def _decide(self, entries: Sequence[Entry]) -> Decided:
         """Decide a batch and append it to the changelog."""
-        decided = decide_batch(entries, 0, self.ledger, self.safe, self._lookup, self.world, Writer)
+        decided = decide_batch(
+            entries, 0, self.ledger, self.safe, self._lookup, self._page, self.world, Writer
+        )
         self.ledger = decided.ledger
         self.overlay.update(decided.changed)
+        self.pages.update(decided.pages)
         self._append(decided)
         return decided
 
@@ -149,6 +162,8 @@ class Worker:
             if n == cut and self.torn:
                 self._effect()
             self.durable.changelog[name] = None if state is None else encode_state(state)
+        for number, page in decided.pages.items():
+            self.durable.pages[number] = encode_page(page)
         self.durable.ledger = encode_ledger(decided.ledger)
 
     def _send(self, entries: Sequence[Entry], decided: Decided) -> None:
@@ -174,6 +189,12 @@ class Worker:
             return self.overlay[customer]
         stored = self.durable.changelog.get(customer)
         return None if stored is None else decode_state(stored)
+
+    def _page(self, number: int) -> Page | None:
+        if number in self.pages:
+            return self.pages[number]
+        stored = self.durable.pages.get(number)
+        return None if stored is None else decode_page(stored)
 
     def _effect(self) -> None:
         self.left -= 1

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from stream.core.due import Page
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
 
@@ -20,6 +21,7 @@ _PREFIX = bytes([VERSION])
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(CustomerState).decode
 _decode_ledger = msgspec.msgpack.Decoder(Ledger).decode
+_decode_page = msgspec.msgpack.Decoder(Page).decode
 
 
 class StateError(Exception):
@@ -61,6 +63,22 @@ def decode_ledger(data: bytes) -> Ledger:
         If the version is unknown or the bytes are damaged.
     """
     return _checked(data, _decode_ledger)
+
+
+def encode_page(page: Page) -> bytes:
+    """A page of the queue of due labels as bytes."""
+    return _PREFIX + _encode(page)
+
+
+def decode_page(data: bytes) -> Page:
+    """The page that ``encode_page`` wrote.
+
+    Raises
+    ------
+    StateError
+        If the version is unknown or the bytes are damaged.
+    """
+    return _checked(data, _decode_page)
 
 
 def _checked(data: bytes, decode: Callable[[bytes], T]) -> T:

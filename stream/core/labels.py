@@ -1,8 +1,9 @@
 """Labels: what became of an exposure, once, with the features that it had then.
 
 Rules: a purchase within the attribution window makes an exposure positive; once stream time has
-passed the window and the grace for late events, it is negative; a full list matures its oldest
-early. Nothing is ever computed afterwards from a later state (no leakage).
+passed the window and the grace for late events, it is negative, with the customer's next event or,
+if there is none, a little later; a full list matures its oldest early. Nothing is ever computed
+afterwards from a later state (no leakage).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from stream.config import CoreSettings
 from stream.core.event import Event, Feedback, Purchase, Response, Trade
 from stream.core.example import Labelled
-from stream.core.state import Exposure, PendingOffer, Waiting
+from stream.core.state import CustomerState, Exposure, PendingOffer, Waiting
 
 PENDING_OFFERS = 3
 
@@ -46,7 +47,7 @@ def expose(
     while len(exposures) > settings.pending_exposures:
         examples.append(Labelled(exposures[0].time, 0, segment, exposures[0].features))
         exposures = exposures[1:]
-    return replace(waiting, exposures=exposures)
+    return replace(waiting, exposures=exposures, due=waiting.due or exposure.time)
 
 
 def waits(waiting: Waiting, item_id: str) -> bool:
@@ -67,7 +68,7 @@ def mature(
     examples: list[Labelled],
 ) -> Waiting:
     """Make negative what no purchase can turn positive any more."""
-    deadline = now - round((settings.attribution + settings.grace) * 1000)
+    deadline = now - _maturity(settings)
     if not waiting.exposures or min([e.time for e in waiting.exposures]) >= deadline:
         return waiting
     kept = []
@@ -77,6 +78,28 @@ def mature(
         else:
             kept.append(exposure)
     return replace(waiting, exposures=tuple(kept))
+
+
+def patience(settings: CoreSettings) -> int:
+    """How long in ms a customer is waited for before a look: a whole visit must have matured.
+
+    That is an eighth more than one exposure takes; a look at once would find the first of many.
+    """
+    return _maturity(settings) * 9 // 8
+
+
+def look(
+    state: CustomerState, now: int, settings: CoreSettings
+) -> tuple[CustomerState, list[Labelled]]:
+    """Mature what waits of a customer who is not here."""
+    examples: list[Labelled] = []
+    waiting = mature(state.waiting, now, state.profile.segment, settings, examples)
+    due = min([exposure.time for exposure in waiting.exposures], default=0)
+    return replace(state, waiting=replace(waiting, due=due)), examples
+
+
+def _maturity(settings: CoreSettings) -> int:
+    return round((settings.attribution + settings.grace) * 1000)
 
 
 def _convert(

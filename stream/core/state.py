@@ -90,10 +90,15 @@ class History(Value, frozen=True):
 
 
 class Waiting(Value, frozen=True):
-    """What waits for a label: exposures, and offers that may still be shown."""
+    """What waits for a label: exposures, and offers that may still be shown.
+
+    ``due`` is the time of the customer's live entry in the partition's queue
+    (:mod:`stream.core.due`), 0 for none.
+    """
 
     exposures: tuple[Exposure, ...] = ()
     offers: tuple[PendingOffer, ...] = ()
+    due: int = 0
 
 
 class Delivery(Value, frozen=True):

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
 from stream.codec.offers import encode_offer
-from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
+from stream.codec.state import (
+    decode_ledger,
+    decode_page,
+    decode_state,
+    encode_ledger,
+    encode_page,
+    encode_state,
+)
+from stream.core.due import Page
 from stream.core.event import Rejection
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState
@@ -56,6 +64,11 @@ def ledger_key(partition: int) -> bytes:
     return b"\0ledger-%d" % partition
 
 
+def page_key(partition: int, number: int) -> bytes:
+    """The key of a page of the queue of due labels in the customers table."""
+    return b"\0due-%d-%d" % (partition, number)
+
+
 class Partition:
     """The state of one partition between its batches."""
 
@@ -70,6 +83,7 @@ class Partition:
         self._cached = cached
         self._cache: OrderedDict[str, CustomerState] = OrderedDict()
         self._overlay: dict[str, tuple[int, CustomerState | None]] = {}
+        self._pages: dict[int, tuple[int, Page]] = {}  # an overlay, too
         self._flushes = 0
         self._durable = UNSTAMPED
         stored = table.read(number, ledger_key(number))
@@ -90,6 +104,7 @@ class Partition:
                 self.ledger,
                 self._durable,
                 self._lookup,
+                self._page,
                 world,
                 EffectWriter,
             )
@@ -108,6 +123,8 @@ class Partition:
         number = self._flushes
         for customer_id, state in decided.changed.items():
             self._overlay[customer_id] = (number, state)
+        for at, page in decided.pages.items():
+            self._pages[at] = (number, page)
         return Flush(
             number=number,
             batch=batch,
@@ -128,6 +145,9 @@ class Partition:
             if overlay[customer_id][0] == number:
                 del overlay[customer_id]
             self._remember(customer_id, state)
+        for at in flush.decided.pages:
+            if self._pages[at][0] == number:
+                del self._pages[at]
 
     def safe(self, flush: Flush) -> None:
         """Note that the effects of a batch are durable and need not be kept."""
@@ -145,6 +165,13 @@ class Partition:
         stored = self._table.read(self.number, customer_id.encode())
         return None if stored is None else decode_state(stored)
 
+    def _page(self, at: int) -> Page | None:
+        known = self._pages.get(at)
+        if known is not None:
+            return known[1]
+        stored = self._table.read(self.number, page_key(self.number, at))
+        return None if stored is None else decode_page(stored)
+
     def _remember(self, customer_id: str, state: CustomerState | None) -> None:
         if state is None:
             self._cache.pop(customer_id, None)
@@ -158,6 +185,10 @@ class Partition:
         writes: list[Write] = [
             (customer_id.encode(), None if state is None else encode_state(state))
             for customer_id, state in decided.changed.items()
+        ]
+        writes += [
+            (page_key(self.number, at), encode_page(page) if page else None)
+            for at, page in decided.pages.items()
         ]
         writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
         return writes

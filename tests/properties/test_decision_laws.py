@@ -19,6 +19,7 @@ from stream.codec.state import decode_ledger, decode_state, encode_ledger, encod
 from stream.config import CoreSettings, LearningSettings, PolicySettings
 from stream.core.admission import Outcome
 from stream.core.decide import Step, decide
+from stream.core.due import Page
 from stream.core.event import (
     Action,
     Campaign,
@@ -207,14 +208,22 @@ def test_a_partition_decides_the_same_in_batches_of_any_size(
 
     def decided(sizes: random.Random | None) -> tuple[Ledger, dict[str, bytes | None], list[bytes]]:
         ledger, states, sent = Ledger(), dict[str, CustomerState | None](), list[bytes]()
-        at = 0
+        pages, at = dict[int, Page](), 0
         while at < len(entries):
             size = sizes.randint(1, 9) if sizes else 1
             batch: Decided = decide_batch(
-                entries[at : at + size], 0, ledger, UNSTAMPED, states.get, world, EffectWriter
+                entries[at : at + size],
+                0,
+                ledger,
+                UNSTAMPED,
+                states.get,
+                pages.get,
+                world,
+                EffectWriter,
             )
             ledger = decode_ledger(encode_ledger(batch.ledger))
             states |= batch.changed
+            pages |= batch.pages
             sent += [effect.payload for _, effect in batch.effects]
             at += size
         final = {k: None if s is None else encode_state(s) for k, s in states.items()}
@@ -447,12 +456,14 @@ def test_stream_time_never_goes_back_and_follows_applied_events_alone(
     batches: list[list[Event]], refused: list[RejectionCode], chance: random.Random
 ) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
-    ledger, states = Ledger(), dict[str, CustomerState | None]()
+    ledger, states, pages = Ledger(), dict[str, CustomerState | None](), dict[int, Page]()
     content: list[Event | Rejection] = [e for batch in batches for e in batch]
     for code in refused:
         content.insert(chance.randint(0, len(content)), Rejection(code, "refused"))
     for entry in entries_of(content):
-        batch = decide_batch([entry], 0, ledger, UNSTAMPED, states.get, world, EffectWriter)
+        batch = decide_batch(
+            [entry], 0, ledger, UNSTAMPED, states.get, pages.get, world, EffectWriter
+        )
         assert batch.ledger.stream_time >= ledger.stream_time
         if batch.tally[Outcome.APPLIED]:
             assert not isinstance(entry.content, Rejection)
@@ -462,6 +473,7 @@ def test_stream_time_never_goes_back_and_follows_applied_events_alone(
             assert batch.ledger.stream_time == ledger.stream_time
         ledger = batch.ledger
         states |= batch.changed
+        pages |= batch.pages
     outcomes = ("applied", "duplicate", "late", "suppressed", "rejected")
     assert sum(ledger.counts.get(name, 0) for name in outcomes) == len(content)
 

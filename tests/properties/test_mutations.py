@@ -10,9 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from stream.codec.examples import decode_examples
-from stream.codec.state import encode_ledger
+from stream.codec.state import encode_ledger, encode_page
 from stream.config import LearningSettings
 from stream.core import decide, ledger
+from stream.core.due import Ends
 from stream.core.learner import Learner
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
 from stream.core.state import CustomerState
@@ -84,6 +85,11 @@ def ack_before_the_effects(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Worker, "_append", committed)
 
 
+def due_labels_not_kept(patch: pytest.MonkeyPatch) -> None:
+    """Pages of the queue of due labels are gone with a crash."""
+    patch.setattr(simulation, "encode_page", lambda _: encode_page(()))
+
+
 def stored_ledger(**changes: Any) -> Patch:
     """Something is not stored with the ledger."""
 
@@ -102,6 +108,8 @@ MUTATIONS: dict[str, Patch] = {
     "no stream time on the ledger": stored_ledger(stream_time=0),
     "late records not noted": stored_ledger(late=()),
     "bugs not noted": stored_ledger(failed=()),
+    "due labels not noted": stored_ledger(due=Ends()),
+    "due labels not kept": due_labels_not_kept,
     "no effects in records": no_effects_in_records,
     "effects taken for durable too soon": effects_taken_for_durable_too_soon,
     "effects before the changelog": effects_before_the_changelog,

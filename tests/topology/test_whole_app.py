@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import weakref
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from stream.codec.models import Assembler
 from stream.codec.reference import encode_campaign, encode_item
 from stream.config import LearningSettings
 from stream.core.event import Campaign, CatalogItem, Event
+from stream.core.example import Labelled
 from stream.core.policy import CONTROL, arm_of
 from stream.runtime.engine import Engine, Publication
 from tests.builders import HOUR, NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
@@ -257,6 +259,29 @@ async def test_models_survive_a_restart_and_no_example_is_learned_twice(
 def number_of(examples: bytes) -> int:
     """How many examples there are in the bytes of one event's."""
     return len(decode_examples(examples))
+
+
+async def test_who_never_comes_back_becomes_a_negative_label_once_whatever_restarts(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path, 2)
+    gone = [a_click(n, f"gone-{n}", f"i{n % 7}") for n in range(300)]
+    others = [a_click(n, f"c{n % 9}", "i1", time=NOON + n * HOUR // 10) for n in range(500, 1100)]
+    for events in (gone[:100], gone[100:] + others[:100], others[100:350], others[350:], others):
+        async with running(settings) as engine:
+            await engine.publish([publication(event) for event in events])
+            await engine.settle()
+            lessons = stored(engine, "examples")
+    labels = [
+        example
+        for record in lessons
+        for _, _, taught in decode_lesson(record.value or b"").taught
+        for example in decode_examples(taught)
+        if isinstance(example, Labelled)
+    ]
+    first = Counter(label.time for label in labels if label.time < others[0].time)
+    assert first == Counter(click.time for click in gone)
+    assert {label.label for label in labels} == {0}
 
 
 async def test_a_restarted_app_decides_with_what_was_learned(tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""The queue of due labels, and what becomes of customers who do not come back."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.codec.examples import decode_examples
+from stream.codec.state import decode_ledger, decode_page, encode_ledger, encode_page
+from stream.core.due import PAGE, Due, DueQueue, Ends, Page
+from stream.core.event import Event, Source
+from stream.core.example import Labelled
+from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
+from stream.core.state import CustomerState
+from stream.core.world import World
+from stream.runtime.partition import EffectWriter
+from tests.builders import DAY, HOUR, NOON, a_click, a_purchase, a_world, an_update
+
+puts_and_takes = st.lists(st.lists(st.integers(-PAGE, PAGE)), max_size=20)
+
+
+@given(puts_and_takes)
+def test_a_queue_gives_what_was_put_in_order_however_it_is_cut_into_batches(
+    batches: list[list[int]],
+) -> None:
+    """Positive numbers put so many entries, negative ones take so many."""
+    ends, kept, plain, number = Ends(), dict[int, Page](), deque[Due](), 0
+    for batch in batches:
+        queue = DueQueue(ends, kept.get)
+        for step in batch:
+            for _ in range(step):
+                number += 1
+                plain.append(Due(number, f"c{number}"))
+                queue.put(plain[-1])
+            for _ in range(-step):
+                assert queue.take(number) == (plain.popleft() if plain else None)
+        ends = queue.ends
+        for at, page in queue.changed.items():
+            kept[at] = decode_page(encode_page(page))
+            if not page:
+                del kept[at]
+    assert len(kept) <= len(plain) // PAGE + 2
+
+
+class Shop:
+    """A partition without a table: one batch after the other."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ledger, self.at = Ledger(), [0] * len(Source)
+        self.states: dict[str, CustomerState | None] = {}
+        self.pages: dict[int, Page] = {}
+        self.labels: list[Labelled] = []
+
+    def take(self, *events: Event, source: Source = Source.CLICKS) -> None:
+        entries = []
+        for event in events:
+            entries.append(Entry(source, self.at[source], event))
+            self.at[source] += 1
+        batch = decide_batch(
+            entries,
+            0,
+            self.ledger,
+            UNSTAMPED,
+            self.states.get,
+            self.pages.get,
+            self.world,
+            EffectWriter,
+        )
+        self.ledger = decode_ledger(encode_ledger(batch.ledger))
+        self.states |= batch.changed
+        self.pages |= batch.pages
+        for _, effect in batch.effects:
+            if effect.kind:
+                taught = decode_examples(effect.payload)
+                self.labels += [one for one in taught if isinstance(one, Labelled)]
+
+
+def late_clicks(days: float, count: int = 3) -> list[Event]:
+    """Clicks of somebody else, so many days later."""
+    first, time = round(days * 1000), NOON + round(days * DAY)
+    return [a_click(first + n, "other", "i9", time=time + n) for n in range(count)]
+
+
+def test_who_never_comes_back_is_a_negative_label_once() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"), a_click(1, "gone", "i2"))
+    waiting = shop.states["gone"]
+    assert waiting is not None
+    exposures = waiting.waiting.exposures
+    shop.take(*late_clicks(1.9))
+    assert shop.labels == []
+    shop.take(*late_clicks(2.3))
+    shop.take(*late_clicks(2.4))
+    found = [(label.time, label.label, label.features) for label in shop.labels]
+    assert found == [(one.time, 0, one.features) for one in exposures]
+    after = shop.states["gone"]
+    assert after is not None
+    assert (after.waiting.exposures, after.waiting.due) == ((), 0)
+
+
+def test_what_did_not_wait_long_enough_is_looked_at_again() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"), a_click(1, "gone", "i2", time=NOON + DAY))
+    shop.take(*late_clicks(2.4))
+    assert [label.time for label in shop.labels] == [NOON]
+    shop.take(*late_clicks(3.4))
+    assert [label.time for label in shop.labels if label.time < NOON + 2 * DAY] == [
+        NOON,
+        NOON + DAY,
+    ]
+
+
+def test_who_bought_is_no_negative() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"))
+    shop.take(a_purchase(1, "gone", "i1", time=NOON + HOUR), source=Source.PURCHASES)
+    shop.take(*late_clicks(2.4), *late_clicks(4.0))
+    assert [label.label for label in shop.labels if label.time <= NOON + HOUR] == [1]
+
+
+def test_who_was_erased_is_not_looked_at() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"))
+    shop.take(an_update(1, "gone", erase=True), source=Source.CUSTOMERS)
+    shop.take(*late_clicks(2.4))
+    assert shop.labels == []
+    assert shop.states["gone"] is None
+
+
+def test_a_worker_that_teaches_nobody_leaves_the_queue_to_one_that_does() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"))
+    shop.world = World(settings=shop.world.settings, learning=False)
+    shop.take(*late_clicks(2.4))
+    shop.world = a_world()
+    shop.take(*late_clicks(2.5))
+    assert [label.time for label in shop.labels] == [NOON]
+
+
+def test_each_customer_has_one_entry_and_the_queue_does_not_grow() -> None:
+    """Customers who come back each day, and buy: entries are taken as fast as they are put."""
+    shop = Shop(a_world())
+    for day in range(40):
+        for n in range(50):
+            number, time = day * 50 + n, NOON + day * DAY + n
+            shop.take(a_click(number, f"c{n}", f"i{day % 3}", time=time))
+            bought = a_purchase(number, f"c{n}", f"i{day % 3}", time=time)
+            shop.take(bought, source=Source.PURCHASES)
+    first, taken, last = shop.ledger.due
+    held = sum(len(page) for at, page in shop.pages.items() if first <= at <= last) - taken
+    assert held <= 50
+    assert last > 1
