@@ -1,7 +1,8 @@
 """What is bought and looked at just now, overall and by segment, in bounded memory.
 
 Rules: weights halve every half-life of event time. Items share one bounded vocabulary, ranked by
-their overall weight; segments beyond the bound count overall only. Reading changes nothing.
+their overall weight; segments beyond the bound count overall only. Reading changes nothing; what
+was read is kept until something is learned.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from stream.models.changes import Changes
 from stream.models.decay import Decay
 from stream.models.state import State, nested, part_of
 from stream.models.vocabulary import Numbers, Vocabulary, best_slots
+
+KEPT = 64  # of a list that was asked for: a slate, what fills it up, and what is excluded
 
 
 class Trending:
@@ -48,9 +51,11 @@ class Trending:
         self.segments = segments
         self.owner: Numbers = np.zeros(items, np.int32)
         self.weights: NDArray[np.float32] = np.zeros((items, segments), np.float32)
+        self._tops: dict[int | None, tuple[int, list[tuple[str, float]]]] = {}
 
     def learn(self, item: str, segment: int | None, time: int, weight: float = 1.0) -> None:
         """Count the item at ``time`` (ms) with ``weight`` ≥ 0, for its segment and overall."""
+        self._tops.clear()
         factor = self.decay.shift(time)
         if factor != 1.0:
             self.vocabulary.scale(factor)
@@ -66,11 +71,19 @@ class Trending:
 
     def top(self, segment: int | None, k: int) -> list[tuple[str, float]]:
         """The ``k`` items that trend most in a segment (None: overall), best first."""
+        kept = self._tops.get(segment)
+        if kept is None or kept[0] < k:
+            most = max(k, KEPT)
+            kept = self._tops[segment] = most, self._top(segment, most)
+        return kept[1][:k]
+
+    def _top(self, segment: int | None, k: int) -> list[tuple[str, float]]:
+        used = self.vocabulary.used
         if segment is None:
-            weights = self.vocabulary.use[: self.vocabulary.used]
+            weights = self.vocabulary.use[:used]
         elif 0 <= segment < self.segments:
-            live = self.vocabulary.live(self.owner)
-            weights = np.where(live, self.weights[:, segment], 0.0)[: self.vocabulary.used]
+            live = self.vocabulary.live(self.owner[:used])
+            weights = np.where(live, self.weights[:used, segment], 0.0)
         else:
             return []
         now = self.decay.now
@@ -111,6 +124,7 @@ class Trending:
 
     def patch(self, changes: Changes) -> None:
         """Take over what changed, in place; see `stream.models.changes`."""
+        self._tops.clear()
         used = self.vocabulary.used
         self.vocabulary.patch(changes.part("vocabulary"))
         changes.into("owner", self.owner, used)

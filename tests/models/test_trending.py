@@ -6,6 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from stream.codec.delta import delta
+from stream.models.changes import Changes
 from stream.models.trending import Trending
 
 HOUR = 3_600_000
@@ -30,6 +32,23 @@ def test_tops_equal_a_plain_decayed_count(seed: int) -> None:
         assert [weight for _, weight in top] == pytest.approx(
             [weight for _, weight in expected.most_common(5)], rel=1e-5
         )
+
+
+def test_a_list_that_is_kept_is_as_one_that_is_made(seed: int) -> None:
+    """Lists of all lengths are asked for in any order, between lessons and after a patch."""
+    draw = random.Random(seed)
+    model, follower = (Trending(3600.0, items=256, segments=3) for _ in range(2))
+    for n in range(60):
+        before = model.state()
+        for _ in range(draw.randrange(40)):
+            model.learn(f"i{draw.randrange(200)}", draw.randrange(3), n * HOUR, draw.random())
+        follower.patch(Changes(delta(before, model.state())))
+        fresh = Trending.from_state(model.state())
+        for _ in range(draw.randrange(5)):
+            segment, k = draw.choice([None, 0, 1, 2]), draw.choice([1, 20, 100, 300])
+            expected = fresh._top(segment, k)
+            assert model.top(segment, k) == expected
+            assert follower.top(segment, k) == expected
 
 
 def test_an_unknown_segment_counts_overall_only() -> None:
