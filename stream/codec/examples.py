@@ -17,7 +17,8 @@ from stream.core.example import Basket, Example, Labelled, Portrait, Step
 _KINDS: tuple[type[Any], ...] = (Labelled, Step, Basket, Portrait)
 _TAGS = {kind: tag for tag, kind in enumerate(_KINDS)}
 _encode = msgspec.msgpack.Encoder().encode
-_decode_tagged = msgspec.msgpack.Decoder(list[tuple[int, list[Any]]]).decode
+_decode_tagged = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+_DECODE = tuple(msgspec.msgpack.Decoder(kind).decode for kind in _KINDS)
 
 
 class Taught(NamedTuple):
@@ -54,7 +55,7 @@ def encode_examples(examples: Sequence[Example]) -> bytes:
 
 def decode_examples(data: bytes) -> list[Example]:
     """The examples that ``encode_examples`` wrote."""
-    return [_KINDS[tag](*map(_frozen, fields)) for tag, fields in _decode_tagged(data)]
+    return [_DECODE[tag](fields) for tag, fields in _decode_tagged(data)]
 
 
 def encode_lesson(lesson: Lesson) -> bytes:
@@ -65,7 +66,3 @@ def encode_lesson(lesson: Lesson) -> bytes:
 def decode_lesson(data: bytes) -> Lesson:
     """The record that ``encode_lesson`` wrote."""
     return _decode_lesson(data)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
