@@ -74,3 +74,25 @@ async def read_all(settings: Settings, letters: list[Record]) -> None:
 
     topic = settings.topics.dead_letters
     await asyncio.to_thread(read_topic, settings, topic, settings.partitions, letters.append)
+
+
+async def test_many_may_send_a_little_to_one_partition_at_the_same_time(
+    settings: Settings,
+) -> None:
+    """All of a worker's partitions send their lessons to the same one."""
+    senders, turns = 200, 30
+    settings = replace(settings, kafka=replace(settings.kafka, request_timeout=10.0))
+    async with Engine(settings) as engine:
+        topic = settings.topics.late
+
+        async def send(sender: int) -> None:
+            for turn in range(turns):
+                value = b"%d %d" % (sender, turn)
+                await (await engine.app.send_batch(topic, 0, [(None, value, None, ())]))
+
+        await asyncio.gather(*map(send, range(senders)))
+    found: list[Record] = []
+    await asyncio.to_thread(read_topic, settings, topic, 1, found.append)
+    said = [tuple(map(int, (record.value or b"").split())) for record in found]
+    for sender in range(senders):
+        assert [turn for who, turn in said if who == sender] == [*range(turns)]

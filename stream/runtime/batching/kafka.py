@@ -18,6 +18,7 @@ from stream.runtime.batching.records import Outgoing
 from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
 
 MIB = 1 << 20
+FEW = 4  # records: more are cheaper in a batch made at once
 
 
 class NotOwned(RuntimeError):
@@ -99,6 +100,8 @@ class KafkaProducer(driver.Producer):
     ) -> Awaitable[RecordMetadata]:
         """Hand over the records of one partition; see :class:`BatchProducer`."""
         producer = self._producer_of(TP(topic, partition))
+        if len(records) <= FEW and topic not in self._fenced:
+            return await self._send_few(topic, partition, records)
         sent = []
         builder, count = producer.create_batch(), 0
         for key, value, timestamp, headers in records:
@@ -111,6 +114,22 @@ class KafkaProducer(driver.Producer):
         sent.append(await producer.send_batch(builder, topic, partition=partition))
         return _last(sent, count)
 
+    async def _send_few(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> Awaitable[RecordMetadata]:
+        """Put records to what others send to the same partition.
+
+        A batch of our own would wait until nothing else does; and whoever waits there for several
+        others is charged, by aiokafka, for the time that each of them took since it began to wait.
+        """
+        producer, sent = self._ensure_producer(), []
+        for key, value, timestamp, headers in records:
+            fields = {"key": key, "value": value, "timestamp_ms": timestamp}
+            sent.append(
+                await producer.send(topic, partition=partition, headers=list(headers), **fields)
+            )
+        return _last(sent, 1)
+
     def _producer_of(self, tp: TP) -> Any:
         fenced = self._owned.get(tp)
         if fenced is not None:
@@ -121,7 +140,7 @@ class KafkaProducer(driver.Producer):
 
 
 async def _last(sent: list[asyncio.Future[RecordMetadata]], count: int) -> RecordMetadata:
-    """The metadata of the last record: a batch's own are those of its first."""
+    """The metadata of the last record, of ``count`` in the last batch: its own are the first's."""
     last = (await asyncio.gather(*sent))[-1]
     return last._replace(offset=last.offset + count - 1)
 
