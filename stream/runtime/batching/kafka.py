@@ -101,7 +101,7 @@ class KafkaProducer(driver.Producer):
         """Hand over the records of one partition; see :class:`BatchProducer`."""
         producer = self._producer_of(TP(topic, partition))
         if len(records) <= FEW and topic not in self._fenced:
-            return await self._send_few(topic, partition, records)
+            return await _send_few(producer, topic, partition, records)
         sent = []
         builder, count = producer.create_batch(), 0
         for key, value, timestamp, headers in records:
@@ -114,22 +114,6 @@ class KafkaProducer(driver.Producer):
         sent.append(await producer.send_batch(builder, topic, partition=partition))
         return _last(sent, count)
 
-    async def _send_few(
-        self, topic: str, partition: int, records: Sequence[Outgoing]
-    ) -> Awaitable[RecordMetadata]:
-        """Put records to what others send to the same partition.
-
-        A batch of our own would wait until nothing else does; and whoever waits there for several
-        others is charged, by aiokafka, for the time that each of them took since it began to wait.
-        """
-        producer, sent = self._ensure_producer(), []
-        for key, value, timestamp, headers in records:
-            fields = {"key": key, "value": value, "timestamp_ms": timestamp}
-            sent.append(
-                await producer.send(topic, partition=partition, headers=list(headers), **fields)
-            )
-        return _last(sent, 1)
-
     def _producer_of(self, tp: TP) -> Any:
         fenced = self._owned.get(tp)
         if fenced is not None:
@@ -137,6 +121,23 @@ class KafkaProducer(driver.Producer):
         if tp.topic in self._fenced:
             raise NotOwned(f"{tp.topic}, partition {tp.partition}, is another worker's by now")
         return self._ensure_producer()
+
+
+async def _send_few(
+    producer: Any, topic: str, partition: int, records: Sequence[Outgoing]
+) -> Awaitable[RecordMetadata]:
+    """Put records to what others send to the same partition.
+
+    A batch of our own would wait until nothing else does; and whoever waits there for several
+    others is charged, by aiokafka, for the time that each of them took since it began to wait.
+    """
+    sent = []
+    for key, value, timestamp, headers in records:
+        fields = {"key": key, "value": value, "timestamp_ms": timestamp}
+        sent.append(
+            await producer.send(topic, partition=partition, headers=list(headers), **fields)
+        )
+    return _last(sent, 1)
 
 
 async def _last(sent: list[asyncio.Future[RecordMetadata]], count: int) -> RecordMetadata:
