@@ -7,8 +7,8 @@ cache of decoded records, then the store. Nothing here awaits, so a batch is dec
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
 from stream.codec.offers import encode_offer
@@ -29,6 +29,8 @@ from stream.runtime.batching.records import Batch, Record
 from stream.runtime.batching.table import BatchTable, Write
 from stream.runtime.deadletters import BUG, bug_met
 
+K = TypeVar("K")
+V = TypeVar("V")
 LESSON_BYTES = 512 << 10
 RECORD_OVERHEAD = 32  # bytes of a record in a record batch beside key and value, at most
 
@@ -69,6 +71,21 @@ def page_key(partition: int, number: int) -> bytes:
     return b"\0due-%d-%d" % (partition, number)
 
 
+class Overlay(dict[K, tuple[int, V]]):
+    """What is decided but not yet durable, by key, with the number of the flush that holds it."""
+
+    def lay(self, number: int, changes: Mapping[K, V]) -> None:
+        """Put a flush's changes over those before it."""
+        for key, value in changes.items():
+            self[key] = (number, value)
+
+    def lift(self, number: int, changes: Mapping[K, V]) -> None:
+        """Take a durable flush's changes away, where none of a later one lies over them."""
+        for key in changes:
+            if self[key][0] == number:
+                del self[key]
+
+
 class Partition:
     """The state of one partition between its batches."""
 
@@ -82,8 +99,8 @@ class Partition:
         self._table = table
         self._cached = cached
         self._cache: OrderedDict[str, CustomerState] = OrderedDict()
-        self._overlay: dict[str, tuple[int, CustomerState | None]] = {}
-        self._pages: dict[int, tuple[int, Page]] = {}  # an overlay, too
+        self._overlay = Overlay[str, CustomerState | None]()
+        self._pages = Overlay[int, Page]()
         self._flushes = 0
         self._durable = UNSTAMPED
         stored = table.read(number, ledger_key(number))
@@ -121,10 +138,8 @@ class Partition:
         self.ledger = decided.ledger
         self._flushes += 1
         number = self._flushes
-        for customer_id, state in decided.changed.items():
-            self._overlay[customer_id] = (number, state)
-        for at, page in decided.pages.items():
-            self._pages[at] = (number, page)
+        self._overlay.lay(number, decided.changed)
+        self._pages.lay(number, decided.pages)
         return Flush(
             number=number,
             batch=batch,
@@ -140,14 +155,11 @@ class Partition:
 
     def stored(self, flush: Flush) -> None:
         """Move what is durable from the overlay to the cache."""
-        overlay, number = self._overlay, flush.number
-        for customer_id, state in flush.decided.changed.items():
-            if overlay[customer_id][0] == number:
-                del overlay[customer_id]
+        changed, pages = flush.decided.changed, flush.decided.pages
+        self._overlay.lift(flush.number, changed)
+        self._pages.lift(flush.number, pages)
+        for customer_id, state in changed.items():
             self._remember(customer_id, state)
-        for at in flush.decided.pages:
-            if self._pages[at][0] == number:
-                del self._pages[at]
 
     def safe(self, flush: Flush) -> None:
         """Note that the effects of a batch are durable and need not be kept."""
