@@ -75,6 +75,8 @@ class Watch:
         The next offset of each partition: all before it is done and durable.
     recovery
         How many changelog records are still to be recovered.
+    keys
+        How many keys the customers' table holds.
     health
         Who is told, with its metrics.
     clock
@@ -88,12 +90,13 @@ class Watch:
         consumer: Position,
         done: Callable[[], Mapping[TP, int]],
         recovery: Callable[[], int],
+        keys: Callable[[], int],
         health: Health,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events, self._topics = frozenset(events), frozenset((*events, *others))
         self._consumer = consumer
-        self._done, self._recovery = done, recovery
+        self._done, self._recovery, self._keys = done, recovery, keys
         self._metrics, self._health, self._clock = health.metrics, health, clock
         self._arrivals: dict[TP, Arrivals] = {}
         self._last: object = None
@@ -114,6 +117,7 @@ class Watch:
         self._forget(self._arrivals.keys() - read, read)
         waiting = sum(self._lag(tp, done.get(tp)) for tp in sorted(read))
         self._metrics.recovering(remaining)
+        self._metrics.state_keys("customers", self._keys())
         self._health.backlog(waiting + remaining)
         position = (sum(done.values()), remaining)
         if position != self._last:
@@ -152,6 +156,7 @@ def watch_of(app: OfferstreamApp, health: Health) -> Watch:
         app.consumer,
         lambda: app.pipeline.progress.done | app.learning.progress.done,
         tables.recovery.active_remaining_total,
+        app.table.keys_held,
         health,
     )
 

@@ -37,6 +37,7 @@ class Worker:
             self,
             lambda: self.done,
             lambda: self.remaining,
+            lambda: 7,
             self.health,
             lambda: self.now,
         )
