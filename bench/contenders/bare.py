@@ -26,7 +26,7 @@ from stream.codec.schema import load_schemas
 from stream.core.learner import Learner
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
-from stream.runtime.learning import learn_record
+from stream.runtime.learning.trainer import learn_record
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
@@ -185,7 +185,7 @@ class BareLoop:
         while True:
             for records in (await self._lessons.getmany(timeout_ms=500)).values():
                 for record in records:
-                    learn_record(learner, record)
+                    learn_record(learner, record.offset, record.value)
                 self._learned = records[-1].offset + 1
 
     async def _publish(self, learner: Learner) -> None:

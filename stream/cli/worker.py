@@ -36,7 +36,8 @@ def worker(settings: Settings) -> None:
         from stream.runtime.app import build_app  # probes are answered while Faust is imported
         from stream.runtime.worker import run
 
-        sys.exit(run(build_app(settings, metrics=metrics), health))
+        apart = settings.learning.own_process and settings.embedded_log is None
+        sys.exit(run(build_app(settings, metrics=metrics, apart=apart), health))
 
 
 def log_to_stderr(settings: Settings) -> None:

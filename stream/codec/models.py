@@ -46,6 +46,24 @@ class Published(NamedTuple):
     learned: int
 
 
+def pack(published: Published) -> bytes:
+    """A publication as bytes, for another process of the same program."""
+    state = _merged(published.states, published.learned)
+    return encode(KIND, VERSION, state, published.through, deflate=False)
+
+
+def unpack(data: bytes) -> Published:
+    """What `pack` was given.
+
+    Raises
+    ------
+    SnapshotError, StateError
+        If these are other bytes.
+    """
+    snapshot = decode(data, max_bytes=MOST)
+    return _parted(snapshot.state, snapshot.learned_through)
+
+
 class Changed(NamedTuple):
     """What changed since the publication before, by kind of model."""
 

@@ -88,6 +88,15 @@ class Estimators:
         """The state of every estimator, by kind."""
         return {kind: getattr(self, kind).state() for kind in self.KINDS}
 
+    def evicted(self) -> dict[str, int]:
+        """What gave way in bounded memory so far, by kind."""
+        return {
+            **self.recommender.evicted,
+            "basket_items": self.baskets.evicted,
+            "item_facts": self.items.evicted,
+            "orders": self.rules.evicted,
+        }
+
     def prepared(self, changes: Mapping[str, Changes]) -> dict[str, Any]:
         """New estimators for what changed and cannot be taken over in place, by kind.
 

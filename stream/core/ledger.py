@@ -81,7 +81,7 @@ class Decided:
     ``pages`` are those of the queue of due labels that changed; an empty one is done with.
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
     ``failed`` those that met a bug of ours, with the exception (None if it was met before a
-    crash); ``tally`` counts what is new.
+    crash); ``tally`` counts what is new, and ``examples`` those among the effects that are.
     """
 
     ledger: Ledger
@@ -93,6 +93,7 @@ class Decided:
     failed: list[tuple[int, Exception | None]] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
+    examples: int = 0
 
 
 def decide_batch(
@@ -221,6 +222,7 @@ class _Batch:
             self._send(customer_id, effects)
         if step.state is not None and step.state.waiting.due != before.waiting.due:
             self._await(customer_id, step.state)
+        decided.examples += len(step.examples)
         if step.offers:
             decided.offers.extend(step.offers)
             decided.tally["offers"] += len(step.offers)

@@ -26,13 +26,13 @@ from stream.runtime.batching.table import BatchTable, PromptTables
 from stream.runtime.connection import faust_credentials
 from stream.runtime.follow import Follower, KafkaFollower, LocalFollower
 from stream.runtime.intake import Intake
-from stream.runtime.learning import Learning
+from stream.runtime.learning.agent import Learning
+from stream.runtime.learning.rulebook import RuleBook
 from stream.runtime.local.log import Log
 from stream.runtime.metrics import Metrics
 from stream.runtime.observing import Observing
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.reading import EventReader, as_it_is
-from stream.runtime.rulebook import RuleBook
 from stream.runtime.topics import MAX_CHANGELOG_BATCH
 from stream.runtime.worldview import WorldView
 
@@ -87,6 +87,7 @@ class OfferstreamApp(faust.App):
         """Stop what runs beside Faust's services."""
         await super().on_stop()
         self.forget_partitions()
+        await self.learning.stop()
 
     async def world_known(self) -> None:
         """Wait until catalog, campaigns and models are in use as they stood at the start.
@@ -153,7 +154,9 @@ class OfferstreamApp(faust.App):
         return self.transport
 
 
-def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> OfferstreamApp:
+def build_app(
+    settings: Settings, *, metrics: Metrics, regular: bool = True, apart: bool = False
+) -> OfferstreamApp:
     """Build the worker's application.
 
     Parameters
@@ -164,6 +167,8 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         What the worker reports to.
     regular
         Whether the learner publishes each interval, as it should but in a replay in lockstep.
+    apart
+        Whether it learns in a process of its own.
 
     Raises
     ------
@@ -203,7 +208,13 @@ def build_app(settings: Settings, *, metrics: Metrics, regular: bool = True) -> 
         app.follower = LocalFollower(app.open_log, follow)
     app.pipeline = Pipeline(app, app.table, settings, lambda: app.view.world, observing)
     app.learning = Learning(
-        app, settings, app.view, rules, lambda: _caught_up(app), observing.learned
+        app,
+        settings,
+        app.view,
+        rules,
+        lambda: _caught_up(app),
+        observing.learned,
+        apart=apart,
     )
     app.table.on_recovered = app.forget_partitions
     # Weakly: Faust keeps the signals of all apps of the process together.

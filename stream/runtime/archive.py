@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,15 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
         return
     with Log(settings.embedded_log) as log:
         for number in range(log.partitions(topic) or 0):
-            _read_log(log, topic, number, (0, log.highwater(topic, number)), take)
+            for records in _in_log(log, topic, number, (0, log.highwater(topic, number))):
+                for record in records:
+                    take(record)
 
 
 async def read_between(
-    settings: Settings, open_log: Callable[[], Log], tp: TP, start: int, end: int, take: Take
-) -> None:
-    """Hand the records of a partition from ``start`` to before ``end`` to ``take``, in order.
+    settings: Settings, open_log: Callable[[], Log], tp: TP, start: int, end: int
+) -> AsyncIterator[list[Record]]:
+    """The records of a partition from ``start`` to before ``end``, in order, fetch by fetch.
 
     What the topic no longer holds is passed over. ``open_log`` gives the local log where embedded.
 
@@ -51,18 +53,18 @@ async def read_between(
     """
     if settings.embedded_log is None:
         async with _connected(settings) as consumer:
-            await _read_partitions(consumer, {TopicPartition(*tp): (start, end)}, take)
+            async for records in _in_topic(consumer, {TopicPartition(*tp): (start, end)}):
+                yield records
     else:
-        _read_log(open_log(), *tp, (start, end), take)
+        for records in _in_log(open_log(), *tp, (start, end)):
+            yield records
 
 
-def _read_log(log: Log, topic: str, partition: int, span: tuple[int, int], take: Take) -> None:
+def _in_log(log: Log, topic: str, partition: int, span: tuple[int, int]) -> Iterator[list[Record]]:
     start, end = span
     at = max(start, log.earliest(topic, partition))
     while at < end and (found := log.read(topic, partition, at)):
-        for record in found:
-            if record.offset < end:
-                take(record)
+        yield [record for record in found if record.offset < end]
         at = found[-1].offset + 1
 
 
@@ -70,7 +72,9 @@ async def _read_topic(settings: Settings, topic: str, partitions: int, take: Tak
     async with _connected(settings) as consumer:
         assigned = [TopicPartition(topic, number) for number in range(partitions)]
         ends = await consumer.end_offsets(assigned)
-        await _read_partitions(consumer, {tp: (0, end) for tp, end in ends.items()}, take)
+        async for records in _in_topic(consumer, {tp: (0, end) for tp, end in ends.items()}):
+            for record in records:
+                take(record)
 
 
 @asynccontextmanager
@@ -90,16 +94,14 @@ async def _connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def _read_partitions(
-    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], take: Take
-) -> None:
+async def _in_topic(
+    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
+) -> AsyncIterator[list[Record]]:
     consumer.assign(list(spans))
     first = await consumer.beginning_offsets(list(spans))
     for tp, (start, _) in spans.items():
         consumer.seek(tp, max(start, first[tp]))
     for tp, (_, end) in spans.items():
         while await consumer.position(tp) < end:
-            for records in (await consumer.getmany(tp, timeout_ms=500)).values():
-                for record in records:
-                    if record.offset < end:
-                        take(record)
+            for found in (await consumer.getmany(tp, timeout_ms=500)).values():
+                yield [record for record in found if record.offset < end]

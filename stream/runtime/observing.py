@@ -14,6 +14,7 @@ from stream.core.event import Rejection, RejectionCode
 from stream.core.learner import Quality
 from stream.core.policy import Denial
 from stream.runtime.batching.records import Batch
+from stream.runtime.learning.trainer import Publication
 from stream.runtime.metrics import BatchCounts, Metrics
 from stream.runtime.partition import Flush
 
@@ -34,7 +35,6 @@ class Observing:
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
         self._drifts = 0
-        self.learned_examples = 0
 
     def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
         """A batch was decided."""
@@ -48,6 +48,7 @@ class Observing:
                 rejected=_named(tally, "rejected:", RejectionCode),
                 offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
                 denied=_named(tally, "denied:", Denial),
+                examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
             )
         )
@@ -97,10 +98,10 @@ class Observing:
             )
         )
 
-    def learned(self, learned: int, quality: Quality) -> None:
+    def learned(self, publication: Publication) -> None:
         """The learner published."""
-        self._metrics.learned(learned - self.learned_examples)
-        self.learned_examples, self.quality = learned, quality
+        self._metrics.learned(publication.new)
+        self.quality = quality = publication.quality
         self._metrics.model_snapshot("models", time())
         self._metrics.model_quality(
             "propensity",
@@ -115,6 +116,8 @@ class Observing:
         self._drifts = quality.drifts
         if more:
             self._metrics.model_drifted("propensity", more)
+        for kind, gone in publication.evicted.items():
+            self._metrics.evicted(kind, gone)
 
 
 def _named(tally: Mapping[str, int], prefix: str, kind: type[K]) -> dict[K, int]:

@@ -10,7 +10,7 @@ from stream.config import ConfigError, Settings
 from stream.core.learner import LOG, Learner
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
-from stream.runtime.learning import learn_record
+from stream.runtime.learning.trainer import learn_record
 
 
 class Verdict(NamedTuple):
@@ -45,7 +45,7 @@ def verify_models(settings: Settings) -> Verdict:
     def learn(record: Record) -> None:
         first.append(record.offset)
         if record.offset <= published.through.get(LOG, -1):
-            learn_record(learner, record)
+            learn_record(learner, record.offset, record.value)
 
     read_topic(settings, settings.topics.examples, 1, learn)
     if not first or first[0] != 0:

@@ -25,6 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -272,6 +273,40 @@ async def test_a_worker_asked_to_end_under_load_ends_well_and_leaves_nothing_to_
         await all_done(settings, [worker])
         assert "\nofferstream_events_replayed_total 0.0\n" in await worker.get("/metrics")
     await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
+
+
+@pytest.mark.timeout(600)
+async def test_a_trainer_that_is_killed_ends_its_worker_and_nothing_is_lost(
+    kafka: str, topic_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    history = list(a_history(seed, 2_000))
+    settings = settings_of(f"kafka://{kafka}", topic_prefix, tmp_path)
+    async with workers(settings, tmp_path, 1) as (worker,):
+        await worker.ready()
+        load = asyncio.create_task(publish(settings, history, rate=400))
+        trainer = await the_trainer_of(worker)
+        trainer.kill()
+        assert await asyncio.to_thread(worker.process.wait, 60) == 1
+        assert "the trainer's process ended with -9" in worker.log.read_text()
+        worker.start()
+        await worker.ready()
+        trainer = await the_trainer_of(worker)
+        worker.kill()
+        await asyncio.to_thread(trainer.wait, 60)  # it ends by itself
+        worker.start()
+        await load
+        await all_done(settings, [worker])
+    await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
+
+
+async def the_trainer_of(worker: Worker) -> psutil.Process:
+    """The process in which a worker learns, as soon as there is one."""
+    seen = psutil.Process(worker.process.pid)
+    while True:
+        for child in seen.children():
+            if any("learning.process" in word for word in child.cmdline()):
+                return child
+        await asyncio.sleep(0.1)
 
 
 # ----------------------------------------------------------------------------------------- embedded

@@ -9,6 +9,7 @@ import pytest
 from stream.codec.models import Publisher
 from stream.config import Secret, Settings
 from stream.runtime.engine import Engine
+from stream.runtime.learning.process import Here
 from tests.builders import NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in, stored
 
@@ -32,8 +33,9 @@ async def shop(engine: Engine, chance: random.Random, first: int = 0) -> None:
 
 async def forge(engine: Engine, key: bytes | None) -> None:
     """Publish the models again as if a thousand times as much had been learned."""
-    learner = engine.app.learning._learner
-    assert learner is not None
+    training = engine.app.learning._training
+    assert isinstance(training, Here)
+    learner = training.trainer.learner
     more = 1_000 * learner.learned
     records = Publisher(key=key).publish(learner.states(), {"0/0": 10**6}, more)
     topic = engine.settings.topics.models

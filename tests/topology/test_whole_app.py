@@ -299,6 +299,25 @@ async def test_a_restarted_app_decides_with_what_was_learned(tmp_path: Path) -> 
         assert reasons["cup"] == "tea"
 
 
+@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+async def test_what_is_taught_learned_kept_and_evicted_is_counted(
+    tmp_path: Path, store: str
+) -> None:
+    settings = replace(settings_in(tmp_path), store=store)
+    settings = replace(settings, learning=replace(settings.learning, items=20))
+    for first, gone in ((0, True), (200, False)):
+        async with running(settings) as engine:
+            events = [
+                a_click(n, f"c{n % 40}", f"i{n if gone else 1}") for n in range(first, first + 200)
+            ]
+            await engine.publish([publication(event) for event in events])
+            metrics = (await look(engine)).metrics
+            assert metrics["examples_emitted_total"] == metrics["examples_learned_total"] > 100
+            evicted = metrics['evictions_total{table="item_facts"}']
+            assert (evicted > 100) == gone, evicted  # what was before a restart was told then
+            assert 40 <= engine.app.table.keys_held() <= 40 * 3
+
+
 # --------------------------------------------------------------- two apps, lockstep, order
 
 

@@ -8,7 +8,7 @@ are looked for outside the event loop, in a copy of the window, at most once an 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -16,9 +16,7 @@ from mode import get_logger
 
 from stream.codec.rules import decode_rule, encode_key, encode_rule
 from stream.config import Settings
-from stream.core.rulebook import Key, Said, changed, standing
-from stream.models.rules import AssociationRules
-from stream.models.state import StateValue
+from stream.core.rulebook import Key, Said, changed
 from stream.runtime.batching.records import Outgoing, Record
 
 logger = get_logger(__name__)
@@ -50,20 +48,14 @@ class RuleBook:
         """Whether the interval since rules were last looked for is over."""
         return monotonic() >= self._next
 
-    async def write(self, window: Mapping[str, StateValue], learned: int) -> None:
-        """Say what changed; ``window`` is the state of the rules, and not changed meanwhile."""
+    async def write(self, stands: Iterable[Said], learned: int) -> None:
+        """Say what changed, now that these stand."""
         self._next = monotonic() + self._settings.learning.rules_interval
         said = {each.key: each for each in self._said.values()}
-        news = await asyncio.to_thread(self._news, window, said)
+        news = await asyncio.to_thread(changed, said, {each.key: each for each in stands})
         if news:
             topic = self._settings.topics.rules
             await (await self._app.send_batch(topic, 0, _records(news, learned)))
-
-    def _news(
-        self, window: Mapping[str, StateValue], said: Mapping[Key, Said]
-    ) -> dict[Key, Said | None]:
-        stands = standing(AssociationRules.from_state(window), self._settings.learning)
-        return changed(said, stands)
 
 
 def _records(news: Mapping[Key, Said | None], learned: int) -> list[Outgoing]:

@@ -1,0 +1,244 @@
+"""Where a trainer works: in this process, or in one of its own, beside the worker's.
+
+Learning takes a quarter of the interpreter's time, in pieces of many milliseconds, and packing
+what was learned holds its lock; in a process of its own neither keeps a customer waiting.
+
+The process speaks over its standard input and output: frames of eight bytes of length, big-endian,
+and a message in MessagePack. It ends when its input does, so it never outlives its worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from threading import Thread
+from typing import Any, BinaryIO, Literal, Protocol, Self, TypeAlias, TypeVar
+
+import msgspec
+
+from stream.codec.models import Published, pack, unpack
+from stream.config import LearningSettings, Secret
+from stream.runtime.allocator import let_go_of_large_blocks
+from stream.runtime.learning.trainer import Lessons, Place, Publication, Rules, Trainer
+
+T = TypeVar("T")
+LENGTH = 8
+
+
+class Training(Protocol):
+    """A trainer, wherever it works; see there."""
+
+    async def begin(  # noqa: D102
+        self, settings: LearningSettings, seed: int, slot: str, published: Published | None
+    ) -> None: ...
+    async def learn(self, lessons: Lessons) -> None: ...  # noqa: D102
+    async def place(self) -> Place: ...  # noqa: D102
+    async def publish(self) -> Publication: ...  # noqa: D102
+    async def write_full(self) -> None: ...  # noqa: D102
+    async def rules(self) -> Rules: ...  # noqa: D102
+    async def end(self) -> None: ...  # noqa: D102
+
+
+class Here:
+    """A trainer in this process; what takes long is done in a thread."""
+
+    trainer: Trainer
+
+    async def begin(
+        self, settings: LearningSettings, seed: int, slot: str, published: Published | None
+    ) -> None:
+        """Make the trainer, of this."""
+        self.trainer = await asyncio.to_thread(Trainer, settings, seed, slot, published)
+
+    async def learn(self, lessons: Lessons) -> None:
+        """Learn at once."""
+        self.trainer.learn(lessons)
+
+    async def place(self) -> Place:
+        """Where it stands."""
+        return self.trainer.place()
+
+    async def publish(self) -> Publication:
+        """What readers need."""
+        return await asyncio.to_thread(self.trainer.publish)
+
+    async def write_full(self) -> None:
+        """Write the full snapshot that is due."""
+        await asyncio.to_thread(self.trainer.write_full)
+
+    async def rules(self) -> Rules:
+        """The rules that stand."""
+        return await asyncio.to_thread(self.trainer.rules)
+
+    async def end(self) -> None:
+        """Do nothing: it is gone with its last reference."""
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True):
+    """The first message: what the trainer is made of, ``published`` packed."""
+
+    settings: LearningSettings
+    seed: int
+    slot: str
+    published: bytes | None
+
+
+class Learn(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Learn; not answered."""
+
+    lessons: list[tuple[int, bytes | None]]
+
+
+class WriteFull(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Write the full snapshot that is due, beside what follows; not answered."""
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Answer with what this method of the trainer returns."""
+
+    what: Literal["place", "publish", "rules"]
+
+
+Message: TypeAlias = Learn | WriteFull | Ask
+
+
+class TrainerEnded(RuntimeError):
+    """The trainer's process is no more; what it said last is in the log."""
+
+
+class Apart:
+    """A trainer in a process of its own.
+
+    What is learned is on its way when `learn` returns, and learned before anything that is asked
+    afterwards is answered. It is kept back by no more than the pipe holds.
+
+    Raises
+    ------
+    TrainerEnded
+        By every method, if the process is no more.
+    """
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._process = process
+        self._requests, self._replies = process.stdin, process.stdout
+        self._asking = asyncio.Lock()
+
+    @classmethod
+    async def started(cls) -> Self:
+        """Start a process; it takes a second or two until it reads what it is sent."""
+        command = (sys.executable, "-P", "-m", __name__)
+        return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE))
+
+    async def begin(
+        self, settings: LearningSettings, seed: int, slot: str, published: Published | None
+    ) -> None:
+        """Have the trainer made, of this."""
+        packed = None if published is None else await asyncio.to_thread(pack, published)
+        await self._send(Begin(settings, seed, slot, packed))
+
+    async def learn(self, lessons: Lessons) -> None:
+        """Have these learned."""
+        await self._send(Learn(list(lessons)))
+
+    async def place(self) -> Place:
+        """Where it stands."""
+        return await self._asked("place", Place)
+
+    async def publish(self) -> Publication:
+        """What readers need."""
+        return await self._asked("publish", Publication)
+
+    async def write_full(self) -> None:
+        """Have the full snapshot written that is due."""
+        await self._send(WriteFull())
+
+    async def rules(self) -> Rules:
+        """The rules that stand."""
+        return await self._asked("rules", Rules)
+
+    async def end(self) -> None:
+        """End the process: what it holds is in the log of examples."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def _asked(self, what: Literal["place", "publish", "rules"], kind: type[T]) -> T:
+        async with self._asking:
+            await self._send(Ask(what))
+            try:
+                length = int.from_bytes(await self._replies.readexactly(LENGTH))
+                reply = await self._replies.readexactly(length)
+            except asyncio.IncompleteReadError:
+                raise await self._ended() from None
+        return msgspec.msgpack.decode(reply, type=kind)
+
+    async def _send(self, message: Begin | Message) -> None:
+        try:
+            self._requests.write(_framed(message))
+            await self._requests.drain()
+        except ConnectionError:
+            raise await self._ended() from None
+
+    async def _ended(self) -> TrainerEnded:
+        return TrainerEnded(f"the trainer's process ended with {await self._process.wait()}")
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Do what the messages say, until there are no more."""
+    begin = msgspec.msgpack.decode(_read(requests), type=Begin, dec_hook=_told)
+    published = None if begin.published is None else unpack(begin.published)
+    trainer = Trainer(begin.settings, begin.seed, begin.slot, published)
+    writing = Thread()
+    decode = msgspec.msgpack.Decoder(Message).decode
+    while frame := _read(requests):
+        match decode(frame):
+            case Learn(lessons):
+                trainer.learn(lessons)
+            case Ask(what):
+                replies.write(_framed(getattr(trainer, what)()))
+                replies.flush()
+            case WriteFull() if not writing.is_alive():
+                writing = Thread(target=trainer.write_full, daemon=True)
+                writing.start()
+
+
+def main() -> None:
+    """Serve the worker that started this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the worker is told, too, and drains first
+    let_go_of_large_blocks()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with os.fdopen(os.dup(1), "wb") as replies:
+        os.dup2(2, 1)  # whatever prints must not write among the replies
+        serve(sys.stdin.buffer, replies)
+
+
+def _framed(message: object) -> bytes:
+    data = msgspec.msgpack.encode(message, enc_hook=_secret)
+    return len(data).to_bytes(LENGTH) + data
+
+
+def _read(stream: BinaryIO) -> bytes:
+    """The next frame's message; nothing at the end."""
+    length = stream.read(LENGTH)
+    return stream.read(int.from_bytes(length)) if length else b""
+
+
+def _secret(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(type(value))
+
+
+def _told(kind: type[Any], value: str) -> object:
+    return kind(value)  # a secret
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The trainer: lessons in, publications out; it knows no broker, no event loop and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+from stream.codec.examples import decode_examples, decode_lesson
+from stream.codec.models import SLOTS, Published, Publisher
+from stream.config import LearningSettings
+from stream.core.learner import Learner, Quality
+from stream.core.rulebook import Said, standing
+
+Lessons: TypeAlias = Iterable[tuple[int, bytes | None]]
+"""Records of the log of examples, in its order: offsets and values."""
+
+
+class Place(NamedTuple):
+    """Where a trainer stands in the log of examples.
+
+    ``position`` is the offset to read on at, ``learned`` the examples learned since the beginning,
+    and ``waits`` says whether any of them wait for their step to fill.
+    """
+
+    position: int
+    learned: int
+    waits: bool
+
+
+class Publication(NamedTuple):
+    """The records that bring every reader to what was learned, and how good it is.
+
+    ``learned`` counts examples since the beginning, ``new`` those since the publication before;
+    ``evicted`` counts what has given way in bounded memory since then, by kind.
+    """
+
+    records: list[tuple[bytes, bytes]]
+    learned: int
+    new: int
+    quality: Quality
+    evicted: dict[str, int]
+
+
+class Rules(NamedTuple):
+    """The association rules that stand when so many examples are learned."""
+
+    stand: list[Said]
+    learned: int
+
+
+class Trainer:
+    """A learner, and what it has published.
+
+    Parameters
+    ----------
+    settings, seed
+        As for a `Learner`.
+    slot, published
+        Of the models' topic: the last full snapshot's slot, and the models to go on from.
+    """
+
+    def __init__(
+        self,
+        settings: LearningSettings,
+        seed: int,
+        slot: str = SLOTS[-1],
+        published: Published | None = None,
+    ) -> None:
+        self.learner = Learner(settings, seed)
+        if published is not None:
+            self.learner.restore(*published)
+        self._settings = settings
+        self._publisher = Publisher(slot, settings.key)
+        self._learned, self._evicted = self.learner.learned, self.learner.evicted()
+
+    def learn(self, lessons: Lessons) -> None:
+        """Learn records of the log of examples."""
+        for offset, value in lessons:
+            learn_record(self.learner, offset, value)
+
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.learner.position, self.learner.learned, self.learner.waits)
+
+    def publish(self) -> Publication:
+        """What brings readers from the last publication to what is learned by now."""
+        learner = self.learner
+        records = self._publisher.publish(learner.states(), learner.through, learner.learned)
+        learned, evicted = learner.learned, learner.evicted()
+        new = learned - self._learned
+        gone = {kind: count - self._evicted[kind] for kind, count in evicted.items()}
+        self._learned, self._evicted = learned, evicted
+        return Publication(records, learned, new, learner.quality(), gone)
+
+    def write_full(self) -> None:
+        """Write the full snapshot that is due, if one is; it may run beside all but itself."""
+        self._publisher.write_full()
+
+    def rules(self) -> Rules:
+        """The association rules that stand."""
+        stand = standing(self.learner.rules, self._settings)
+        return Rules(list(stand.values()), self.learner.learned)
+
+
+def learn_record(learner: Learner, offset: int, value: bytes | None) -> None:
+    """Learn a record of the log of examples."""
+    if value is not None:
+        lesson = decode_lesson(value)
+        for source, at, payload in lesson.taught:
+            learner.learn(f"{source}/{lesson.partition}", at, decode_examples(payload))
+        if lesson.settled:
+            learner.settle(lesson.settled)
+    learner.passed(offset)
