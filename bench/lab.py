@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Self
@@ -40,7 +40,7 @@ class Stuck(Exception):
 
 
 class Usage(NamedTuple):
-    """What a process has used: seconds of CPU, and bytes resident now."""
+    """What a process and its own have used: seconds of CPU, and bytes resident now."""
 
     cpu: float
     resident: int
@@ -69,8 +69,13 @@ class Child:
         """
         if self._child.poll() is not None:
             raise Stuck(f"it ended with {self._child.returncode}:\n{self.tail()}")
-        times = self._seen.cpu_times()
-        return Usage(times.user + times.system, self._seen.memory_info().rss)
+        cpu, resident = 0.0, 0
+        for process in (self._seen, *self._seen.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                resident += process.memory_info().rss
+        return Usage(cpu, resident)
 
     def tail(self) -> str:
         """The end of what it said."""

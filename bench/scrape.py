@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from time import monotonic
+from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -16,6 +17,13 @@ _READY_SECONDS = 600
 _STEADY_SECONDS = 2.0
 
 
+class Examples(NamedTuple):
+    """How many examples a worker has sent to its learner, and how many that has published."""
+
+    taught: int
+    learned: int
+
+
 def stage_seconds(run: Run) -> dict[str, float]:
     """The seconds that a worker has spent in each stage, of all batches together."""
     pattern = r'^offerstream_stage_seconds_sum\{stage="(\w+)"\} (\S+)$'
@@ -23,12 +31,12 @@ def stage_seconds(run: Run) -> dict[str, float]:
     return {stage: float(seconds) for stage, seconds in found}
 
 
-def learner_lag(run: Run) -> int:
-    """The examples' records that wait to be learned."""
-    topic = re.escape(run.settings().topics.examples)
-    pattern = rf'^offerstream_consumer_lag_records\{{partition="0",topic="{topic}"\}} (\S+)$'
-    found = re.search(pattern, _get(run, "metrics"), re.MULTILINE)
-    return int(float(found[1])) if found else 0
+def examples(run: Run) -> Examples:
+    """What a worker has taught and learned until now."""
+    pattern = r"^offerstream_(examples_\w+) (\S+)$"
+    found = dict(re.findall(pattern, _get(run, "metrics"), re.MULTILINE))
+    taught, learned = found["examples_emitted_total"], found["examples_learned_total"]
+    return Examples(int(float(taught)), int(float(learned)))
 
 
 def readiness(run: Run) -> str:

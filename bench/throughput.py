@@ -2,8 +2,8 @@
 
 Rules: same events, partitions and machine for all; contenders take turns, round by round. The
 warm-up does not count. Who is slow is watched for a while only. The whole job is done when its
-learner has kept up: is that more than a few seconds behind when the last offer is out, the clock
-runs until it has learned everything.
+learner has kept up: when the last offer that counts is out, the clock runs until everything is
+learned that was taught until then.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import orjson
 
 from bench.contenders import FLOOR, OFFERSTREAM, Contender
 from bench.figures import Sample
-from bench.lab import PATIENCE, Child, Lab
+from bench.lab import Child, Lab
 from bench.results import Throughput, judged
 from bench.run import Job, Run
-from bench.scrape import learner_lag, stage_seconds
+from bench.scrape import examples, stage_seconds
 from bench.workload import Load
 
 
@@ -42,10 +42,9 @@ async def throughput(
             if contender is FLOOR:
                 return await _floor(lab, run, child)
             samples = await watched(lab, run, [child], load.outputs(job), limit)
-            behind = 0.0
-            if samples[-1].outputs >= load.outputs(job) and contender.learns and job == "whole":
-                behind = await _learner_behind(lab, contender, run, child)
             stages = stage_seconds(run) if contender is OFFERSTREAM else {}
+            learns = job == "whole" and contender.learns
+            behind = await _learner_behind(lab, contender, run, child) if learns else 0.0
     return judged(samples, load, job, stages, behind)
 
 
@@ -79,16 +78,16 @@ async def _floor(lab: Lab, run: Run, child: Child) -> Throughput:
 
 
 async def _learner_behind(lab: Lab, contender: Contender, run: Run, child: Child) -> float:
-    """Seconds until all that the events taught is learned, at most a minute."""
+    """Seconds until all is learned that was taught until now."""
     began = monotonic()
     if contender is OFFERSTREAM:
-        while await asyncio.to_thread(learner_lag, run) and monotonic() < began + PATIENCE:
-            child.usage()
-            await asyncio.sleep(0.2)
-        return monotonic() - began
-    examples, learner = run.settings().topics.examples, f"{run.group}-learner"
-    end = await lab.count(examples, 1)
-    await lab.watch(
-        lambda: lab.committed(learner, examples), [child], lambda sample: sample.outputs >= end
-    )
+        end, learned = examples(run).taught, lambda: _learned(run)
+    else:
+        topic, group = run.settings().topics.examples, f"{run.group}-learner"
+        end, learned = await lab.count(topic, 1), lambda: lab.committed(group, topic)
+    await lab.watch(learned, [child], lambda sample: sample.outputs >= end)
     return monotonic() - began
+
+
+async def _learned(run: Run) -> int:
+    return (await asyncio.to_thread(examples, run)).learned

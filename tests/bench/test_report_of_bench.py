@@ -91,7 +91,7 @@ SAMPLES = [Sample(0.0, 0), Sample(1.0, 2_000, 1.0), Sample(3.0, 10_000, 1.8)]
 
 
 def test_offers_are_reckoned_back_to_events() -> None:
-    found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5}, behind=2.0)
+    found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5}, behind=1.0)
     assert found.events_per_second == 40_000.0
     assert found.cpu == pytest.approx(10.0)
     assert found.stages == {"decide": 5.0}
