@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from bench.figures import Sample, Window, stage_costs, window
+from bench.figures import Sample, stage_costs, window
 from bench.run import Job
 from bench.workload import Load
 
@@ -26,6 +27,25 @@ class Throughput:
     cpu: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
     learner_behind: float = 0.0
+
+
+class CaughtUp(NamedTuple):
+    """How a learner came to know all that it had been taught when the last offer was out.
+
+    ``known`` of what was ``taught`` it knew at that time, and the rest so many ``seconds`` later.
+    """
+
+    taught: int
+    known: int
+    seconds: float
+
+    def rate(self, events: int) -> float:
+        """At how many events a second it learned, if ``events`` taught all that was taught.
+
+        >>> CaughtUp(taught=300, known=100, seconds=4.0).rate(600)
+        100.0
+        """
+        return (self.taught - self.known) / self.taught * events / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +98,11 @@ def judged(
     load: Load,
     job: Job,
     stages: Mapping[str, float],
-    behind: float,
+    caught_up: CaughtUp | None = None,
 ) -> Throughput:
     """Reckon a run's throughput from the offers that were counted.
 
-    ``stages`` are seconds, of the whole run; ``behind`` is how long its learner took after them.
+    ``stages`` are seconds, of the whole run; ``caught_up`` tells of its learner, if it has one.
 
     Raises
     ------
@@ -94,8 +114,7 @@ def judged(
         raise ValueError(f"{last.outputs} offers, of {expected} events that should have one")
     done = [s._replace(outputs=load.events_behind(job, s.outputs)) for s in samples]
     found = window(done, load.warm_up)
-    if behind > KEPT_UP_SECONDS:
-        end = found.end._replace(time=found.end.time + behind)
-        found = Window(found.start, end)
-    costs = stage_costs(stages, done[-1].outputs)
-    return Throughput(found.rate, found.cpu, costs, behind)
+    rate, behind = found.rate, 0.0
+    if caught_up is not None and caught_up.seconds > KEPT_UP_SECONDS:
+        rate, behind = min(rate, caught_up.rate(done[-1].outputs)), caught_up.seconds
+    return Throughput(rate, found.cpu, stage_costs(stages, done[-1].outputs), behind)

@@ -2,8 +2,8 @@
 
 Rules: same events, partitions and machine for all; contenders take turns, round by round. The
 warm-up does not count. Who is slow is watched for a while only. The whole job is done when its
-learner has kept up: when the last offer that counts is out, the clock runs until everything is
-learned that was taught until then.
+learner has kept up: if it is behind when the last offer that counts is out, it is watched until it
+has learned what was taught until then, and the pace of that is the job's, if it is the lower one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import orjson
 
 from bench.contenders import FLOOR, OFFERSTREAM, Contender
 from bench.figures import Sample
-from bench.lab import Child, Lab
-from bench.results import Throughput, judged
+from bench.lab import PATIENCE, Child, Lab, Stuck
+from bench.results import CaughtUp, Throughput, judged
 from bench.run import Job, Run
-from bench.scrape import examples, stage_seconds
+from bench.scrape import Examples, examples, stage_seconds
 from bench.workload import Load
 
 
@@ -44,8 +44,8 @@ async def throughput(
             samples = await watched(lab, run, [child], load.outputs(job), limit)
             stages = stage_seconds(run) if contender is OFFERSTREAM else {}
             learns = job == "whole" and contender.learns
-            behind = await _learner_behind(lab, contender, run, child) if learns else 0.0
-    return judged(samples, load, job, stages, behind)
+            caught_up = await _caught_up(lab, contender, run, child) if learns else None
+    return judged(samples, load, job, stages, caught_up)
 
 
 async def watched(
@@ -77,17 +77,22 @@ async def _floor(lab: Lab, run: Run, child: Child) -> Throughput:
     raise ValueError("the floor said nothing")
 
 
-async def _learner_behind(lab: Lab, contender: Contender, run: Run, child: Child) -> float:
-    """Seconds until all is learned that was taught until now."""
+async def _caught_up(lab: Lab, contender: Contender, run: Run, child: Child) -> CaughtUp:
+    """Wait until all is learned that was taught until now."""
     began = monotonic()
+    first = now = await _examples(lab, contender, run)
+    while now.learned < first.taught:
+        child.usage()
+        if monotonic() > began + PATIENCE:
+            raise Stuck(f"{now.learned} of {first.taught} examples are learned:\n{child.tail()}")
+        await asyncio.sleep(0.2)
+        now = await _examples(lab, contender, run)
+    return CaughtUp(first.taught, first.learned, monotonic() - began)
+
+
+async def _examples(lab: Lab, contender: Contender, run: Run) -> Examples:
+    """What is taught and learned; of the bare loop in records of the log of examples."""
     if contender is OFFERSTREAM:
-        end, learned = examples(run).taught, lambda: _learned(run)
-    else:
-        topic, group = run.settings().topics.examples, f"{run.group}-learner"
-        end, learned = await lab.count(topic, 1), lambda: lab.committed(group, topic)
-    await lab.watch(learned, [child], lambda sample: sample.outputs >= end)
-    return monotonic() - began
-
-
-async def _learned(run: Run) -> int:
-    return (await asyncio.to_thread(examples, run)).learned
+        return await asyncio.to_thread(examples, run)
+    topic, group = run.settings().topics.examples, f"{run.group}-learner"
+    return Examples(await lab.count(topic, 1), await lab.committed(group, topic))

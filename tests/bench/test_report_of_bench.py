@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.figures import Sample
 from bench.report import BARS, document, lookup, tell
-from bench.results import Memory, Results, Throughput, Workers, judged
+from bench.results import CaughtUp, Memory, Results, Throughput, Workers, judged
 from bench.workload import Load, Shape
 
 
@@ -91,7 +91,7 @@ SAMPLES = [Sample(0.0, 0), Sample(1.0, 2_000, 1.0), Sample(3.0, 10_000, 1.8)]
 
 
 def test_offers_are_reckoned_back_to_events() -> None:
-    found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5}, behind=1.0)
+    found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5})
     assert found.events_per_second == 40_000.0
     assert found.cpu == pytest.approx(10.0)
     assert found.stages == {"decide": 5.0}
@@ -100,17 +100,27 @@ def test_offers_are_reckoned_back_to_events() -> None:
 def test_who_is_cut_off_gets_the_rate_of_the_events_that_were_done() -> None:
     dense_at_first = Load(Shape(1_000), (), (), decisions=[*range(100), *range(100, 1_000, 10)])
     slow = [Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 100), Sample(3.0, 105)]
-    assert judged(slow, dense_at_first, "whole", {}, 0.0).events_per_second == 50.0
+    assert judged(slow, dense_at_first, "whole", {}).events_per_second == 50.0
 
 
-def test_a_learner_that_lags_makes_the_run_as_long_as_it_needs() -> None:
-    found = judged(SAMPLES, ONE_IN_TEN, "whole", {}, behind=6.0)
-    assert (found.events_per_second, found.learner_behind) == (10_000.0, 6.0)
+@pytest.mark.parametrize(
+    ("learner", "rate", "behind"),
+    [
+        (CaughtUp(taught=500, known=490, seconds=0.5), 40_000.0, 0.0),
+        (CaughtUp(taught=500, known=200, seconds=6.0), 10_000.0, 6.0),
+        (CaughtUp(taught=500, known=0, seconds=2.0), 40_000.0, 2.0),
+    ],
+)
+def test_a_run_is_as_fast_as_its_learner_if_that_lags(
+    learner: CaughtUp, rate: float, behind: float
+) -> None:
+    found = judged(SAMPLES, ONE_IN_TEN, "whole", {}, learner)
+    assert (found.events_per_second, found.learner_behind) == (rate, behind)
 
 
 def test_more_offers_than_there_should_be_are_no_result() -> None:
     with pytest.raises(ValueError, match="10001 offers"):
-        judged([Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 10_001)], ONE_IN_TEN, "whole", {}, 0.0)
+        judged([Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 10_001)], ONE_IN_TEN, "whole", {})
 
 
 def told(made: dict[str, Any]) -> str:
