@@ -123,6 +123,15 @@ async def test_the_full_snapshot_is_written_beside_what_follows(seed: int) -> No
         assert 239 < n < 999
 
 
+async def test_an_answer_that_nobody_waits_for_any_more_is_not_the_next_ones(seed: int) -> None:
+    async with apart() as far:
+        await far.learn(lessons(seed, 30))
+        asking = asyncio.create_task(far.publish())
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert await far.place() == (30, 120, True)
+
+
 async def test_a_process_ends_with_the_input_of_its_worker() -> None:
     async with apart() as far:
         assert (await far.place()).position == 0

@@ -27,6 +27,7 @@ from stream.runtime.allocator import let_go_of_large_blocks
 from stream.runtime.learning.trainer import Lessons, Place, Publication, Rules, Trainer
 
 T = TypeVar("T")
+Question: TypeAlias = Literal["place", "publish", "rules"]
 LENGTH = 8
 
 
@@ -101,7 +102,7 @@ class WriteFull(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Answer with what this method of the trainer returns."""
 
-    what: Literal["place", "publish", "rules"]
+    what: Question
 
 
 Message: TypeAlias = Learn | WriteFull | Ask
@@ -168,7 +169,11 @@ class Apart:
             self._process.kill()
         await self._process.wait()
 
-    async def _asked(self, what: Literal["place", "publish", "rules"], kind: type[T]) -> T:
+    async def _asked(self, what: Question, kind: type[T]) -> T:
+        # Who asked may be cancelled; the answer must be read all the same: the next would get it.
+        return await asyncio.shield(self._answer(what, kind))
+
+    async def _answer(self, what: Question, kind: type[T]) -> T:
         async with self._asking:
             await self._send(Ask(what))
             try:
