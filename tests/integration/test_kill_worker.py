@@ -21,11 +21,10 @@ import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -284,29 +283,45 @@ async def test_a_trainer_that_is_killed_ends_its_worker_and_nothing_is_lost(
     async with workers(settings, tmp_path, 1) as (worker,):
         await worker.ready()
         load = asyncio.create_task(publish(settings, history, rate=400))
-        trainer = await the_trainer_of(worker)
-        trainer.kill()
+        trainer = await asyncio.to_thread(the_trainer_of, worker)
+        os.kill(trainer, signal.SIGKILL)
         assert await asyncio.to_thread(worker.process.wait, 60) == 1
         assert "the trainer's process ended with -9" in worker.log.read_text()
         worker.start()
         await worker.ready()
-        trainer = await the_trainer_of(worker)
+        trainer = await asyncio.to_thread(the_trainer_of, worker)
         worker.kill()
-        await asyncio.to_thread(trainer.wait, 60)  # it ends by itself
+        await asyncio.to_thread(wait_for_the_end_of, trainer)
         worker.start()
         await load
         await all_done(settings, [worker])
     await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
 
 
-async def the_trainer_of(worker: Worker) -> psutil.Process:
-    """The process in which a worker learns, as soon as there is one."""
-    seen = psutil.Process(worker.process.pid)
+def the_trainer_of(worker: Worker) -> int:
+    """The process in which a worker learns, as soon as there is one; ps(1) is not everywhere."""
     while True:
-        for child in seen.children():
-            if any("learning.process" in word for word in child.cmdline()):
-                return child
-        await asyncio.sleep(0.1)
+        for about in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # one that has just ended
+                parent = int((about / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == worker.process.pid and is_trainer(int(about.name)):
+                    return int(about.name)
+        time.sleep(0.1)
+
+
+def is_trainer(process: int) -> bool:
+    """Whether this is a process that learns, and still runs."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"stream.runtime.learning.process" in command.split(b"\0")
+
+
+def wait_for_the_end_of(trainer: int) -> None:
+    """Return when it runs no more."""
+    while is_trainer(trainer):
+        time.sleep(0.1)
 
 
 # ----------------------------------------------------------------------------------------- embedded
