@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -39,13 +39,6 @@ class Stuck(Exception):
     """A contender ended or stood still; holds the end of what it said."""
 
 
-class Usage(NamedTuple):
-    """What a process and its own have used: seconds of CPU, and bytes resident now."""
-
-    cpu: float
-    resident: int
-
-
 class Child:
     """A contender's process."""
 
@@ -59,8 +52,8 @@ class Child:
             )  # fmt: skip
         self._seen = psutil.Process(self._child.pid)
 
-    def usage(self) -> Usage:
-        """What it has used so far.
+    def cpu(self) -> float:
+        """Seconds of CPU that it and its own processes have used so far.
 
         Raises
         ------
@@ -69,13 +62,20 @@ class Child:
         """
         if self._child.poll() is not None:
             raise Stuck(f"it ended with {self._child.returncode}:\n{self.tail()}")
-        cpu, resident = 0.0, 0
+        total = 0.0
         for process in (self._seen, *self._seen.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
-                cpu += times.user + times.system
-                resident += process.memory_info().rss
-        return Usage(cpu, resident)
+                total += times.user + times.system
+        return total
+
+    def resident(self) -> int:
+        """Bytes resident now: its own, and what its processes hold that nobody shares."""
+        total: int = self._seen.memory_info().rss
+        for process in self._seen.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().uss
+        return total
 
     def tail(self) -> str:
         """The end of what it said."""
@@ -191,7 +191,7 @@ class Lab:
         moved = monotonic()
         while not samples or not enough(samples[-1]):
             await asyncio.sleep(LOOK if samples else 0)
-            cpu = sum(child.usage().cpu for child in children)
+            cpu = sum(child.cpu() for child in children)
             samples.append(Sample(monotonic(), await count(), cpu))
             if len(samples) > 1 and samples[-1].outputs > samples[-2].outputs:
                 moved = samples[-1].time

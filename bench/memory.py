@@ -50,7 +50,7 @@ async def memory(lab: Lab, customers: int, events: int) -> Memory:
             await lab.load(settings.topics.catalog, catalog(shape))
             await lab.load(settings.topics.clicks, clicks(shape))
             samples = await watched(lab, run, [child], events, 120.0)
-            resident = child.usage().resident
+            resident = child.resident()
         found = window(samples)
         return Memory(
             customers=customers,

@@ -54,7 +54,7 @@ async def recovery_seconds(run: Run, child: Child) -> float:
     began = 0.0
     deadline = monotonic() + _READY_SECONDS
     while (said := await asyncio.to_thread(readiness, run)) != READY:
-        child.usage()
+        child.cpu()
         if said == "recovering" and not began:
             began = monotonic()
         if monotonic() > deadline:
@@ -68,7 +68,7 @@ async def steady(runs: list[Run], children: list[Child]) -> None:
     since = monotonic()
     while monotonic() - since < _STEADY_SECONDS:
         for run, child in zip(runs, children, strict=True):
-            child.usage()
+            child.cpu()
             if await asyncio.to_thread(readiness, run) != READY:
                 since = monotonic()
         await asyncio.sleep(0.1)

@@ -82,7 +82,7 @@ async def _caught_up(lab: Lab, contender: Contender, run: Run, child: Child) -> 
     began = monotonic()
     first = now = await _examples(lab, contender, run)
     while now.learned < first.taught:
-        child.usage()
+        child.cpu()
         if monotonic() > began + PATIENCE:
             raise Stuck(f"{now.learned} of {first.taught} examples are learned:\n{child.tail()}")
         await asyncio.sleep(0.2)
