@@ -42,9 +42,10 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
 async def read_between(
     settings: Settings, open_log: Callable[[], Log], tp: TP, start: int, end: int
 ) -> AsyncIterator[list[Record]]:
-    """The records of a partition from ``start`` to before ``end``, in order, fetch by fetch.
+    """The records of a partition from ``start`` to before ``end``, in order, by fetches.
 
-    What the topic no longer holds is passed over. ``open_log`` gives the local log where embedded.
+    None is empty. What the topic no longer holds is passed over. ``open_log`` gives the local log
+    where embedded.
 
     Raises
     ------
@@ -64,7 +65,9 @@ def _in_log(log: Log, topic: str, partition: int, span: tuple[int, int]) -> Iter
     start, end = span
     at = max(start, log.earliest(topic, partition))
     while at < end and (found := log.read(topic, partition, at)):
-        yield [record for record in found if record.offset < end]
+        records: list[Record] = [record for record in found if record.offset < end]
+        if records:
+            yield records
         at = found[-1].offset + 1
 
 
@@ -104,4 +107,5 @@ async def _in_topic(
     for tp, (_, end) in spans.items():
         while await consumer.position(tp) < end:
             for found in (await consumer.getmany(tp, timeout_ms=500)).values():
-                yield [record for record in found if record.offset < end]
+                if records := [record for record in found if record.offset < end]:
+                    yield records
