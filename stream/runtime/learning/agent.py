@@ -175,8 +175,11 @@ class Learning:
         await (await self._app.send_batch(*models, [(b"fence", None, None, ())]))
 
     async def _write_full(self, training: Training) -> None:
-        if training is self._training:
+        try:
             await training.write_full()
+        except TrainerEnded:
+            if training is self._training:
+                raise
 
     async def _write_rules(self) -> None:
         async with self._lock:
