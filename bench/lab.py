@@ -51,6 +51,8 @@ class Child:
                 env=environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
             )  # fmt: skip
         self._seen = psutil.Process(self._child.pid)
+        self._own: list[psutil.Process] = []
+        self._looked = 0.0
 
     def cpu(self) -> float:
         """Seconds of CPU that it and its own processes have used so far.
@@ -62,8 +64,10 @@ class Child:
         """
         if self._child.poll() is not None:
             raise Stuck(f"it ended with {self._child.returncode}:\n{self.tail()}")
+        if monotonic() > self._looked + 1.0:  # it takes milliseconds, and looks come by the dozen
+            self._own, self._looked = self._seen.children(recursive=True), monotonic()
         total = 0.0
-        for process in (self._seen, *self._seen.children(recursive=True)):
+        for process in (self._seen, *self._own):
             with suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 total += times.user + times.system
