@@ -244,7 +244,7 @@ class LearningSettings:
     segments: Annotated[int, Range(1, 64)] = 8  # few enough for people to name each
     segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
-    own_process: bool = True  # on Kafka: learning keeps no customer waiting; off: 100 MB less
+    own_process: bool = True  # on Kafka: learning keeps no customer waiting; off: 120 MB less
     publish_interval: Duration = 0.5  # what is learned is in use within a second, as a rule
     propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 24 bytes: 6 MB
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4

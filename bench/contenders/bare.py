@@ -20,13 +20,12 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from bench.run import Run
 from stream.codec.events import EventDecoder
-from stream.codec.models import Publisher
+from stream.codec.models import SLOTS
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
-from stream.core.learner import Learner
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
-from stream.runtime.learning.trainer import learn_record
+from stream.runtime.learning.trainer import Trainer
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
@@ -103,10 +102,11 @@ class BareLoop:
             await client.start()
         self._consumer.subscribe(list(topics.events))
         self._lessons.subscribe([topics.examples])
-        learner = Learner(self._settings.learning, self._settings.core.seed)
+        learning, seed = self._settings.learning, self._settings.core.seed
+        trainer = Trainer(learning, seed, SLOTS[-1], published=None)
         async with asyncio.TaskGroup() as self._tasks:  # one that fails ends all
             for part in (
-                self._decide(), self._learn(learner), self._publish(learner), self._commit(),
+                self._decide(), self._learn(trainer), self._publish(trainer), self._commit(),
                 self.follower.run(), self.view.build_models(),
             ):  # fmt: skip
                 self._tasks.create_task(part)
@@ -181,24 +181,23 @@ class BareLoop:
         self._done[tp] = end
         self._room[number].release()
 
-    async def _learn(self, learner: Learner) -> None:
+    async def _learn(self, trainer: Trainer) -> None:
         while True:
             for records in (await self._lessons.getmany(timeout_ms=500)).values():
-                for record in records:
-                    learn_record(learner, record.offset, record.value)
+                trainer.learn((record.offset, record.value) for record in records)
                 self._learned = records[-1].offset + 1
 
-    async def _publish(self, learner: Learner) -> None:
-        publisher, topic = Publisher(), self._settings.topics.models
+    async def _publish(self, trainer: Trainer) -> None:
+        topic = self._settings.topics.models
         while True:
             await asyncio.sleep(self._settings.learning.publish_interval)
             if self._learned == self._published:
                 continue
             began, learned = perf_counter(), self._learned
-            records = publisher.publish(learner.states(), learner.through, learner.learned)
+            records = trainer.publish().records
             await (await self.send_batch(topic, 0, [(k, v, None, ()) for k, v in records]))
             self._published = learned
-            await asyncio.to_thread(publisher.write_full)
+            await asyncio.to_thread(trainer.write_full)
             await asyncio.sleep(perf_counter() - began)  # as the worker does
 
     async def _commit(self) -> None:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
@@ -17,8 +16,7 @@ from stream.codec.models import SLOTS, Assembler, Published
 from stream.codec.snapshot import fingerprint
 from stream.config import LearningSettings, Secret
 from stream.core.example import Basket, Example, Labelled, Portrait, Step
-from stream.core.features import FEATURES
-from stream.core.features import PORTRAIT as PORTRAYED
+from stream.core.features import FEATURES, PORTRAIT, pack
 from stream.runtime.learning.process import Apart, Here, TrainerEnded, Training
 from stream.runtime.learning.trainer import Publication
 
@@ -29,12 +27,12 @@ KEY = "xyzzy-plugh-5521"
 def examples(chance: random.Random, time: int) -> list[Example]:
     """One of each kind."""
     item, before, other = (f"i{chance.randrange(6)}" for _ in range(3))
-    row = np.array([chance.randrange(1 << 20) for _ in FEATURES], dtype="<u4").tobytes()
+    row = pack(tuple(chance.randrange(1 << 20) for _ in FEATURES))
     return [
         Step(time, chance.randrange(9), 0, item, (before,), "tea", None, 100),
         Labelled(time, chance.randrange(2), 0, row),
         Basket(time, 0, tuple({item, other})),
-        Portrait(time, tuple(chance.random() for _ in PORTRAYED)),
+        Portrait(time, tuple(chance.random() for _ in PORTRAIT)),
     ]
 
 
@@ -50,12 +48,12 @@ def lessons(seed: int, count: int, first: int = 0) -> list[tuple[int, bytes | No
 
 @asynccontextmanager
 async def apart(
-    settings: LearningSettings = SMALL, published: Published | None = None, slot: str = SLOTS[-1]
+    settings: LearningSettings = SMALL, published: Published | None = None
 ) -> AsyncIterator[Apart]:
     """A trainer in a process of its own, for as long as the block lasts."""
     training = await Apart.started()
     try:
-        await training.begin(settings, 7, slot, published)
+        await training.begin(settings, 7, SLOTS[-1], published)
         yield training
     finally:
         await training.end()
@@ -95,7 +93,9 @@ async def test_a_process_learns_what_a_trainer_here_does_to_the_byte(seed: int) 
         assert await far.place() == await near.place()
         rules = await far.rules()
         assert rules == await near.rules() and rules.stand
-        assert expected[-1].learned == 360 and expected[-1].evicted.keys() >= {"items", "orders"}
+        assert (await near.place()).learned == 360
+        assert sum(each.new for each in expected) == 360
+        assert expected[-1].evicted.keys() >= {"items", "orders"}
 
 
 async def test_a_process_goes_on_from_what_was_published(seed: int) -> None:

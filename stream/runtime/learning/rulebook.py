@@ -2,7 +2,7 @@
 
 Rules: what stands in the topic is what was said, whoever said it; so a learner that takes over
 says only what is new, and one that crashed between models and rules says it when it is back. Rules
-are looked for outside the event loop, in a copy of the window, at most once an interval.
+are looked for at most once an interval, by the trainer, outside the event loop.
 """
 
 from __future__ import annotations

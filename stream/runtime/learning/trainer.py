@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from stream.codec.examples import decode_examples, decode_lesson
-from stream.codec.models import SLOTS, Published, Publisher
+from stream.codec.models import Published, Publisher
 from stream.config import LearningSettings
 from stream.core.learner import Learner, Quality
 from stream.core.rulebook import Said, standing
@@ -30,12 +30,11 @@ class Place(NamedTuple):
 class Publication(NamedTuple):
     """The records that bring every reader to what was learned, and how good it is.
 
-    ``learned`` counts examples since the beginning, ``new`` those since the publication before;
-    ``evicted`` counts what has given way in bounded memory since then, by kind.
+    Since the publication before it, ``new`` examples were learned, and ``evicted`` counts what has
+    given way in bounded memory, by kind.
     """
 
     records: list[tuple[bytes, bytes]]
-    learned: int
     new: int
     quality: Quality
     evicted: dict[str, int]
@@ -63,8 +62,8 @@ class Trainer:
         self,
         settings: LearningSettings,
         seed: int,
-        slot: str = SLOTS[-1],
-        published: Published | None = None,
+        slot: str,
+        published: Published | None,
     ) -> None:
         self.learner = Learner(settings, seed)
         if published is not None:
@@ -90,7 +89,7 @@ class Trainer:
         new = learned - self._learned
         gone = {kind: count - self._evicted[kind] for kind, count in evicted.items()}
         self._learned, self._evicted = learned, evicted
-        return Publication(records, learned, new, learner.quality(), gone)
+        return Publication(records, new, learner.quality(), gone)
 
     def write_full(self) -> None:
         """Write the full snapshot that is due, if one is; it may run beside all but itself."""
