@@ -56,6 +56,7 @@ class Learning:
         self._observe = observe
         self._apart = apart
         self._training: Training | None = None
+        self._starting = False
         self._ending: asyncio.Future[None] | None = None
         self._position = 0  # the offset up to which the trainer was handed the log of examples
         self._taken: list[Delivery] = []
@@ -74,6 +75,8 @@ class Learning:
 
     async def publish(self) -> None:
         """Publish what was learned since the last publication, and now and then the rules."""
+        if self._starting:
+            return  # nothing was learned, and whoever ends need not wait until it could be
         async with self._lock:
             training, taken = self._training, self._taken
             if training is None or not taken:
@@ -136,11 +139,18 @@ class Learning:
             await self._ending
 
     async def _learn(self, batch: Batch) -> bool:
-        training = self._training or await self._begun()
+        training = self._training or await self._started()
         records = list(batch.records)
         await self._catch_up(training, records[0].offset)
         await self._hand_over(training, records)
         return True
+
+    async def _started(self) -> Training:
+        self._starting = True
+        try:
+            return await self._begun()
+        finally:
+            self._starting = False
 
     async def _begun(self) -> Training:
         self._training = training = await Apart.started() if self._apart else Here()
