@@ -29,15 +29,13 @@ SHADOW_SHARE = 0.02  # of the labels: river's forest alone costs more than all e
 class Quality(NamedTuple):
     """How good the propensity was on the latest labels, before it learned them.
 
-    ``drifts`` counts since this learner began; ``standings`` compare champion and challengers on
-    the labels that all of them scored.
+    ``standings`` compare champion and challengers on the labels that all of them scored.
     """
 
     auc: float
     log_loss: float
     calibration_ratio: float
     labels: int
-    drifts: int = 0
     standings: tuple[Standing, ...] = ()
 
 
@@ -49,7 +47,6 @@ class Learner(Estimators):
         self.step = settings.step
         self._scored: list[tuple[float, int]] = []
         self._shadow = Shadow(SHADOW_SHARE, seed)
-        self._drifts_before = 0
 
     def learn(self, key: str, offset: int, examples: Iterable[Example]) -> bool:
         """Learn the examples of one event; False if they were learned before.
@@ -95,12 +92,10 @@ class Learner(Estimators):
         if type(restored.segments) is not type(self.segments):
             restored.segments = self.segments  # another segmenter was set, and starts anew
         vars(self).update(vars(restored))
-        self._drifts_before = self.propensity.drifts
 
     def quality(self) -> Quality:
         """Prequential quality over the last few thousand labels."""
-        drifts = self.propensity.drifts - self._drifts_before
-        return _quality(self._scored)._replace(drifts=drifts, standings=self._shadow.standings())
+        return _quality(self._scored)._replace(standings=self._shadow.standings())
 
     def _learn(self, example: Example) -> None:
         if isinstance(example, Step):

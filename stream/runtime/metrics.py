@@ -218,7 +218,7 @@ class Metrics:
             if value is not None:
                 gauge.labels(model).set(value)
 
-    def model_drifted(self, model: str, times: int = 1) -> None:
+    def model_drifted(self, model: str, times: int) -> None:
         """Count changes that the model's drift detector saw."""
         self._drift.labels(model).inc(times)
 

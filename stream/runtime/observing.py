@@ -34,7 +34,6 @@ class Observing:
         self._unacked: defaultdict[int, deque[float]] = defaultdict(deque)
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
-        self._drifts = 0
 
     def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
         """A batch was decided."""
@@ -111,11 +110,7 @@ class Observing:
         )
         for standing in quality.standings:
             self._metrics.model_standing(standing.name, standing.quality)
-        # another learner, after a rebalance, counts from 0
-        more = quality.drifts - self._drifts if quality.drifts >= self._drifts else quality.drifts
-        self._drifts = quality.drifts
-        if more:
-            self._metrics.model_drifted("propensity", more)
+        self._metrics.model_drifted("propensity", publication.drifts)
         for kind, gone in publication.evicted.items():
             self._metrics.evicted(kind, gone)
 

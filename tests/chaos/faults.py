@@ -206,7 +206,7 @@ async def ends(lab: Lab, load: Load, times: int) -> Figures:
         async with lab.under_load(load.seed, load.rate, load.customers):
             for n in range(times):
                 await fleet.lives[0].ready()
-                await asyncio.sleep(chance.uniform(0.0, 5.0))  # before anything is learned, and after
+                await asyncio.sleep(chance.uniform(0.0, 5.0))  # its trainer starts, or has learned
                 replayed += await _replayed(fleet)
                 life, began = fleet.lives[0], time.monotonic()
                 code = await fleet.dismiss(0)

@@ -83,7 +83,7 @@ def report_everything(metrics: Metrics) -> None:
     metrics.loop_lag(0.002)
     metrics.state_keys("customers", 40)
     metrics.model_quality("propensity", auc=0.8, log_loss=0.1, calibration_ratio=1.02)
-    metrics.model_drifted("propensity")
+    metrics.model_drifted("propensity", 1)
     metrics.model_standing("logistic", quality(np.array([0.0, 1.0]), np.array([0.2, 0.9])))
     metrics.model_snapshot("propensity", NOW - 2)
     metrics.models_refused()

@@ -30,13 +30,14 @@ class Place(NamedTuple):
 class Publication(NamedTuple):
     """The records that bring every reader to what was learned, and how good it is.
 
-    Since the publication before it, ``new`` examples were learned, and ``evicted`` counts what has
-    given way in bounded memory, by kind.
+    Since the publication before it, ``new`` examples were learned, the propensity's ``drifts`` were
+    seen, and ``evicted`` counts what has given way in bounded memory, by kind.
     """
 
     records: list[tuple[bytes, bytes]]
-    new: int
     quality: Quality
+    new: int
+    drifts: int
     evicted: dict[str, int]
 
 
@@ -45,6 +46,14 @@ class Rules(NamedTuple):
 
     stand: list[Said]
     learned: int
+
+
+class Counts(NamedTuple):
+    """What is counted since the beginning."""
+
+    learned: int
+    drifts: int
+    evicted: dict[str, int]
 
 
 class Trainer:
@@ -70,7 +79,7 @@ class Trainer:
             self.learner.restore(*published)
         self._settings = settings
         self._publisher = Publisher(slot, settings.key)
-        self._learned, self._evicted = self.learner.learned, self.learner.evicted()
+        self._told = self._counts()
 
     def learn(self, lessons: Lessons) -> None:
         """Learn records of the log of examples."""
@@ -85,11 +94,15 @@ class Trainer:
         """What brings readers from the last publication to what is learned by now."""
         learner = self.learner
         records = self._publisher.publish(learner.states(), learner.through, learner.learned)
-        learned, evicted = learner.learned, learner.evicted()
-        new = learned - self._learned
-        gone = {kind: count - self._evicted[kind] for kind, count in evicted.items()}
-        self._learned, self._evicted = learned, evicted
-        return Publication(records, new, learner.quality(), gone)
+        before, now = self._told, self._counts()
+        self._told = now
+        return Publication(
+            records,
+            learner.quality(),
+            now.learned - before.learned,
+            now.drifts - before.drifts,
+            {kind: count - before.evicted[kind] for kind, count in now.evicted.items()},
+        )
 
     def write_full(self) -> None:
         """Write the full snapshot that is due, if one is; it may run beside all but itself."""
@@ -99,6 +112,10 @@ class Trainer:
         """The association rules that stand."""
         stand = standing(self.learner.rules, self._settings)
         return Rules(list(stand.values()), self.learner.learned)
+
+    def _counts(self) -> Counts:
+        learner = self.learner
+        return Counts(learner.learned, learner.propensity.drifts, learner.evicted())
 
 
 def learn_record(learner: Learner, offset: int, value: bytes | None) -> None:
