@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.codec.examples import decode_examples
-from stream.codec.state import decode_ledger, decode_page, encode_ledger, encode_page
+from stream.codec.state import decode_page, encode_page
 from stream.core.due import PAGE, Due, DueQueue, Ends, Page
 from stream.core.event import Event, Source
 from stream.core.example import Labelled
-from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
-from stream.core.state import CustomerState
+from stream.core.ledger import Entry
 from stream.core.world import World
-from stream.runtime.partition import EffectWriter
 from tests.builders import DAY, HOUR, NOON, a_click, a_purchase, a_world, an_update
+from tests.tableless import Tableless
 
 puts_and_takes = st.lists(st.lists(st.integers(-PAGE, PAGE)), max_size=20)
 
@@ -44,38 +43,23 @@ def test_a_queue_gives_what_was_put_in_order_however_it_is_cut_into_batches(
     assert len(kept) <= len(plain) // PAGE + 2
 
 
-class Shop:
-    """A partition without a table: one batch after the other."""
+class Shop(Tableless):
+    """A partition that takes events, and what its customers' exposures were labelled."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.ledger, self.at = Ledger(), [0] * len(Source)
-        self.states: dict[str, CustomerState | None] = {}
-        self.pages: dict[int, Page] = {}
-        self.labels: list[Labelled] = []
+        super().__init__(world)
+        self.at = [0] * len(Source)
 
     def take(self, *events: Event, source: Source = Source.CLICKS) -> None:
-        entries = []
-        for event in events:
-            entries.append(Entry(source, self.at[source], event))
-            self.at[source] += 1
-        batch = decide_batch(
-            entries,
-            0,
-            self.ledger,
-            UNSTAMPED,
-            self.states.get,
-            self.pages.get,
-            self.world,
-            EffectWriter,
-        )
-        self.ledger = decode_ledger(encode_ledger(batch.ledger))
-        self.states |= batch.changed
-        self.pages |= batch.pages
-        for _, effect in batch.effects:
-            if effect.kind:
-                taught = decode_examples(effect.payload)
-                self.labels += [one for one in taught if isinstance(one, Labelled)]
+        first = self.at[source]
+        self.at[source] += len(events)
+        self.decide([Entry(source, at, event) for at, event in enumerate(events, first)])
+
+    @property
+    def labels(self) -> list[Labelled]:
+        """Of all batches so far."""
+        taught = [one for e in self.effects if e.kind for one in decode_examples(e.payload)]
+        return [one for one in taught if isinstance(one, Labelled)]
 
 
 def late_clicks(days: float, count: int = 3) -> list[Event]:

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from stream.codec.examples import encode_examples
 from stream.codec.offers import encode_offer
 from stream.codec.snapshot import fingerprint
-from stream.codec.state import decode_ledger, decode_state, encode_ledger, encode_state
+from stream.codec.state import decode_state, encode_state
 from stream.config import CoreSettings, LearningSettings, PolicySettings
 from stream.core.admission import Outcome
 from stream.core.decide import Step, decide
-from stream.core.due import Page
 from stream.core.event import (
     Action,
     Campaign,
@@ -34,12 +33,11 @@ from stream.core.event import (
     Trade,
 )
 from stream.core.learner import Learner
-from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
+from stream.core.ledger import Entry, Ledger
 from stream.core.offer import Cause, Offer
 from stream.core.policy import CONTROL, arm_of, by_priority
 from stream.core.state import NEW_CUSTOMER, CustomerState
 from stream.core.world import World
-from stream.runtime.partition import EffectWriter
 from tests.builders import (
     DAY,
     HOUR,
@@ -54,6 +52,7 @@ from tests.builders import (
 )
 from tests.properties.test_event_codec_laws import SOURCES
 from tests.properties.test_event_codec_laws import events as any_events
+from tests.tableless import Tableless
 
 CAPPED = replace(OPEN, offers_per_day=2, offer_gap=0.0, holdout=0.3, exploration=0.3)
 CAMPAIGNS = by_priority(
@@ -207,27 +206,14 @@ def test_a_partition_decides_the_same_in_batches_of_any_size(
     entries = entries_of(events)
 
     def decided(sizes: random.Random | None) -> tuple[Ledger, dict[str, bytes | None], list[bytes]]:
-        ledger, states, sent = Ledger(), dict[str, CustomerState | None](), list[bytes]()
-        pages, at = dict[int, Page](), 0
+        partition, at = Tableless(world), 0
         while at < len(entries):
             size = sizes.randint(1, 9) if sizes else 1
-            batch: Decided = decide_batch(
-                entries[at : at + size],
-                0,
-                ledger,
-                UNSTAMPED,
-                states.get,
-                pages.get,
-                world,
-                EffectWriter,
-            )
-            ledger = decode_ledger(encode_ledger(batch.ledger))
-            states |= batch.changed
-            pages |= batch.pages
-            sent += [effect.payload for _, effect in batch.effects]
+            partition.decide(entries[at : at + size])
             at += size
-        final = {k: None if s is None else encode_state(s) for k, s in states.items()}
-        return ledger, final, sent
+        states = partition.states.items()
+        final = {name: None if state is None else encode_state(state) for name, state in states}
+        return partition.ledger, final, [effect.payload for effect in partition.effects]
 
     assert decided(chance) == decided(None)
 
@@ -456,26 +442,23 @@ def test_stream_time_never_goes_back_and_follows_applied_events_alone(
     batches: list[list[Event]], refused: list[RejectionCode], chance: random.Random
 ) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
-    ledger, states, pages = Ledger(), dict[str, CustomerState | None](), dict[int, Page]()
+    partition = Tableless(world)
     content: list[Event | Rejection] = [e for batch in batches for e in batch]
     for code in refused:
         content.insert(chance.randint(0, len(content)), Rejection(code, "refused"))
     for entry in entries_of(content):
-        batch = decide_batch(
-            [entry], 0, ledger, UNSTAMPED, states.get, pages.get, world, EffectWriter
-        )
-        assert batch.ledger.stream_time >= ledger.stream_time
+        before = partition.ledger.stream_time
+        batch = partition.decide([entry])
+        now = batch.ledger.stream_time
+        assert now >= before
         if batch.tally[Outcome.APPLIED]:
             assert not isinstance(entry.content, Rejection)
             assert entry.content is not None
-            assert batch.ledger.stream_time == max(ledger.stream_time, entry.content.time)
+            assert now == max(before, entry.content.time)
         else:
-            assert batch.ledger.stream_time == ledger.stream_time
-        ledger = batch.ledger
-        states |= batch.changed
-        pages |= batch.pages
+            assert now == before
     outcomes = ("applied", "duplicate", "late", "suppressed", "rejected")
-    assert sum(ledger.counts.get(name, 0) for name in outcomes) == len(content)
+    assert sum(partition.ledger.counts.get(name, 0) for name in outcomes) == len(content)
 
 
 def test_responses_do_not_move_a_cap_backwards() -> None:

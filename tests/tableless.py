@@ -1,0 +1,41 @@
+"""A partition without a table, for tests of what one batch leaves to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.codec.state import decode_ledger, encode_ledger
+from stream.core.due import Page
+from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
+from stream.core.state import CustomerState, Effect
+from stream.core.world import World
+from stream.runtime.partition import EffectWriter
+
+
+class Tableless:
+    """What a partition keeps between batches, in memory, the ledger by way of its bytes."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ledger = Ledger()
+        self.states: dict[str, CustomerState | None] = {}
+        self.pages: dict[int, Page] = {}
+        self.effects: list[Effect] = []
+
+    def decide(self, entries: Sequence[Entry]) -> Decided:
+        """Decide one batch, and keep what it left."""
+        batch = decide_batch(
+            entries,
+            0,
+            self.ledger,
+            UNSTAMPED,
+            self.states.get,
+            self.pages.get,
+            self.world,
+            EffectWriter,
+        )
+        self.ledger = decode_ledger(encode_ledger(batch.ledger))
+        self.states |= batch.changed
+        self.pages |= batch.pages
+        self.effects += [effect for _, effect in batch.effects]
+        return batch
