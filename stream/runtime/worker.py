@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -55,10 +56,17 @@ async def _work(app: OfferstreamApp, health: Health) -> None:
     watching = asyncio.create_task(watch_of(app, health).run())
     try:
         await app.recovered()
+        _set_apart()
         health.ready()
         await app.unless_crashed(asyncio.Event().wait())
     finally:
         watching.cancel()
+
+
+def _set_apart() -> None:
+    """Keep what is there by now, modules above all, out of every later full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Deadline:
