@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from stream.codec.partition import partition_for
 from stream.config import KafkaSettings, Settings, Topics
+from stream.runtime.batching.coordinator import heed_refusals
 from tests.chaos.lives import Fleet, Lived, worker
 from tests.chaos.shop import Sent, Tide, events
 
@@ -163,6 +164,7 @@ class Watch:
 
     async def __aenter__(self) -> Watch:
         await self._consumer.start()
+        heed_refusals(self._consumer)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksStore
@@ -54,6 +55,7 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
     },
     driver.AIOKafkaConsumerThread: {
         "call_thread": "self, fun, *args, **kwargs",
+        "on_start": "self",
         "on_thread_stop": "self",
     },
     Service: {
@@ -85,6 +87,7 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
         "on_recovery_completed": "self, active_tps, standby_tps",
     },
     RocksStore: {"_db_for_partition": "self, partition", "_visible_items": "self, db"},
+    GroupCoordinator: {"_send_req": "self, request", "coordinator_dead": "self"},
     AIOKafkaProducer: {"create_batch": "self", "send_batch": "self, batch, topic, *, partition"},
 }
 

@@ -13,6 +13,7 @@ from mode import Service
 from mode.utils.futures import maybe_async
 
 from stream.runtime.batching.consumer import BatchingConsumer
+from stream.runtime.batching.coordinator import heed_refusals
 from stream.runtime.batching.fencing import FencedProducer
 from stream.runtime.batching.records import Outgoing
 from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
@@ -43,6 +44,11 @@ class ConsumerInLoop(driver.AIOKafkaConsumerThread):
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it here."""
         return await maybe_async(fun(*args, **kwargs))
+
+    async def on_start(self) -> None:
+        """Connect to the group."""
+        await super().on_start()
+        heed_refusals(self._consumer)
 
     async def on_stop(self) -> None:
         """Leave the group."""
