@@ -158,7 +158,11 @@ async def _on_again(watch: Watch, fleet: Fleet, bound: float) -> float:
     while not progress.done():
         fleet.revive()
         await asyncio.wait({progress}, timeout=0.5)
-    return progress.result()
+    try:
+        return progress.result()
+    except TimeoutError as error:
+        error.add_note(fleet.words())
+        raise
 
 
 async def storm(lab: Lab, load: Load, times: int, every: float = 5.0) -> Figures:

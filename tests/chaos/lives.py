@@ -180,6 +180,10 @@ class Fleet:
                 self.crashes += 1
                 self.start(number)
 
+    def words(self) -> str:
+        """What the lives have logged, one after the other."""
+        return "\n".join(f"worker {number}:\n{life.words()}" for number, life in self.lives.items())
+
     async def dismiss(self, number: int, seconds: float = 25.0) -> int:
         """Ask a life to end (SIGTERM) and wait for it; the exit code."""
         life = self.lives.pop(number)
