@@ -103,7 +103,8 @@ class BatchingConsumer(Consumer):
             ready = (lane for lane in self._lanes.values() if lane.is_ready())
             wait = min([POLL, *(lane.merge.remaining(now) for lane in ready)])
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             self._changed.clear()
             await self._hand_on(self._batches(), self.app.consumer_generation_id)
 
