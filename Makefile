@@ -9,8 +9,9 @@ RUN := .venv/bin/python
 RUNTIME := .venv/.runtime-$(VERSION)
 DEV := .venv/.dev-$(VERSION)
 BENCH := .venv/.bench-$(VERSION)
+KERNELS := .venv/.kernels-$(VERSION)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
-JOBS ?= auto
+JOBS ?= 3
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -24,14 +25,14 @@ help: ## Say what there is
 # ---------------------------------------------------------------------------------------------- set-up
 
 .PHONY: setup
-setup: $(DEV) ## Set everything up in .venv; leaves the command at .venv/bin/offerstream
+setup: $(DEV) $(KERNELS) ## Set everything up in .venv; leaves the command at .venv/bin/offerstream
 	@echo 'Ready: .venv/bin/offerstream (next: make demo, make test)'
 
 $(RUNTIME): pyproject.toml requirements/runtime.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
 	  echo "offerstream needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) -V 2>&1 | tail -n 1)." \
 	       'Name another: make PYTHON=python3.12 setup' >&2; exit 1; }
-	@echo 'Setting up .venv with Python $(VERSION): the first time this fetches about 110 MB.'
+	@echo 'Setting up .venv with Python $(VERSION): the first time this fetches about 180 MB.'
 	@test -x .venv/bin/python$(VERSION) || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { \
 	  rm -rf .venv; echo 'python3 -m venv failed: on Debian and Ubuntu, apt-get install python3-venv.' >&2; exit 1; }
 	@$(INSTALL) --require-hashes -r requirements/runtime.txt -r requirements/build.txt
@@ -43,6 +44,11 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(KERNELS): $(RUNTIME) $(shell grep -rl 'import kernel' stream)
+	@echo 'Compiling what must be fast: a minute or two, once. It is kept beside its source.'
+	@$(RUN) -m stream.core.warm deciding & $(RUN) -m stream.core.warm && wait $$!
+	@touch $@
+
 .PHONY: lock
 lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock them by hash
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
@@ -51,6 +57,8 @@ lock: $(DEV) ## Choose the newest versions that pyproject.toml allows, and lock 
 	  --constraints requirements/build.txt --output-file requirements/dev.txt
 	$(LOCK) --group java --output-file requirements/java.txt
 	$(LOCK) --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
+	$(LOCK) --group bench-bytewax --output-file requirements/bench-bytewax.txt
+	$(LOCK) --group bench-pathway --output-file requirements/bench-pathway.txt
 	$(RUN) -m tests.kafka.prepare --lock
 
 LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -59,7 +67,7 @@ LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 
 # -------------------------------------------------------------------------------------------------- run
 
 .PHONY: demo
-demo: $(RUNTIME) ## Simulated shoppers against the whole pipeline, in one process
+demo: $(KERNELS) ## Simulated shoppers against the whole pipeline, in one process
 	@.venv/bin/offerstream demo $(ARGS)
 
 .PHONY: kafka
@@ -71,12 +79,21 @@ kafka: $(DEV) ## Start a Kafka broker for development on 127.0.0.1:9092, until C
 .PHONY: test
 test: $(DEV) ## Run all tests, on a real Kafka too (ARGS='-k word' for some of them, JOBS=1 in line)
 	@$(RUN) -m tests.kafka.prepare || true
-	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 $(BENCH): $(DEV) requirements/bench.txt
 	@echo 'Adding what the benchmark compares with to .venv.'
 	@$(INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
+
+PEERS := $(patsubst %,.venv-bench-%/.ready,bytewax pathway)
+
+.venv-bench-%/.ready: requirements/bench-%.txt | $(BENCH)
+	@echo 'Setting $* up for the benchmark, in $(@D): Bytewax takes some 240 MB there, Pathway 1.3 GB.'
+	@rm -rf $(@D)
+	@{ .venv/bin/uv venv --quiet --python 3.11 $(@D) && .venv/bin/uv pip install --quiet --require-hashes \
+	  --only-binary :all: --python $(@D)/bin/python -r $< && touch $@; } || { \
+	  rm -rf $(@D); echo '$* could not be installed: the benchmark leaves it out.' >&2; }
 
 CYCLES ?= 5
 .PHONY: chaos
@@ -84,8 +101,13 @@ chaos: $(DEV) ## Kill workers under load, CYCLES times, and count what came of i
 	@$(RUN) -m tests.kafka.prepare
 	@$(RUN) -m tests.chaos --cycles $(CYCLES) $(ARGS)
 
+.PHONY: audit
+audit: $(DEV) ## Check from outside what workers do that are killed (ARGS='--cycles 100', --help: more)
+	@$(RUN) -m tests.kafka.prepare
+	@$(RUN) -m tests.auditor $(ARGS)
+
 .PHONY: bench
-bench: $(BENCH) ## Measure beside stock Faust and quixstreams, on a real Kafka (QUICK=1: a small one)
+bench: $(BENCH) $(PEERS) ## Measure beside Faust, quixstreams, Bytewax and Pathway (QUICK=1: a small one)
 	@$(RUN) -m bench $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: lint style types imports
@@ -108,5 +130,5 @@ format: $(DEV) ## Let ruff mend what it can
 
 .PHONY: clean
 clean: ## Remove what was built, .venv included
-	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench-* build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,8 +2,13 @@
 
 ``python -m bench`` runs it (``make bench`` installs first what the others need). The parts:
 
-- :mod:`bench.workload` makes the events, :mod:`bench.lab` has the broker, the topics and the
-  children, :mod:`bench.contenders` are the systems that are compared;
-- :mod:`bench.throughput`, :mod:`bench.latency`, :mod:`bench.memory` and :mod:`bench.scaling`
-  measure, :mod:`bench.figures` reckons, :mod:`bench.report` tells.
+- :mod:`bench.workload` makes the events, :mod:`bench.feed` knows what must come of them,
+  :mod:`bench.lab` has the broker, the topics and the children;
+- :mod:`bench.systems` lists who is compared, :mod:`bench.contenders` are their programs;
+- :mod:`bench.live` measures a system turn by turn, :mod:`bench.costs` its CPU,
+  :mod:`bench.clocks` and :mod:`bench.quiet` the machine;
+- :mod:`bench.latency`, :mod:`bench.memory`, :mod:`bench.scaling` and :mod:`bench.floor` measure
+  the rest;
+- :mod:`bench.programme` says in which order, :mod:`bench.figures` reckons,
+  :mod:`bench.report` tells.
 """

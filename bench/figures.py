@@ -112,16 +112,16 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def matched(
-    sent: Sequence[Sequence[float]], arrived: Iterable[Arrival], since: float
+    sent: Mapping[tuple[int, int], float], arrived: Iterable[Arrival], since: float
 ) -> list[float]:
     """Seconds from event to offer, of the events sent since a time.
 
-    ``sent`` holds the times of each partition's events in the order of their offsets, from 0.
+    ``sent`` holds each event's time by its partition and offset.
     """
     waits = []
     for time, value in arrived:
         source = orjson.loads(value)["source"]
-        born = sent[source["partition"]][source["offset"]]
+        born = sent[source["partition"], source["offset"]]
         if born >= since:
             waits.append(time - born)
     return waits

@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,16 +22,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Producer
 
 from bench.figures import Sample
-from bench.run import Job, Run
+from bench.run import Run
+from bench.told import ROOT, Job
 from bench.workload import Keyed
 from stream.runtime.topics import apply, open_cluster, plan
 from tests.kafka.broker import Broker, free_ports
 
-ROOT = Path(__file__).resolve().parents[1]
 LOOK = 0.02  # seconds between two looks at a topic's end
 PATIENCE = 60.0  # seconds without any new output after which a contender counts as stuck
 STOP_SECONDS = 30
 BATCH_BYTES = 900_000
+_LEARNER = "stream.runtime.learning.process"
 
 
 class Stuck(Exception):
@@ -73,6 +73,15 @@ class Child:
                 total += times.user + times.system
         return total
 
+    def learning(self) -> float:
+        """Seconds of CPU that its learner's own process has used so far; 0 if it has none."""
+        total = 0.0
+        for process in self._seen.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if _LEARNER in process.cmdline():
+                    total += sum(process.cpu_times()[:2])
+        return total
+
     def resident(self) -> int:
         """Bytes resident now: its own, and what its processes hold that nobody shares."""
         total: int = self._seen.memory_info().rss
@@ -109,7 +118,7 @@ class Lab:
         self._broker = Broker(directory / "kafka", heap="768m", jvm=())
         self._runs = 0
         self._admin: Any = None
-        self._consumer: Any = None
+        self._looks: dict[str, Any] = {}
 
     @property
     def address(self) -> str:
@@ -138,22 +147,27 @@ class Lab:
         async with open_cluster(settings) as cluster:
             await apply(cluster, await plan(cluster, settings))
         # A client of its own for each run: an older one would keep asking for topics that are gone.
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self.address, group_id=None)
-        await self._consumer.start()
+        looks = AIOKafkaConsumer(bootstrap_servers=self.address, group_id=None)
+        await looks.start()
+        self._looks[prefix] = looks
         try:
             yield run
         finally:
-            await self._consumer.stop()
+            await self._looks.pop(prefix).stop()
             await self._forget(run)
 
     async def load(self, topic: str, records: Iterable[Keyed]) -> None:
         """Put records into a topic, each into its key's partition; return when all are there."""
         await asyncio.to_thread(self._load, topic, records)
 
-    async def count(self, topic: str, partitions: int) -> int:
-        """How many records a topic has had."""
+    async def count(self, run: Run, topic: str, partitions: int) -> int:
+        """How many records a topic of a run has had."""
         found = [TopicPartition(topic, number) for number in range(partitions)]
-        return sum((await self._consumer.end_offsets(found)).values())
+        return sum((await self._looks[run.prefix].end_offsets(found)).values())
+
+    async def offers(self, run: Run) -> int:
+        """How many offers a run has had."""
+        return await self.count(run, f"{run.prefix}offers", run.partitions)
 
     async def committed(self, group: str, topic: str) -> int:
         """How many records of a topic a group has committed."""
@@ -224,8 +238,3 @@ class Lab:
         names = [name for name in await self._admin.list_topics() if run.group in name]
         await self._admin.delete_topics(names)
         shutil.rmtree(run.directory, ignore_errors=True)
-
-
-def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module with this Python."""
-    return [sys.executable, "-m", module, *arguments]

@@ -8,48 +8,43 @@ of its event, and events are sent in order, so each finds its time without a wor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from math import ceil
 from threading import Event, Thread
 from time import perf_counter, sleep
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from bench.contenders import Contender
+from bench.feed import Burst, Place
 from bench.figures import Arrival, matched, percentiles
-from bench.lab import Child, Lab, Stuck
+from bench.lab import Stuck
+from bench.live import Live
 from bench.run import Run
-from bench.workload import Keyed, Shape, clicks
-from stream.codec.partition import partition_for
 
 TICK = 0.001
 WARM_UP_SECONDS = 1.0
-START_SECONDS = 60.0  # within which the first offer must come
 QUIET_SECONDS = 10.0  # without an offer: the rest will not come
 
 
 class Sender:
-    """Sends events one by one and notes when."""
+    """Sends a burst's events one by one and notes when."""
 
-    def __init__(self, run: Run, events: Iterable[Keyed]) -> None:
-        self.sent: list[list[float]] = [[] for _ in range(run.partitions)]
-        self._topic = f"{run.prefix}clicks"
-        self._events: Iterator[Keyed] = iter(events)
+    def __init__(self, run: Run, burst: Burst) -> None:
+        self.sent: dict[Place, float] = {}
+        self.due = 0  # offers for what was sent
+        self._topic, self._burst = f"{run.prefix}clicks", burst
+        self._left = zip(burst.records, burst.places, strict=True)
         self._producer = Producer(
             {"bootstrap.servers": run.broker, "linger.ms": 0, "enable.idempotence": True}
         )
 
-    @property
-    def total(self) -> int:
-        """How many were sent."""
-        return sum(map(len, self.sent))
-
     def send(self) -> None:
         """Send the next event."""
-        key, value = next(self._events)
-        partition = partition_for(key, len(self.sent))
-        self.sent[partition].append(perf_counter())
-        self._producer.produce(self._topic, key=key, value=value, partition=partition)
+        (key, value), place = next(self._left)
+        self.due += place in self._burst.due
+        self.sent[place] = perf_counter()
+        self._producer.produce(self._topic, key=key, value=value, partition=place[0])
 
     def pace(self, rate: float, seconds: float) -> None:
         """Send so many a second for so long."""
@@ -77,8 +72,10 @@ class Reader(Thread):
             "enable.auto.commit": False,
         }
         self._consumer = Consumer(options)
-        offers = f"{run.prefix}offers"
-        self._consumer.assign([TopicPartition(offers, n, 0) for n in range(run.partitions)])
+        places = [TopicPartition(f"{run.prefix}offers", n) for n in range(run.partitions)]
+        for place in places:  # from the end that is now, whenever the first fetch comes
+            place.offset = self._consumer.get_watermark_offsets(place)[1]
+        self._consumer.assign(places)
 
     def run(self) -> None:
         """Read."""
@@ -111,44 +108,30 @@ class Reader(Thread):
 
 
 async def latencies(
-    lab: Lab, contender: Contender, rates: Sequence[float], seconds: float
+    system: Live, rates: Sequence[float], seconds: float
 ) -> dict[float, dict[str, float]]:
     """Percentiles of latency in ms at each rate in events per second, one rate after the other."""
-    events = round(sum(rates) * (seconds + WARM_UP_SECONDS)) + 10_000
-    prepared = list(clicks(Shape(events)))
-    async with lab.run(contender.name, "state") as run:
-        with Child(contender.command(run), run.path) as child:
-            try:
-                return await asyncio.to_thread(_measured, run, prepared, rates, seconds)
-            except Stuck as stuck:
-                raise Stuck(f"{stuck}\n{child.tail()}") from stuck
+    events = sum(ceil(rate * WARM_UP_SECONDS) + ceil(rate * seconds) for rate in rates)
+    burst = await asyncio.to_thread(system.feed.take, events)
+    found = await asyncio.to_thread(_measured, system.run, burst, rates, seconds)
+    await system.passed(burst)
+    return found
 
 
 def _measured(
-    run: Run, events: Sequence[Keyed], rates: Sequence[float], seconds: float
+    run: Run, burst: Burst, rates: Sequence[float], seconds: float
 ) -> dict[float, dict[str, float]]:
-    sender, reader = Sender(run, events), Reader(run)
+    sender, reader = Sender(run, burst), Reader(run)
     reader.start()
     try:
-        _awaken(sender, reader)
         found = {}
         for rate in rates:
             sender.pace(rate, WARM_UP_SECONDS)
             began = perf_counter()
             sender.pace(rate, seconds)
-            reader.wait(sender.total)
+            reader.wait(sender.due)
             waits = matched(sender.sent, reader.arrived, began)
             found[rate] = {name: value * 1000 for name, value in percentiles(waits).items()}
         return found
     finally:
         reader.stop()
-
-
-def _awaken(sender: Sender, reader: Reader) -> None:
-    """Send an event now and then until the first offer comes, and wait for the others."""
-    deadline = perf_counter() + START_SECONDS
-    while not reader.arrived:
-        sender.pace(20, 0.1)
-        if perf_counter() > deadline:
-            raise Stuck(f"no offer within {START_SECONDS:.0f} s")
-    reader.wait(sender.total)

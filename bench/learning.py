@@ -26,7 +26,8 @@ from stream.core import example
 from stream.core.estimators import Estimators
 from stream.core.learner import Learner
 from stream.models.cooccurrence import CoOccurrence
-from stream.models.recommender import Recommender, Step
+from stream.models.recommender import Recommender
+from stream.models.steps import Step
 
 BATCH = 256
 PART = 64  # batches in one measured part
@@ -87,7 +88,7 @@ def publication_cost(seconds: int, a_second: int) -> dict[str, Any]:
     """What a publication costs when as many sessions and items are held as the settings allow.
 
     Bytes, and milliseconds of processor time, of a full snapshot and of a second's change: to make,
-    to read and build (both outside the event loop), and to take over, which decisions wait for.
+    to read, and to take over; all of it outside the event loop.
     """
     settings = LearningSettings()
     learner = Learner(settings, seed=1)
@@ -118,10 +119,8 @@ def publication_cost(seconds: int, a_second: int) -> dict[str, Any]:
             mirror = Estimators.from_states(*publication)
             note("full_read", began)
         elif publication is not None:
-            changes, through, learned = publication
-            prepared = mirror.prepared(changes)
             began = note("change_read", began)
-            mirror.patch(changes, prepared, through, learned)
+            mirror.patch(*publication)
             note("change_take_over", began)
     report = {name: float(np.median(values)) for name, values in sorted(costs.items())}
     return report | {"change_take_over_worst_ms": max(costs["change_take_over_ms"])}

@@ -16,14 +16,13 @@ from typing import Any
 from msgspec.structs import replace
 from rocksdict import AccessType, Options, Rdict
 
-from bench.contenders import OFFERSTREAM
-from bench.contenders.core import StateJob
+from bench.customer import StateJob
 from bench.figures import window
 from bench.lab import Child, Lab
 from bench.results import Memory
 from bench.run import Run
 from bench.scrape import recovery_seconds
-from bench.throughput import watched
+from bench.systems import OFFERSTREAM
 from bench.workload import START_MS, Keyed, Shape, catalog, clicks
 from stream.codec.state import decode_state, encode_state
 from stream.core.ledger import UNSTAMPED
@@ -49,7 +48,9 @@ async def memory(lab: Lab, customers: int, events: int) -> Memory:
             shape = Shape(events, customers, session=1, active=min(2_000, customers // 3))
             await lab.load(settings.topics.catalog, catalog(shape))
             await lab.load(settings.topics.clicks, clicks(shape))
-            samples = await watched(lab, run, [child], events, 120.0)
+            samples = await lab.watch(
+                lambda: lab.offers(run), [child], lambda sample: sample.outputs >= events
+            )
             resident = child.resident()
         found = window(samples)
         return Memory(

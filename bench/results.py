@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from bench.figures import Sample, stage_costs, window
-from bench.run import Job
-from bench.workload import Load
+from bench.costs import Cost
+from bench.figures import stage_costs
+from bench.quiet import Quietness
+from bench.told import Job
 
 RATE = 2_000.0  # events/s at which latency is compared
 KEPT_UP_SECONDS = 1.5  # publications come twice a second: so much behind is normal
@@ -17,35 +17,23 @@ KEPT_UP_SECONDS = 1.5  # publications come twice a second: so much behind is nor
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What one run came to; ``cpu`` in µs per event, of the contender's own processes.
+    """What one turn came to; ``cpu`` in µs per event, of all of the system's processes.
 
-    ``stages`` are µs per event that the worker itself reports, ``learner_behind`` the seconds that
-    its learner needed, after the last offer that counts, for what had been taught until then.
+    ``learner`` is how much of ``cpu`` a learner's own process took, ``stages`` are µs per event
+    that the worker itself reports, ``learner_behind`` the seconds that its learner needed after the
+    last offer for what had been taught until then, ``quiet`` what else the machine did.
     """
 
     events_per_second: float
     cpu: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
     learner_behind: float = 0.0
+    learner: float = 0.0
+    quiet: Quietness | None = None
 
-
-class CaughtUp(NamedTuple):
-    """How a learner came to know all that it had been taught when the last offer was out.
-
-    ``known`` of what was ``taught`` it knew at that time, and the rest so many ``seconds`` later.
-    """
-
-    taught: int
-    known: int
-    seconds: float
-
-    def rate(self, events: int) -> float:
-        """At how many events a second it learned, if ``events`` taught all that was taught.
-
-        >>> CaughtUp(taught=300, known=100, seconds=4.0).rate(600)
-        100.0
-        """
-        return (self.taught - self.known) / self.taught * events / self.seconds
+    def costing(self, cost: Cost) -> Throughput:
+        """The same, with what it cost."""
+        return replace(self, cpu=cost.cpu, learner=cost.learner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +65,11 @@ class Workers:
 
 @dataclass(slots=True)
 class Results:
-    """Everything that was measured, repetition by repetition; None is a run that failed."""
+    """Everything that was measured, repetition by repetition; None is a turn that failed.
+
+    ``starts`` are seconds from a worker's start until it was ready, ``left_out`` says why a system
+    is not there.
+    """
 
     runs: dict[Job, defaultdict[str, list[Throughput | None]]] = field(
         default_factory=lambda: {"state": defaultdict(list), "whole": defaultdict(list)}
@@ -90,31 +82,37 @@ class Results:
     memory: defaultdict[int, list[Memory]] = field(default_factory=lambda: defaultdict(list))
     scaled: dict[str, Throughput] = field(default_factory=dict)
     workers: Workers | None = None
+    starts: list[float] = field(default_factory=list)
+    recommend_us: Mapping[str, float] | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
 def judged(
-    samples: Sequence[Sample],
-    load: Load,
-    job: Job,
+    events: int,
+    seconds: float,
+    behind: float,
     stages: Mapping[str, float],
-    caught_up: CaughtUp | None = None,
+    quiet: Quietness | None = None,
 ) -> Throughput:
-    """Reckon a run's throughput from the offers that were counted.
+    """Reckon a turn's throughput, but for its CPU.
 
-    ``stages`` are seconds, of the whole run; ``caught_up`` tells of its learner, if it has one.
+    A system whose learner lags is as fast as both together: the job is done when all is learned.
 
-    Raises
-    ------
-    ValueError
-        If there were more offers than there should be, or too few to measure.
+    Parameters
+    ----------
+    events
+        How many were done.
+    seconds
+        From the first event to the last offer.
+    behind
+        Seconds from the last offer until all was learned.
+    stages
+        Seconds in each of the worker's stages.
+
+    >>> judged(1_000, 2.0, 3.0, {}).events_per_second
+    200.0
     """
-    expected, last = load.outputs(job), samples[-1]
-    if last.outputs > expected:
-        raise ValueError(f"{last.outputs} offers, of {expected} events that should have one")
-    done = [s._replace(outputs=load.events_behind(job, s.outputs)) for s in samples]
-    found = window(done, load.warm_up)
-    rate, behind = found.rate, 0.0
-    if caught_up is not None and caught_up.seconds > KEPT_UP_SECONDS:
-        rate, behind = min(rate, caught_up.rate(done[-1].outputs)), caught_up.seconds
-    return Throughput(rate, found.cpu, stage_costs(stages, done[-1].outputs), behind)
+    lag = behind if behind > KEPT_UP_SECONDS else 0.0
+    costs = stage_costs(stages, events)
+    return Throughput(events / (seconds + lag), stages=costs, learner_behind=lag, quiet=quiet)

@@ -1,40 +1,50 @@
-"""Scaling: cost per event with ten times the items or partitions, and two workers against one."""
+"""Scaling: cost per event with ten times the items or partitions, and two workers against one.
+
+Rules: each is a fresh worker, alone; how long it takes to be ready is noted. Then come events that
+do not count, and turns of which the median counts.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
 
-from bench.contenders import OFFERSTREAM
-from bench.figures import window
-from bench.lab import Child, Lab
-from bench.results import Workers
-from bench.run import Run
-from bench.scrape import steady
-from bench.throughput import watched
-from bench.workload import Load
-from tests.kafka.broker import free_ports
-
-
-async def workers(lab: Lab, load: Load, limit: float) -> Workers:
-    """Measure one worker, then two, in the state job; events come when all are ready."""
-    return Workers(await _together(lab, load, limit, 1), await _together(lab, load, limit, 2))
+from bench.lab import Lab
+from bench.live import live
+from bench.results import Throughput
+from bench.systems import OFFERSTREAM
+from bench.told import Job
+from bench.workload import Shape
 
 
-async def _together(lab: Lab, load: Load, limit: float, count: int) -> float:
-    async with lab.run("workers", "state") as first:
-        runs = [first, *(_beside(first, number) for number in range(1, count))]
-        children = [Child(OFFERSTREAM.command(run), run.path) for run in runs]
-        try:
-            await steady(runs, children)
-            await lab.load(first.settings().topics.clicks, load.clicks)
-            return window(await watched(lab, first, children, load.shape.events, limit)).rate
-        finally:
-            for child in children:
-                child.stop()
+class Alone(NamedTuple):
+    """What a fresh worker did: seconds until it was ready, and its turns."""
+
+    start: float
+    turns: Sequence[Throughput]
+
+    @property
+    def middle(self) -> Throughput:
+        """The turn with the median rate."""
+        rate = median(turn.events_per_second for turn in self.turns)
+        return min(self.turns, key=lambda turn: abs(turn.events_per_second - rate))
 
 
-def _beside(run: Run, number: int) -> Run:
-    """The same run for another worker, with a directory and a port of its own."""
-    directory = run.path / f"worker-{number}"
-    directory.mkdir()
-    return replace(run, directory=str(directory), port=free_ports(1)[0])
+async def alone(
+    lab: Lab,
+    job: Job,
+    shape: Shape,
+    warm: int,
+    turns: Sequence[float],
+    *,
+    partitions: int = 4,
+    workers: int = 1,
+) -> Alone:
+    """Measure fresh workers over turns of so many seconds each."""
+    async with live(lab, OFFERSTREAM, job, shape, partitions, workers) as system:
+        start = await system.ready()
+        await system.warm(warm)
+        found = [await system.turn(seconds) for seconds in turns]
+        costs = await system.costs(durable=0.0, idle=0.0)  # a worker puts nothing off
+        return Alone(start, [turn.costing(cost) for turn, cost in zip(found, costs, strict=True)])

@@ -63,15 +63,20 @@ async def recovery_seconds(run: Run, child: Child) -> float:
     return monotonic() - began if began else 0.0
 
 
-async def steady(runs: list[Run], children: list[Child]) -> None:
-    """Wait until workers that share a group have been ready together for a while."""
-    since = monotonic()
-    while monotonic() - since < _STEADY_SECONDS:
-        for run, child in zip(runs, children, strict=True):
-            child.cpu()
-            if await asyncio.to_thread(readiness, run) != READY:
-                since = monotonic()
-        await asyncio.sleep(0.1)
+async def readiness_seconds(run: Run, child: Child) -> float:
+    """Wait until a worker is ready, and stays it for a while; the seconds that it took at first."""
+    began = since = monotonic()
+    first = 0.0
+    while not first or monotonic() - since < _STEADY_SECONDS:
+        child.cpu()
+        if await asyncio.to_thread(readiness, run) == READY:
+            first = first or monotonic() - began
+        else:
+            since = monotonic()
+        if monotonic() > began + _READY_SECONDS:
+            raise TimeoutError(f"a worker is not ready:\n{child.tail()}")
+        await asyncio.sleep(0.02)
+    return first
 
 
 def _get(run: Run, path: str) -> str:

@@ -7,18 +7,19 @@ session gets a full decision: one in ten. Items are drawn by a Zipf law.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 
-from bench.run import OFFER_GAP_MS, Job
+from bench.told import OFFER_GAP_MS
 
 START_MS = 1_717_200_000_000  # 2024-06-01: history, so that no clock is in it
 _DAY_MS = 86_400_000
-_FIRST_FETCHES = 14_000
+_LAG = 50  # events between a click and its repetition: two seconds
 _CATEGORIES = 24
 _BRANDS = 40
 _CART_AT = 6  # the event of a session that puts its item into the cart
@@ -37,7 +38,8 @@ class Shape:
 
     ``session`` is the number of events in a session, ``active`` how many sessions are open at a
     time; ``customers`` must be at least three times that, so that nobody is back within the gap.
-    ``age`` moves the events that many days into the past, and gives them other ids.
+    ``age`` moves the events that many days into the past, and gives them other ids. After every
+    ``repeats`` events one is told again; 0 is never.
     """
 
     events: int
@@ -47,53 +49,29 @@ class Shape:
     active: int = 2_000
     seed: int = 7
     age: int = 0
+    repeats: int = 0
 
     def __post_init__(self) -> None:
         if self.customers < 3 * self.active:
             raise ValueError(f"have three times as many customers as the {self.active} active")
 
-    def decisions(self) -> list[int]:
-        """The numbers of the events that begin a session: the full decisions under the gap."""
-        return [number for number, (_, place) in enumerate(_visits(self)) if place == 0]
+
+class Telling(NamedTuple):
+    """A record, whether it begins a session, and whether it was told before."""
+
+    record: Keyed
+    first: bool
+    again: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Events made once, for all runs that take the same."""
-
-    shape: Shape
-    clicks: Sequence[Keyed] = field(repr=False)
-    catalog: Sequence[Keyed] = field(repr=False)
-    decisions: Sequence[int] = field(repr=False)
-
-    @classmethod
-    def of(cls, shape: Shape) -> Load:
-        """Make the events of a shape."""
-        return cls(shape, list(clicks(shape)), list(catalog(shape)), shape.decisions())
-
-    def outputs(self, job: Job) -> int:
-        """How many offers the job makes of them."""
-        return self.shape.events if job == "state" else len(self.decisions)
-
-    @property
-    def warm_up(self) -> float:
-        """The share of the events that does not count.
-
-        It holds the first fetch of every partition, some 3,400 events each: until then a client
-        that hands on fetch by fetch has seen one partition's newcomers, and none of another's.
-        """
-        return min(max(0.15, _FIRST_FETCHES / self.shape.events), 0.5)
-
-    def events_behind(self, job: Job, outputs: int) -> int:
-        """How many events are done when so many offers are out, all partitions at one pace.
-
-        In the whole job the first events are denser in offers than the rest: everyone is new.
-        """
-        if job == "state":
-            return outputs
-        if outputs >= len(self.decisions):
-            return self.shape.events
-        return self.decisions[outputs]
+def tellings(shape: Shape) -> Iterator[Telling]:
+    """The records of the ``clicks`` topic as they are sent, some of them twice."""
+    told: deque[Keyed] = deque(maxlen=_LAG)
+    for number, (record, (_, place)) in enumerate(zip(clicks(shape), _visits(shape), strict=True)):
+        yield Telling(record, place == 0, False)
+        told.append(record)
+        if shape.repeats and number % shape.repeats == shape.repeats - 1 and len(told) == _LAG:
+            yield Telling(told[0], False, True)
 
 
 def clicks(shape: Shape) -> Iterator[Keyed]:

@@ -51,8 +51,12 @@ class Range:
 Share: TypeAlias = Annotated[float, Range(0, 1)]
 Seconds: TypeAlias = Annotated[float, Range(0, 10 * 365 * 86_400)]
 Duration: TypeAlias = Annotated[float, Range(0.001, 10 * 365 * 86_400)]
+KafkaDuration: TypeAlias = Annotated[float, Range(0.001, 2_147_483)]  # ms in 31 bits, there
 Amount: TypeAlias = Annotated[float, Range(0, 1_000_000)]
 Count: TypeAlias = Annotated[int, Range(1, 100_000_000)]
+Hundred: TypeAlias = Annotated[int, Range(1, 100)]
+Thousand: TypeAlias = Annotated[int, Range(1, 1_000)]
+Bytes: TypeAlias = Annotated[int, Range(65_536, 1 << 40)]
 Natural: TypeAlias = Annotated[int, Range(0, 100_000_000)]
 Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
 Hour: TypeAlias = Annotated[int, Range(0, 23)]
@@ -129,9 +133,11 @@ class CoreSettings:
     session_gap: Duration = 1_800.0  # 30 min of inactivity end a session, as in web analytics
     attribution: Duration = 86_400.0  # a purchase within a day is credited to an exposure
     half_life: Duration = 30 * 86_400.0  # of what a customer liked: a month
-    recent_items: Count = 20  # what neighbours and the profile are made from
-    pending_exposures: Count = 8  # waiting for their label; the oldest matures early, as negative
-    seen_ids: Count = 32  # duplicates come soon after their original
+    recent_items: Hundred = 20  # what neighbours and the profile are made from
+    pending_exposures: Hundred = 8  # waiting for their label; the oldest matures early, as negative
+    seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
+    seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
+    order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks
     policy: PolicySettings = field(default_factory=PolicySettings)
 
     def __post_init__(self) -> None:
@@ -149,6 +155,7 @@ class Topics:
     """The names of the topics, all behind one prefix."""
 
     prefix: str = ""  # none: the names of the documentation; set it where shops share a cluster
+    partitioner: Literal["murmur2", "any"] = "murmur2"  # of whoever publishes; any: not checked
 
     def __post_init__(self) -> None:
         if not _TOPIC_CHARACTERS.fullmatch(self.prefix):
@@ -229,10 +236,13 @@ class WorkerSettings:
 
     max_record: Count = 262_144  # bytes; no honest event is larger than 256 KiB
     batches_ahead: Count = 3  # undecided batches a partition may hold: enough to hide a fetch
-    cached_customers: Count = 50_000  # decoded records kept, some 100 MB: the hot customers
+    cached_customers: Count = 50_000  # records kept in memory, some 100 MB: the hot customers
+    store_cache: Bytes = 268_435_456  # bytes of blocks that all partitions' stores cache together
+    store_buffers: Bytes = 134_217_728  # bytes of writes that they hold before these become files
     commit_interval: Duration = 1.0  # what a crash replays at most, beside the batch in flight
-    order_wait: Seconds = 0.1  # for a partition's topic that lags, so that topics merge by time
+    order_wait: Seconds = 10.0  # without a record of a topic that has more: its leader is away
     drain_timeout: Duration = 20.0  # on SIGTERM; Kubernetes kills after 30
+    purge_interval: Duration = 3_600.0  # at most, till erased customers leave the store's files
     standbys: Natural = 1  # warm copies of each partition's table, on other workers
 
 
@@ -245,8 +255,9 @@ class LearningSettings:
     segmenter: Literal["kmeans", "density"] = "kmeans"  # k compact segments; or any shape, up to k
     step: Count = 32  # examples a step: larger ones learn less from each, smaller ones cost more
     own_process: bool = True  # on Kafka: learning keeps no customer waiting; off: 120 MB less
+    answer_timeout: Duration = 60.0  # of its process: answers take ms, large models at a start 10 s
     publish_interval: Duration = 0.5  # what is learned is in use within a second, as a rule
-    propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 24 bytes: 6 MB
+    propensity_bits: Annotated[int, Range(8, 24)] = 18  # 2^18 buckets of 32 bytes: 8 MB
     propensity_rate: Annotated[float, Range(1e-6, 10)] = 0.3  # of the slow learner; the fast: x 4
     items: Count = 50_000  # items with neighbours; the least supported give way
     neighbours: Annotated[int, Range(1, 1_000)] = 32  # kept per item; more than slates can use
@@ -269,10 +280,10 @@ class LearningSettings:
 class KafkaSettings:
     """How to reach and use a Kafka cluster."""
 
-    session_timeout: Duration = 10.0  # a killed worker's partitions rest this long; Faust's is 60
-    heartbeat_interval: Duration = 3.0  # a third of the session timeout, as Kafka advises
-    max_poll_interval: Duration = 300.0  # a worker that is stuck loses its partitions
-    request_timeout: Duration = 30.0  # a broker that is away longer is reported
+    session_timeout: KafkaDuration = 10.0  # a killed worker's partitions rest this long
+    heartbeat_interval: KafkaDuration = 3.0  # a third of the session timeout, as Kafka advises
+    max_poll_interval: KafkaDuration = 300.0  # a worker that is stuck loses its partitions
+    request_timeout: KafkaDuration = 30.0  # a broker that is away longer is reported
     poll_records: Count = 1_000  # a batch: large enough to spread asyncio's cost, small in latency
     batch_bytes: Count = 900_000  # of a record batch written, below the broker's 1 MiB
     replication_factor: Annotated[int, Range(0, 9)] = 0  # 0: three, or as many as there are brokers

@@ -23,6 +23,7 @@ from hypothesis import settings
 
 from tests.kafka import install, shared
 from tests.kafka.broker import Broker
+from tests.memory import Peaks
 
 SHARED_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 BROKER_FOLDER: Final = pytest.StashKey[Path]()
@@ -35,7 +36,8 @@ settings.load_profile("default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the run's seed, in the first process: workers inherit it."""
+    """Draw the run's seed, in the first process: workers inherit it; watch their memory."""
+    config.pluginmanager.register(Peaks(), "peaks")
     os.environ.setdefault("OFFERSTREAM_TEST_SEED", str(secrets.randbelow(2**32)))
 
 
@@ -112,10 +114,15 @@ def topic_prefix(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a Kafka, so that ``-m 'not kafka'`` leaves it out."""
+    """Mark what asks for a Kafka, so that ``-m 'not kafka'`` leaves it out, and begin with it.
+
+    Its files take longest, and wait much: what others compute fits beside them.
+    """
     for item in items:
         if {"kafka", "kafka_install"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
+    first = {item.path for item in items if item.get_closest_marker("kafka")}
+    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.hookimpl(wrapper=True)

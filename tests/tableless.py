@@ -10,6 +10,7 @@ from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState, Effect
 from stream.core.world import World
 from stream.runtime.partition import EffectWriter
+from tests.deciding import values_of
 
 
 class Tableless:
@@ -18,9 +19,14 @@ class Tableless:
     def __init__(self, world: World) -> None:
         self.world = world
         self.ledger = Ledger()
-        self.states: dict[str, CustomerState | None] = {}
+        self.records: dict[str, bytes | None] = {}
         self.pages: dict[int, Page] = {}
         self.effects: list[Effect] = []
+
+    @property
+    def states(self) -> dict[str, CustomerState | None]:
+        """The customers' records as values."""
+        return values_of(self.records)
 
     def decide(self, entries: Sequence[Entry]) -> Decided:
         """Decide one batch, and keep what it left."""
@@ -29,13 +35,13 @@ class Tableless:
             0,
             self.ledger,
             UNSTAMPED,
-            self.states.get,
+            self.records.get,
             self.pages.get,
             self.world,
             EffectWriter,
         )
         self.ledger = decode_ledger(encode_ledger(batch.ledger))
-        self.states |= batch.changed
+        self.records |= batch.changed
         self.pages |= batch.pages
         self.effects += [effect for _, effect in batch.effects]
         return batch

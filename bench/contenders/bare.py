@@ -1,8 +1,8 @@
 """The practical limit: a bare aiokafka loop around the project's own core and learner, no Faust.
 
-Rules: as careful as the worker, and no more: the changelog first, offers and examples when that is
-durable, then the commit; the next batch is decided meanwhile. What it leaves out is what Faust and
-the runtime add: topics merged by time, rebalances, standbys, recovery, metrics and health.
+Rules: as careful as the worker, and no more: it executes the same scripts, and decides the next
+batch meanwhile. What it leaves out is what Faust and the runtime add: topics merged by time,
+rebalances, standbys, recovery, metrics and health.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch
@@ -26,9 +26,10 @@ from stream.codec.schema import load_schemas
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
 from stream.runtime.learning.trainer import Trainer
-from stream.runtime.partition import Flush, Partition
+from stream.runtime.partition import Partition
 from stream.runtime.pipeline import LARGEST_WRITE
 from stream.runtime.reading import EventReader
+from stream.runtime.script import Acknowledge, Append, Effect, Keep, Script, Send, Settle, script
 from stream.runtime.worldview import WorldView
 
 AHEAD = 3  # batches of a partition that may be on their way, as in the worker
@@ -65,13 +66,27 @@ class Store:
         return self._open[partition]
 
 
+class Fetched(NamedTuple):
+    """Records of one partition; their acknowledgement is noted for the next commit."""
+
+    value: Batch
+    done: dict[TopicPartition, int]
+
+    def ack(self) -> bool:
+        """Let the offsets be committed."""
+        self.done.update({TopicPartition(*tp): at for tp, at in self.value.next_offsets.items()})
+        return True
+
+
 class BareLoop:
     """Consumer, producer, store, and the parts of the core."""
 
     def __init__(self, run: Run) -> None:
         self._settings = settings = run.settings()
         schemas = load_schemas()
-        self._read = EventReader(EventDecoder(schemas, settings.core), settings.topics).read
+        self._read = EventReader(
+            EventDecoder(schemas, settings.core), settings.topics, settings.partitions
+        ).read
         self._store = Store(settings.data_dir)
         self._partitions: dict[int, Partition] = {}
         self._last: dict[int, asyncio.Task[None]] = {}
@@ -107,7 +122,7 @@ class BareLoop:
         async with asyncio.TaskGroup() as self._tasks:  # one that fails ends all
             for part in (
                 self._decide(), self._learn(trainer), self._publish(trainer), self._commit(),
-                self.follower.run(), self.view.build_models(),
+                self.follower.run(), self.view.build(),
             ):  # fmt: skip
                 self._tasks.create_task(part)
 
@@ -148,38 +163,43 @@ class BareLoop:
         batch = Batch(Lane("", number), arrived)
         flush = self._partitions[number].decide(batch, self.view.world, LARGEST_WRITE, alone=True)
         assert flush is not None and len(flush.batch) == len(batch), "smaller batches are needed"
-        writes: list[Outgoing] = [(key, value, None, ()) for key, value in flush.writes]
-        changelog = await self.send_batch(self._settings.customers_changelog, number, writes)
+        first, *left = script(number, flush, Fetched(batch, self._done), self._settings.topics)
+        begun = [await self._begin(number, effect) for effect in first]
         self._last[number] = self._tasks.create_task(
-            self._finish(tp, records[-1].offset + 1, flush, changelog, self._last.get(number))
+            self._finish(number, begun, tuple(left), self._last.get(number))
         )
 
     async def _finish(
         self,
-        tp: TopicPartition,
-        end: int,
-        flush: Flush,
-        changelog: Awaitable[Any],
+        number: int,
+        begun: Sequence[Awaitable[Any] | None],
+        left: Script,
         before: Awaitable[None] | None,
     ) -> None:
-        await changelog
+        await _durable(begun)
         if before is not None:
             await before
-        number = tp.partition
-        partition, topics = self._partitions[number], self._settings.topics
-        self._store.store(number, flush.writes)
-        partition.stored(flush)
-        sent = []
-        if flush.offers:
-            offers: list[Outgoing] = [(key, value, None, ()) for key, value in flush.offers]
-            sent.append(await self.send_batch(topics.offers, number, offers))
-        if flush.lessons:
-            lessons: list[Outgoing] = [(None, lesson, None, ()) for lesson in flush.lessons]
-            sent.append(await self.send_batch(topics.examples, 0, lessons))
-        await asyncio.gather(*sent)
-        partition.safe(flush)
-        self._done[tp] = end
+        for stage in left:
+            await _durable([await self._begin(number, effect) for effect in stage])
         self._room[number].release()
+
+    async def _begin(self, number: int, effect: Effect) -> Awaitable[Any] | None:
+        """Begin an effect; what comes is done when it is durable, None if it is at once."""
+        match effect:
+            case Append(_, writes):
+                records: list[Outgoing] = [(key, value, None, ()) for key, value in writes]
+                changelog = self._settings.customers_changelog
+                return await self.send_batch(changelog, number, records)
+            case Keep(flush):
+                self._store.store(number, flush.writes)
+                self._partitions[number].stored(flush)
+            case Send(topic, partition, sent):
+                return await self.send_batch(topic, partition, sent)
+            case Settle(flush):
+                self._partitions[number].safe(flush)
+            case Acknowledge(delivery):
+                delivery.ack()
+        return None
 
     async def _learn(self, trainer: Trainer) -> None:
         while True:
@@ -209,6 +229,10 @@ class BareLoop:
                 self._done.clear()
             if self._learned and examples in self._lessons.assignment():
                 await self._lessons.commit({examples: self._learned})
+
+
+async def _durable(begun: Sequence[Awaitable[Any] | None]) -> None:
+    await asyncio.gather(*[effect for effect in begun if effect is not None])
 
 
 def _consumer(run: Run, group: str) -> Any:

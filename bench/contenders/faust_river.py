@@ -7,7 +7,7 @@ from typing import Any
 import faust
 
 from bench.contenders.shop import Shop
-from bench.run import Run
+from bench.told import Told
 
 
 class Click(faust.Record, validation=True):
@@ -26,7 +26,7 @@ class Click(faust.Record, validation=True):
     session_id: str
 
 
-def build(run: Run) -> faust.App:
+def build(run: Told) -> faust.App:
     """The application."""
     shop = Shop()
     app = faust.App(
@@ -53,4 +53,4 @@ def build(run: Run) -> faust.App:
 
 
 if __name__ == "__main__":
-    faust.Worker(build(Run.told()), loglevel="warning").execute_from_commandline()
+    faust.Worker(build(Told.told()), loglevel="warning").execute_from_commandline()

@@ -1,7 +1,4 @@
-"""The state job on stock Faust, as its guide has it: an agent, a table by key, ``topic.send``.
-
-Codecs are raw, since the core has its own: faster than Faust's Records would be.
-"""
+"""The state job on stock Faust, as its guide has it: an agent, a table by key, ``topic.send``."""
 
 from __future__ import annotations
 
@@ -9,13 +6,12 @@ from typing import Any
 
 import faust
 
-from bench.contenders.core import StateJob
-from bench.run import Run
+from bench.contenders.tally import decode, take
+from bench.told import Told
 
 
-def build(run: Run) -> faust.App:
+def build(run: Told) -> faust.App:
     """The application."""
-    job = StateJob(run)
     app = faust.App(
         run.group,
         broker=f"kafka://{run.broker}",
@@ -23,28 +19,25 @@ def build(run: Run) -> faust.App:
         store="rocksdb://",
         topic_partitions=run.partitions,
         web_enabled=False,
-        key_serializer="raw",
-        value_serializer="raw",
     )
-    clicks = app.topic(f"{run.prefix}clicks", key_type=bytes, value_type=bytes)
-    offers = app.topic(f"{run.prefix}offers", key_type=bytes, value_type=bytes)
-    customers = app.Table("customers", key_type=bytes, value_type=bytes, partitions=run.partitions)
+    clicks = app.topic(
+        f"{run.prefix}clicks", key_type=str, value_type=bytes, value_serializer="raw"
+    )
+    offers = app.topic(f"{run.prefix}offers", key_type=str)
+    customers = app.Table("customers", partitions=run.partitions)
 
     @app.agent(clicks)
     async def decide(stream: Any) -> None:
         async for event in stream.events():
-            message, key = event.message, event.key
-            time = round(message.timestamp * 1000)
-            stored = customers.get(key)
-            state, offer = job.take(
-                message.partition, message.offset, time, key, event.value, stored
-            )
-            customers[key] = state
+            click, message = decode(event.value), event.message
+            stored = customers.get(click.customer_id)
+            customer, offer = take(stored, click, message.partition, message.offset)
             if offer is not None:
-                await offers.send(key=key, value=offer)
+                customers[click.customer_id] = customer
+                await offers.send(key=click.customer_id, value=offer)
 
     return app
 
 
 if __name__ == "__main__":
-    faust.Worker(build(Run.told()), loglevel="warning").execute_from_commandline()
+    faust.Worker(build(Told.told()), loglevel="warning").execute_from_commandline()

@@ -19,7 +19,9 @@ POLL_RECORDS = 2_000
 
 async def _read(run: Run) -> None:
     settings = run.settings()
-    reader = EventReader(EventDecoder(load_schemas(), settings.core), settings.topics)
+    reader = EventReader(
+        EventDecoder(load_schemas(), settings.core), settings.topics, settings.partitions
+    )
     consumer = AIOKafkaConsumer(bootstrap_servers=run.broker, group_id=None)
     producer = AIOKafkaProducer(bootstrap_servers=run.broker)
     await consumer.start()

@@ -7,10 +7,10 @@ from typing import Any
 from quixstreams import Application, State
 
 from bench.contenders.shop import Record, Shop, check
-from bench.run import Run
+from bench.told import Told
 
 
-def main(run: Run) -> None:
+def main(run: Told) -> None:
     """Work until SIGTERM."""
     shop = Shop()
     app = Application(
@@ -37,4 +37,4 @@ def main(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main(Run.told())
+    main(Told.told())

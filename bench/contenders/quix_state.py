@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from quixstreams import Application, State, message_context
 
-from bench.contenders.core import StateJob
-from bench.run import Run
+from bench.contenders.tally import Record, decode, take
+from bench.told import Told
 
 
-def main(run: Run) -> None:
+def main(run: Told) -> None:
     """Work until SIGTERM."""
-    job = StateJob(run)
     app = Application(
         broker_address=run.broker,
         consumer_group=run.group,
@@ -21,21 +18,22 @@ def main(run: Run) -> None:
         loglevel="WARNING",
     )
     clicks = app.topic(f"{run.prefix}clicks", value_deserializer="bytes")
-    offers = app.topic(f"{run.prefix}offers", value_serializer="bytes")
+    offers = app.topic(f"{run.prefix}offers", value_serializer="json")
 
-    def decide(value: bytes, key: Any, timestamp: int, headers: Any, state: State) -> bytes | None:
+    def decide(value: bytes, state: State) -> Record | None:
         context = message_context()
-        stored = state.get_bytes("customer")
-        record, offer = job.take(context.partition, context.offset, timestamp, key, value, stored)
-        state.set_bytes("customer", record)
+        stored = state.get("customer")
+        customer, offer = take(stored, decode(value), context.partition, context.offset)
+        if offer is not None:
+            state.set("customer", customer)
         return offer
 
     frame = app.dataframe(clicks)
-    frame = frame.apply(decide, stateful=True, metadata=True)
+    frame = frame.apply(decide, stateful=True)
     frame = frame.filter(lambda offer: offer is not None)
     frame.to_topic(offers)
     app.run()
 
 
 if __name__ == "__main__":
-    main(Run.told())
+    main(Told.told())

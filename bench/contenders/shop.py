@@ -1,4 +1,4 @@
-"""The whole job as one would write it with river and a dictionary, for Faust and quixstreams alike.
+"""The whole job as one would write it with river and a dictionary, for all others alike.
 
 A customer's record is a plain dictionary. A view or cart waits with its features until it leaves
 the list of the last eight (not bought) or is put into the cart (wanted), and is learned then by
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from river import cluster, linear_model, preprocessing
 
-from bench.run import OFFER_GAP_MS
+from bench.told import OFFER_GAP_MS
 
 Record: TypeAlias = dict[str, Any]
 Features: TypeAlias = dict[str, float]

@@ -12,14 +12,19 @@ Rules:
 
 from __future__ import annotations
 
-import os
-from typing import Final
+from stream.cli.early import heed_signals, interrupt_as_usual
 
-import click
+heed_signals()  # before whatever takes time
 
-import stream
-from stream.cli.errors import OneLineGroup
-from stream.cli.lazy import LazyGroup
+import os  # noqa: E402
+from typing import Any, Final  # noqa: E402
+
+import click  # noqa: E402
+
+import stream  # noqa: E402
+from stream.cli.errors import OneLineGroup  # noqa: E402
+from stream.cli.lazy import LazyGroup  # noqa: E402
+from stream.runtime.discretion import guard_tracebacks  # noqa: E402
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
 
@@ -33,8 +38,6 @@ COMMANDS: Final = {
     "simulate": "Write simulated shoppers' events.",
     "evaluate": "Measure the models on a file, in one pass.",
     "verify-models": "Check the published models against their log.",
-    "dead-letters": "Look at rejected records, and send them again.",
-    "bench": "Measure speed and latency.",
     "config": "Show or check the settings.",
 }
 """What each command is for, in the order in which one meets them."""
@@ -49,6 +52,12 @@ Try first:
 
 class _Commands(LazyGroup, OneLineGroup):
     """Our commands, and our way to say a fault."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program: what nobody catches is printed without what was being worked on."""
+        guard_tracebacks()
+        interrupt_as_usual()
+        return super().__call__(*args, **kwargs)
 
 
 @click.group(
@@ -67,3 +76,4 @@ def main(debug: bool) -> None:
     Events come in on Kafka topics (or on a local log: no broker needed); models learn from each
     of them; offers go out on a topic, each with its reasons.
     """
+    os.umask(0o077)  # what commands write is of customers: nobody else's to read

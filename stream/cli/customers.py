@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import asdict
@@ -13,6 +14,9 @@ from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.core.event import Source
 from stream.core.state import CustomerState
+
+if TYPE_CHECKING:
+    from stream.runtime.changelog import Customers
 
 
 @click.command
@@ -23,7 +27,8 @@ def customers(settings: Settings, customer_id: str | None, as_json: bool) -> Non
     """Show what is kept of CUSTOMER_ID, or of all customers together.
 
     It reads the table's changelog, so it works beside running workers on Kafka, and on a local log
-    when no worker has it open.
+    when no worker has it open. Records that cannot be read are told on stderr; the exit code is 1
+    then.
 
     \b
     offerstream customers --broker local:///tmp/shop
@@ -33,15 +38,22 @@ def customers(settings: Settings, customer_id: str | None, as_json: bool) -> Non
     from stream.runtime.changelog import read_customers
 
     found = read_customers(settings)
+    for line in found.unreadable:
+        click.echo(f"offerstream: {line}", err=True)
     if customer_id is not None:
         if customer_id not in found.states:
             raise click.ClickException(f"nothing is kept of a customer {customer_id!r}")
         click.echo(json.dumps(described(customer_id, found.states[customer_id]), indent=2))
-        return
-    if as_json:
+    elif as_json:
         for name, state in found.states.items():
             click.echo(json.dumps(described(name, state)))
-        return
+    else:
+        _summarise(found)
+    if found.unreadable:
+        sys.exit(1)
+
+
+def _summarise(found: Customers) -> None:
     counts: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     for ledger in found.ledgers:
@@ -57,11 +69,11 @@ def customers(settings: Settings, customer_id: str | None, as_json: bool) -> Non
 
 def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
     """A customer's record as JSON has it; times in ms, money in minor units."""
-    profile, history = state.profile, state.history
+    profile, history, permission = state.profile, state.history, state.permission
     return {
         "customer_id": customer_id,
         "stamps": {source.name.lower(): state.stamps[source] for source in Source},
-        "consent": asdict(state.permission),
+        "consent": {"profiling": permission.profiling, "offers": permission.offers},
         "first_seen": profile.first_seen,
         "last_seen": profile.last_seen,
         "views": profile.views,

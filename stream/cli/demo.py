@@ -6,7 +6,6 @@ Everything is in one process and a temporary directory: no broker, nothing stays
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rich.live import Live
 
 from stream.cli.signals import interruptible
 from stream.config import CoreSettings, PolicySettings, Settings
+from stream.runtime.logs import start_logging
 from stream.simulate.scene import Scene, as_json
 from stream.simulate.words import line, summary
 
@@ -46,7 +46,7 @@ def demo(seconds: float, customers: int, seed: int, in_json: bool, plain: bool) 
     Shoppers with tastes of their own click, buy and answer their offers; the engine learns from
     each event. It ends by itself; Ctrl-C ends it early.
     """
-    logging.basicConfig(level=logging.ERROR)
+    start_logging("error")
     display = _silent if in_json else _plain if plain or not sys.stdout.isatty() else _live
     with TemporaryDirectory(prefix="offerstream-demo-") as directory, display(seconds) as shown:
         show, every = shown

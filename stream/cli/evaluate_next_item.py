@@ -29,7 +29,8 @@ from stream.evaluate.next_item import (
     session_steps,
 )
 from stream.evaluate.plot import line_chart
-from stream.models.recommender import Recommender, Step
+from stream.models.recommender import Recommender
+from stream.models.steps import Step
 from stream.replay.mapping_file import load_mapping
 from stream.replay.outcome import Published
 from stream.replay.replay import Replay

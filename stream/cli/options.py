@@ -11,7 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from stream.config import ConfigError, Settings
-from stream.runtime.environment import Loaded, load
+from stream.runtime.discretion import keep_secret
+from stream.runtime.environment import Loaded, load, secrets
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +47,7 @@ def loaded_option(command: Callable[Concatenate[Loaded, P], R]) -> Callable[...,
     def with_settings(*args: Any, **kwargs: Any) -> R:
         options = {"broker": kwargs.pop("broker"), **_parsed(kwargs.pop("assignments"))}
         loaded = load(file=kwargs.pop("settings_file"), environ=os.environ, options=options)
+        keep_secret(secrets(loaded.settings))
         return command(loaded, *args, **kwargs)
 
     decorated: Callable[..., R] = with_settings
@@ -69,5 +71,8 @@ def _parsed(assignments: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in assignments]
     for name, separator, _ in pairs:
         if not separator:
+            name = (
+                name.split(":")[0].split()[0] if name.strip() else "NAME"
+            )  # the rest may be secret
             raise ConfigError(f"--set {name} lacks a value; write --set {name}=VALUE")
     return {name.strip(): value for name, _, value in pairs}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -35,6 +34,7 @@ from stream.replay.plan import Plan
 from stream.replay.replay import Replay
 from stream.runtime.directory import ensure_writable
 from stream.runtime.environment import Loaded
+from stream.runtime.logs import start_logging
 
 if TYPE_CHECKING:
     from stream.replay.drive import Sink, Step
@@ -96,7 +96,7 @@ def replay(
       offerstream replay day.csv --mapping rees46 --speed 60 --broker kafka://127.0.0.1:9092
       offerstream replay day.csv --mapping rees46 --no-worker --broker kafka://127.0.0.1:9092
     """
-    logging.basicConfig(level=logging.ERROR)
+    start_logging("error")
     mapping, pace = _mapping(mapping_name), parse_pace(speed)
     if no_worker and offers is not None:
         raise ConfigError(

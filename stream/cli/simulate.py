@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import UTC, datetime
 from time import time
 
@@ -12,6 +11,7 @@ import click
 from stream.cli.options import settings_option
 from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
+from stream.runtime.logs import start_logging
 
 
 @click.command
@@ -79,7 +79,7 @@ def simulate(
     from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
     from stream.simulate.shoppers import Shoppers
 
-    logging.basicConfig(level=logging.CRITICAL)  # what aiokafka would say, we say in a line
+    start_logging("critical")  # what aiokafka would say, we say in a line
     pace = rate * 86_400 / (customers * EVENTS_A_CUSTOMER_DAY)
 
     async def run() -> None:

@@ -10,6 +10,7 @@ import click
 
 from stream.cli.options import settings_option
 from stream.config import Settings
+from stream.runtime.renewal import Whence, renew
 from stream.runtime.topics import Change, Kind, Plan, TopicSpec, apply, open_cluster, plan
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
@@ -59,6 +60,29 @@ def carry_out(settings: Settings, replication: int | None, as_json: bool) -> Non
                 f"set {change.topic} {change.key}: {change.have or 'unset'} -> {change.want}"
             )
     click.echo(f"all {len(done.specs)} topics are as they should be")
+
+
+@topics.command("renew")
+@settings_option
+@click.argument("topic")
+@click.option(
+    "--from",
+    "whence",
+    type=click.Choice(["start", "end", "same"]),
+    default="start",
+    show_default=True,
+    help="Where to read it as new; or it holds the same records at the same offsets.",
+)
+def take_word(settings: Settings, topic: str, whence: Whence) -> None:
+    """Say that a topic of events holds something else now: it was made anew, restored, or cut.
+
+    Stop the workers first. Only partitions that differ from what is accounted for are touched.
+    """
+    done = renew(settings, topic, whence)
+    for partition, at in done:
+        click.echo(f"{topic}, partition {partition}: goes on at offset {at}")
+    if not done:
+        click.echo(f"{topic} is what is accounted for: there is nothing to say")
 
 
 async def _plan(settings: Settings, replication: int | None) -> Plan:

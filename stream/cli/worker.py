@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import ExitStack
+from functools import partial
 
 import click
 
 from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.runtime.allocator import let_go_of_large_blocks
-from stream.runtime.directory import ensure_writable
+from stream.runtime.descriptors import allow_descriptors
+from stream.runtime.directory import ensure_writable, held
 from stream.runtime.health import Health, HealthServer
+from stream.runtime.logs import start_logging
 from stream.runtime.metrics import Metrics
 from stream.runtime.topics import verify
 
@@ -26,28 +30,26 @@ def worker(settings: Settings) -> None:
     Start as many as there are partitions, on as many machines: they share the work.
     """
     ensure_writable(settings.data_dir, "data_dir")
+    with ExitStack() as stack:
+        if settings.table_store == "rocksdb":
+            stack.enter_context(held(settings.data_dir, "data_dir"))
+        sys.exit(_run(settings))
+
+
+def _run(settings: Settings) -> int:
     verify(settings)
     let_go_of_large_blocks()
+    allow_descriptors()
     metrics = Metrics(group=settings.app_id)
     health = Health(settings.metrics, metrics)
     with HealthServer(settings.metrics, health, metrics) as server:
-        log_to_stderr(settings)
+        start_logging(settings.log_level)  # what goes wrong before is one line and no log
         log.info("health and metrics at http://%s:%d", settings.metrics.host, server.port)
-        from stream.runtime.app import build_app  # probes are answered while Faust is imported
+        # Probes are answered while Faust is imported.
+        from stream.runtime.app import build_app, rebuilds_of
         from stream.runtime.worker import run
 
         apart = settings.learning.own_process and settings.embedded_log is None
-        sys.exit(run(build_app(settings, metrics=metrics, apart=apart), health))
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """Log as the settings say; from here on: what goes wrong before is one line and no log."""
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    if settings.log_level != "debug":
-        for library in ("aiokafka", "faust", "mode"):  # at info they tell of every step
-            logging.getLogger(library).setLevel(logging.WARNING)
+        rebuilds = rebuilds_of(metrics)
+        build = partial(build_app, settings, metrics=metrics, rebuilds=rebuilds, apart=apart)
+        return run(build, health, rebuilds)

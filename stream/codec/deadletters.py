@@ -3,15 +3,18 @@
 Rules. Key, value and headers are the original's, byte for byte; only of an oversize record is the
 value, or the key, cut to its first 4 KiB, its SHA-256 and length kept, and headers that make more
 than 64 KiB are dropped and counted. What we know stands in headers of our own prefix, in
-UTF-8; headers that bear it already come from an earlier burial and are replaced. A message names a
-field and never holds a value. The letter's own Kafka timestamp is that of its burial, not the
-original's, which stands in a header: retention would delete the letters of an old log at once.
+UTF-8; headers that bear it already come from an earlier burial and are replaced. A name that is not
+UTF-8, which no producer of ours could send, is percent-encoded (RFC 3986) behind a prefix. A
+message names a field and never holds a value. The letter's own Kafka timestamp is that of its
+burial, not the original's, which stands in a header: retention would delete the letters of an old
+log at once.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import Final, NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from stream.codec.envelope import Headers
 from stream.core.event import Rejection, RejectionCode
@@ -23,6 +26,7 @@ KEPT_OF_HEADERS: Final = 64 * 1024
 TOPIC: Final = PREFIX + "topic"
 PARTITION: Final = PREFIX + "partition"
 OFFSET: Final = PREFIX + "offset"
+FIRST_OFFSET: Final = PREFIX + "offset.first"
 TIMESTAMP: Final = PREFIX + "timestamp"
 STAGE: Final = PREFIX + "stage"
 CODE: Final = PREFIX + "code"
@@ -34,10 +38,21 @@ VALUE_SHA256: Final = PREFIX + "value.sha256"
 KEY_BYTES: Final = PREFIX + "key.bytes"
 KEY_SHA256: Final = PREFIX + "key.sha256"
 HEADERS_DROPPED: Final = PREFIX + "headers.dropped"
+NAME: Final = PREFIX + "name."
+
+
+class Cut(NamedTuple):
+    """The length and the SHA-256, in hex, of bytes of which only the first were kept."""
+
+    bytes: int
+    sha256: str
 
 
 class Record(NamedTuple):
-    """A record as Kafka delivered it; ``timestamp`` is in ms since the epoch."""
+    """A record as Kafka delivered it; ``timestamp`` is in ms since the epoch.
+
+    ``first`` is the first of the offsets that it stands for, if there are more than its own.
+    """
 
     topic: str
     partition: int
@@ -46,6 +61,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    first: int | None = None
 
 
 class DeadLetter(NamedTuple):
@@ -60,7 +76,7 @@ class Restored(NamedTuple):
     """What a dead letter tells.
 
     ``attempt`` counts from 1; ``complete`` is False if only a part of an oversize record is left,
-    and ``record`` then holds that.
+    and ``record`` then holds that, and ``cut`` tells of its whole value.
     """
 
     record: Record
@@ -69,10 +85,11 @@ class Restored(NamedTuple):
     attempt: int
     version: str
     complete: bool
+    cut: Cut | None = None
 
 
 def build_dead_letter(
-    record: Record, rejection: Rejection, *, stage: str, version: str
+    record: Record, rejection: Rejection, *, stage: str, version: str, cut: Cut | None = None
 ) -> DeadLetter:
     """Return the dead letter of a refused record.
 
@@ -86,6 +103,8 @@ def build_dead_letter(
         Where: ``decode``, ``decide`` …
     version
         Of this application.
+    cut
+        Tells of a value that was cut before it came here.
 
     Examples
     --------
@@ -110,9 +129,13 @@ def build_dead_letter(
         ATTEMPT: _attempt(record.headers) + 1,
         VERSION: version,
     }
+    if record.first is not None:
+        ours[FIRST_OFFSET] = record.first
     key, value, theirs = record.key, record.value, _theirs(record.headers)
+    if cut is not None:
+        ours[VALUE_BYTES], ours[VALUE_SHA256] = cut
     if rejection.code is RejectionCode.OVERSIZE:
-        if value is not None:
+        if value is not None and cut is None:
             ours[VALUE_BYTES] = len(value)
             ours[VALUE_SHA256] = sha256(value).hexdigest()
             value = value[:KEPT_OF_OVERSIZE]
@@ -124,7 +147,8 @@ def build_dead_letter(
         if len(kept) < len(theirs):
             ours[HEADERS_DROPPED] = len(theirs) - len(kept)
             theirs = kept
-    headers = *theirs, *((name, str(ours[name]).encode()) for name in ours)
+    escaped = ((_escaped(name), raw) for name, raw in theirs)
+    headers = *escaped, *((name, str(ours[name]).encode()) for name in ours)
     return DeadLetter(key, value, headers)
 
 
@@ -145,6 +169,7 @@ def restore(letter: DeadLetter) -> Restored:
         letter.key,
         letter.value,
         _theirs(letter.headers),
+        first=_number(ours, FIRST_OFFSET) if FIRST_OFFSET in ours else None,
     )
     try:
         code = RejectionCode(_word(ours, CODE))
@@ -157,19 +182,43 @@ def restore(letter: DeadLetter) -> Restored:
         _number(ours, ATTEMPT),
         _word(ours, VERSION),
         _is_complete(letter.value, ours),
+        _cut_of(letter.value, ours),
     )
 
 
 def retried(restored: Restored) -> Headers:
     """Return the headers to send a restored record back with, so that its attempts are counted.
 
-    A record that dies again is buried as the next attempt.
+    A record that dies again is buried as the next attempt. Names that are not UTF-8 stay encoded:
+    what was refused for them alone is an event now.
     """
-    return (*restored.record.headers, (ATTEMPT, str(restored.attempt).encode()))
+    theirs = ((_escaped(name), raw) for name, raw in restored.record.headers)
+    return (*theirs, (ATTEMPT, str(restored.attempt).encode()))
 
 
 def _theirs(headers: Headers) -> tuple[tuple[str, bytes | None], ...]:
-    return tuple((name, raw) for name, raw in headers if not name.startswith(PREFIX))
+    named = ((_unescaped(name), raw) for name, raw in headers)
+    return tuple((name, raw) for name, raw in named if not name.startswith(PREFIX))
+
+
+def _escaped(name: str) -> str:
+    r"""A name as a producer can send it: one with surrogates for bytes (PEP 383) is encoded.
+
+    >>> _escaped("trace"), _escaped("tr\udcffce"), _unescaped("offerstream.name.tr%FFce")
+    ('trace', 'offerstream.name.tr%FFce', 'tr\udcffce')
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return NAME + quote_from_bytes(name.encode("utf-8", "surrogateescape"), safe="")
+    return name
+
+
+def _unescaped(name: str) -> str:
+    if not name.startswith(NAME):
+        return name
+    original = unquote_to_bytes(name[len(NAME) :]).decode("utf-8", "surrogateescape")
+    return original if _escaped(original) == name else name
 
 
 def _fitting(theirs: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes | None], ...]:
@@ -181,6 +230,13 @@ def _fitting(theirs: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, b
             kept.append((name, raw))
             left -= size
     return tuple(kept)
+
+
+def _cut_of(value: bytes | None, ours: dict[str, bytes | None]) -> Cut | None:
+    """What tells of the whole value, where it was cut."""
+    if VALUE_BYTES not in ours or len(value or b"") == _number(ours, VALUE_BYTES):
+        return None
+    return Cut(_number(ours, VALUE_BYTES), _word(ours, VALUE_SHA256))
 
 
 def _attempt(headers: Headers) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
+from unicodedata import is_normalized
 
 from orjson import JSONDecodeError, loads
 
@@ -25,6 +26,7 @@ Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 _FRAME: Final = b"\x00"
 _FRAME_LENGTH: Final = 5
 _STRUCTURED: Final = "application/cloudevents"
+_PLAIN: Final = (None, b"", b"application/json")
 _DEEP: Final = 8  # levels to tidy: beyond any field that an envelope around a payload can hold
 _ATTRIBUTES: Final = {"id": "event_id", "time": "timestamp", "type": "event"}
 
@@ -43,11 +45,22 @@ def parse(raw: bytes) -> dict[str, Any]:
         data = _unframed(raw, error)
     if type(data) is not dict:
         raise Refused(RejectionCode.SCHEMA, "the value is not of type object")
-    if raw.isascii() and 92 not in raw and 127 not in raw:
-        # No byte over 127, backslash or DEL: JSON's strings hold printable ASCII alone.
-        return data
-    _tidy_values(data, _DEEP)
+    if not is_tidy(raw):
+        _tidy_values(data, _DEEP)
     return data
+
+
+def is_tidy(raw: bytes) -> bool:
+    """Tell whether the texts in a JSON are certain to be tidy, from its bytes."""
+    if 92 in raw:  # a backslash: it may stand for anything
+        return False
+    if raw.isascii():
+        return 127 not in raw  # of ASCII's controls, the one that JSON lets in
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable() and is_normalized("NFC", text)
 
 
 def _unframed(raw: bytes, error: JSONDecodeError) -> Any:
@@ -59,6 +72,14 @@ def _unframed(raw: bytes, error: JSONDecodeError) -> Any:
             error = inner
     # The message tells what was met and where, and holds nothing of the value.
     raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}")
+
+
+def are_plain(headers: Headers) -> bool:
+    """Tell whether headers are certain to be no part of an envelope."""
+    return all(
+        raw in _PLAIN if (lowered := name.lower()) == "content-type" else lowered[:3] != "ce_"
+        for name, raw in headers
+    )
 
 
 def unwrapped(data: dict[str, Any], headers: Headers) -> tuple[dict[str, Any], dict[str, str]]:

@@ -13,34 +13,42 @@ Rules, in the order in which they are asked; the first that fails names the reje
 6.  the key is not the customer's id: ``key_mismatch``
 7.  the event is ahead of its own record by more than `CoreSettings.future`: ``future_time``
 
+An event that is ahead by less happened when its record says: a clock that is ahead moves no time.
+
+Permission that such a record takes away is taken away all the same (`stream.codec.withdrawal`);
+so is what an event takes away in a field that its topic does not know (`stream.codec.permission`).
+
+What keeps all of them for certain is decoded in one step (`stream.codec.quick`).
+
 No bytes make a decoder raise, there is no clock in it, and a detail never holds a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Set
+from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from stream.codec.envelope import Headers
-from stream.codec.native import READERS, Decoded, write
+from stream.codec.native import READERS, SPELLINGS, read, write
 from stream.codec.opening import Ignored, bounded, opened
+from stream.codec.outcome import Decode, Decoded, Outcome
+from stream.codec.permission import SPEAKING, taken
+from stream.codec.quick import quickly
 from stream.codec.refused import Refused
-from stream.codec.schema import Schemas
+from stream.codec.schema import Schemas, TopicSchema
+from stream.codec.typed import fields_of
+from stream.codec.withdrawal import withdrawal
 from stream.config import CoreSettings
-from stream.core.event import Event, Rejection, RejectionCode, Source
+from stream.core.event import Event, Rejection, RejectionCode, Source, Word
 
 __all__ = ["Decode", "Decoded", "EventDecoder", "Headers", "Ignored", "Outcome", "encode"]
 
 TOMBSTONE: Final = Rejection(RejectionCode.TOMBSTONE, "the record has no value")
 NULL_KEY: Final = Rejection(RejectionCode.NULL_KEY, "the record has no key")
 _KEY: Final = Rejection(RejectionCode.KEY_MISMATCH, "the key is not /customer_id in UTF-8 and NFC")
-
-
-Outcome: TypeAlias = Decoded | Ignored | Rejection
-Decode: TypeAlias = Callable[[bytes | None, bytes | None, Headers, int], Outcome]
-"""From key, value, headers and the record's own timestamp (ms since the epoch)."""
 
 
 class EventDecoder:
@@ -53,11 +61,11 @@ class EventDecoder:
     """
 
     def __init__(self, schemas: Schemas, settings: CoreSettings) -> None:
-        self.clicks = _decode(schemas, "clicks", settings)
-        self.purchases = _decode(schemas, "purchases", settings)
-        self.feedback = _decode(schemas, "feedback", settings)
-        self.customers = _decode(schemas, "customers", settings)
-        self._by_source = (self.clicks, self.purchases, self.feedback, self.customers)
+        self.clicks, self.purchases, self.feedback, self.customers = self._by_source = tuple(
+            quickly(schema, settings, carefully(schema, settings))
+            for schema in map(schemas.of, READERS)
+        )
+        self._future = round(settings.future * 1000)
 
     def of(self, source: Source) -> Decode:
         """Return the decoder of one topic."""
@@ -90,6 +98,12 @@ class EventDecoder:
         """
         return self._by_source[source](key, value, headers, record_time_ms)
 
+    def withdrawal(
+        self, key: bytes | None, value: bytes | None, headers: Headers, record_time_ms: int
+    ) -> Word | None:
+        """Return what a record takes away that is no event; see `stream.codec.withdrawal`."""
+        return withdrawal(key, value, headers, record_time_ms, self._future)
+
 
 def encode(event: Event) -> bytes:
     """Return the canonical native JSON of an event: the same bytes for the same event.
@@ -103,9 +117,10 @@ def encode(event: Event) -> bytes:
     return orjson.dumps(write(event))
 
 
-def _decode(schemas: Schemas, topic: str, settings: CoreSettings) -> Decode:
-    schema = schemas.of(topic)
-    read = READERS[topic]
+def carefully(schema: TopicSchema, settings: CoreSettings) -> Decode:
+    """Return a decoder that asks every rule in its order."""
+    known = fields_of(schema.document, SPELLINGS)
+    event_of = READERS[schema.topic]
     currency = settings.currency
     future = round(settings.future * 1000)
 
@@ -120,17 +135,30 @@ def _decode(schemas: Schemas, topic: str, settings: CoreSettings) -> Decode:
             data = opened(schema, "customer_id", value, headers)
             if isinstance(data, Ignored):
                 return data
-            decoded = read(data, currency)
+            event, extra_fields, unknown = read(data, known, event_of, currency)
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
-        event = decoded.event
         if event.customer_id.encode() != key:
             return bounded(_KEY, key, value, headers)
-        if event.time - record_time_ms > future:
-            return _ahead(event.time - record_time_ms)
-        return decoded
+        ahead = event.time - record_time_ms
+        if ahead > 0:
+            if ahead > future:
+                return _ahead(ahead)
+            event = replace(event, time=record_time_ms)
+        word = _word(event, data, unknown) if unknown else None
+        return Decoded(event, extra_fields, word)
 
     return decode
+
+
+def _word(event: Event, data: dict[str, Any], unknown: Set[str]) -> Word | None:
+    """Hear what an event takes away in fields that its topic does not know."""
+    if SPEAKING.isdisjoint(map(str.lower, unknown)):
+        return None
+    erase, refused = away = taken({name: data[name] for name in unknown})
+    if not (erase or refused):
+        return None
+    return Word(event.customer_id, event.time, erase, away.consent)
 
 
 def _ahead(milliseconds: int) -> Rejection:

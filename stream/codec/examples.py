@@ -8,24 +8,45 @@ offsets let the learner drop what it has learned already.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from itertools import accumulate
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
 
+from stream.core.columns import Columns, Labels
+from stream.core.event import Source
 from stream.core.example import Basket, Example, Labelled, Portrait, Step
+from stream.models.itemfacts import Told
+from stream.models.kernel import COMPILED
+from stream.models.names import Codes, Names
+from stream.models.packed import ROOM, columns_of
+from stream.models.steps import Steps, starts_of
 
+MOST_PARTITIONS: Final = 1_024
+FAR: Final = 1e9  # of a portrait's axes
 _KINDS: tuple[type[Any], ...] = (Labelled, Step, Basket, Portrait)
 _TAGS = {kind: tag for tag, kind in enumerate(_KINDS)}
 _encode = msgspec.msgpack.Encoder().encode
-_decode_tagged = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+_Tag = Annotated[int, Meta(ge=0, lt=len(_KINDS))]
+_decode_tagged = msgspec.msgpack.Decoder(list[tuple[_Tag, msgspec.Raw]]).decode
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decode_basket = msgspec.msgpack.Decoder(Basket).decode
 _DECODE = tuple(msgspec.msgpack.Decoder(kind).decode for kind in _KINDS)
 
 
-class Taught(NamedTuple):
-    """The encoded examples of one event."""
+class LessonError(Exception):
+    """A record of the log of examples that is no lesson: nobody learns it, wherever it is read."""
 
-    source: int
-    offset: int
+
+class Taught(NamedTuple):
+    """The encoded examples of one event; ``offset`` is a stamp of :mod:`stream.core.stamps`."""
+
+    source: Annotated[int, Meta(ge=0, lt=len(Source))]
+    offset: Annotated[int, Meta(ge=0, lt=2**62)]
     examples: bytes
 
 
@@ -36,9 +57,9 @@ class Lesson(NamedTuple):
     is: the learner's word, with the number of examples that it had learned.
     """
 
-    partition: int
+    partition: Annotated[int, Meta(ge=-1, lt=MOST_PARTITIONS)]
     taught: tuple[Taught, ...]
-    settled: int = 0
+    settled: Annotated[int, Meta(ge=0, lt=2**62)] = 0
 
 
 _decode_lesson = msgspec.msgpack.Decoder(Lesson).decode
@@ -53,9 +74,85 @@ def encode_examples(examples: Sequence[Example]) -> bytes:
     return _encode([(_TAGS[type(example)], example) for example in examples])
 
 
+def framed_examples(count: int, written: bytes) -> bytes:
+    """The examples of one event, fewer than 65,536, of which the core has written the bytes.
+
+    >>> one = encode_examples([Basket(7, None, ("tea", "cup"))])
+    >>> framed_examples(1, one[1:]) == one
+    True
+    """
+    if count < 16:
+        return bytes((0x90 | count,)) + written
+    return b"\xdc" + count.to_bytes(2, "big") + written
+
+
 def decode_examples(data: bytes) -> list[Example]:
-    """The examples that ``encode_examples`` wrote."""
-    return [_DECODE[tag](fields) for tag, fields in _decode_tagged(data)]
+    """The examples that ``encode_examples`` wrote.
+
+    Raises
+    ------
+    LessonError
+        If the bytes are no examples, or hold what no worker teaches.
+    """
+    try:
+        return [_DECODE[tag](fields) for tag, fields in _decode_tagged(data)]
+    except _FAULTS as error:
+        raise LessonError(f"no examples: {type(error).__name__}") from error
+
+
+def read_examples(payloads: Sequence[bytes], names: Names) -> Columns:
+    """The examples of several events as columns, in codes of ``names``.
+
+    Raises
+    ------
+    LessonError
+        As by `decode_examples`.
+    """
+    columns = None
+    if COMPILED:
+        with suppress(*_FAULTS):  # of an order; to be met again below
+            columns = _columns(payloads, names)
+    if columns is not None:
+        return columns
+    return Columns.of((one for payload in payloads for one in decode_examples(payload)), names)
+
+
+def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
+    """Examples read by kernels; None if they are out of the ordinary."""
+    data = bytearray().join((*payloads, bytes(ROOM)))
+    found = columns_of(data, list(accumulate(map(len, payloads))), names)
+    if found is None:
+        return None
+    packed, codes = found
+    examples, steps, _, labels, portraits, baskets, newest = packed.tally.tolist()
+    vectors = packed.portraits[:portraits].view(np.float64)
+    if not (abs(vectors) <= FAR).all():
+        return None
+    orders = [
+        (before, _decode_basket(data[first:last]))
+        for first, last, before in packed.baskets[:baskets].tolist()
+    ]
+    times, known, segments = packed.labels[:, :labels]
+    return Columns(
+        examples,
+        max([newest, *(basket.time for _, basket in orders)]),
+        *_steps(packed.steps[:, :steps], codes),
+        Labels(times, known, segments, packed.rows[:labels]),
+        orders,
+        vectors,
+    )
+
+
+def _steps(columns: NDArray[np.int64], codes: Codes) -> tuple[Steps, Told]:
+    """Steps of what was read of them, and what they say of their items."""
+    times, sessions, segments, prices, before = columns
+    starts = starts_of(before)
+    items = starts[:-1] + 3 * np.arange(len(before))
+    labels = items + before + 1
+    others = np.ones(len(codes), np.bool_)
+    others[items] = others[labels] = others[labels + 1] = False
+    steps = Steps(sessions, segments.astype(np.int32), times, codes[items], starts, codes[others])
+    return steps, Told(steps.items, codes[labels], codes[labels + 1], prices)
 
 
 def encode_lesson(lesson: Lesson) -> bytes:
@@ -64,5 +161,14 @@ def encode_lesson(lesson: Lesson) -> bytes:
 
 
 def decode_lesson(data: bytes) -> Lesson:
-    """The record that ``encode_lesson`` wrote."""
-    return _decode_lesson(data)
+    """The record that ``encode_lesson`` wrote.
+
+    Raises
+    ------
+    LessonError
+        If it is another.
+    """
+    try:
+        return _decode_lesson(data)
+    except _FAULTS as error:
+        raise LessonError(f"no lesson: {type(error).__name__}") from error

@@ -49,7 +49,7 @@ class Published(NamedTuple):
 def pack(published: Published) -> bytes:
     """A publication as bytes, for another process of the same program."""
     state = _merged(published.states, published.learned)
-    return encode(KIND, VERSION, state, published.through, deflate=False)
+    return encode(KIND, VERSION, state, published.through, compress=False)
 
 
 def unpack(data: bytes) -> Published:
@@ -159,6 +159,7 @@ class Collector:
     def __init__(self) -> None:
         self._parts: dict[int, bytes] = {}
         self._digest = b""
+        self._held = 0
 
     def take(self, key: bytes | None, value: bytes | None) -> Parcel | None:
         """Take one record; the parcel that it completes, if it does.
@@ -172,13 +173,28 @@ class Collector:
             return None
         part = read_part(value)
         if part.digest != self._digest:
-            self._digest, self._parts = part.digest, {}
+            self._digest, self._parts, self._held = part.digest, {}, 0
+        self._held += len(part.piece) if part.number not in self._parts else 0
+        if self._held > min(part.length, MOST):
+            self._digest, self._parts = b"", {}
+            raise PartError("the parts are more than the whole")
         self._parts[part.number] = value
         if len(self._parts) < part.parts:
             return None
         parts, self._parts, self._digest = self._parts, {}, b""
         slot = key.decode(errors="replace").partition("/")[0]
         return Parcel(slot, tuple(parts.values()), part.length)
+
+
+def claimed(parcel: Parcel) -> Mark:
+    """What a parcel says that it has learned through; nothing of it is proven yet.
+
+    Raises
+    ------
+    PartError, SnapshotError
+        If it is damaged.
+    """
+    return head(join(parcel.parts)).learned_through
 
 
 class Reader:
@@ -194,6 +210,7 @@ class Reader:
         self.slot = SLOTS[-1]
         self._key = key
         self._mark: Mark | None = None
+        self._gap: Mark | None = None
         self._shapes: dict[str, Shape] = {}
         self._learned = 0
 
@@ -213,11 +230,18 @@ class Reader:
             self.slot = parcel.slot
             return None
         if about.base is not None and about.base != self._mark:
+            self._note_gap(about.base)
             return None
         snapshot = decode(data, key=self._key, max_bytes=MOST)
         if snapshot.base is None:
             return self._read_full(parcel.slot, snapshot)
         return self._read_changes(snapshot)
+
+    def _note_gap(self, base: Mark) -> None:
+        """Tell, once, that what comes between what was read and a change is not there."""
+        if self._mark is not None and self._mark != self._gap and not self._is_past(base):
+            self._gap = self._mark
+            raise SnapshotError("a change is missing: the next full snapshot mends it")
 
     def _is_past(self, mark: Mark) -> bool:
         known = self._mark

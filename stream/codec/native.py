@@ -1,19 +1,23 @@
 """The native form: a validated JSON object to an event, and an event to its canonical JSON.
 
-Rules. A reader takes the fields that it knows out of the object, so that what is left is what
-nobody knew. It relies on the schema for types and bounds, and adds what a schema can't say: the
-calendar, the currencies, and sums. ``write(read(x))`` is canonical, and ``read(write(e)) == e``.
+Rules. A reader relies on the schema for types and bounds, and adds what a schema can't say: the
+calendar, the currencies, and sums. What nobody knew is set aside and counted.
+``write(read(x))`` is canonical, and ``read(write(e)) == e``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeAlias
+import re
+from collections.abc import Callable, Set
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
 
-from msgspec.structs import asdict
+from msgspec import convert
+from msgspec.structs import asdict, replace
 
+from stream.codec.permission import nearest, taken_out
 from stream.codec.refused import Refused
+from stream.codec.typed import Fields
 from stream.core.event import (
     Action,
     Click,
@@ -38,37 +42,61 @@ MAX_TIME: Final = 4_102_444_799_999  # 2099, so that no time to live leaves the 
 Native: TypeAlias = dict[str, Any]
 
 
-class Decoded(NamedTuple):
-    """An event, and how many of the record's fields nobody knew."""
+Reader: TypeAlias = Callable[[Any, str], Event]
+"""From an object's fields, as attributes (`stream.codec.typed`), and the shop's currency."""
 
-    event: Event
-    extra_fields: int
-
-
-Reader: TypeAlias = Callable[[Native, str], Decoded]
+SPELLINGS: Final = {
+    "currency": tuple(EXPONENTS),
+    "schema_version": ("1", *(f"1.{minor}" for minor in range(10))),
+}
+"""The texts that fields with a pattern have, as a rule: looked up, they need not be matched."""
 
 _ACTIONS: Final = {action.value: action for action in Action}
 _TRADES: Final = {trade.value: trade for trade in Trade}
 _RESPONSES: Final = {response.value: response for response in Response}
+_USUAL_TIME: Final = re.compile(  # of RFC 3339's forms: capitals, to the microsecond
+    r"\d\d\d\d-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
+    r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
+_NONE: Final = frozenset[str]()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-
-_new: Final = tuple.__new__  # of a NamedTuple: half the cost of calling its class
 
 
-def read_click(data: Native, currency: str) -> Decoded:
-    """Return the click in ``data`` and the number of fields that nobody knew."""
+def read(
+    data: Native, known: Fields, event_of: Reader, currency: str
+) -> tuple[Event, int, Set[str]]:
+    """Return the event in a valid object, and what nobody knew.
+
+    Returns
+    -------
+    tuple
+        The event, how many fields nobody knew, and the names of those that are the object's own.
+
+    Raises
+    ------
+    Refused
+        For what a schema can't say.
+    """
+    consent = data.pop("consent", None)
+    fields = convert(data, known.loose)
+    unknown = _unknown(data, known.names)
+    count = len(unknown)
+    for name, (_, _, names, _) in known.rows.items():
+        count += sum([len(_unknown(row, names)) for row in data.get(name) or ()])
+    event = event_of(fields, currency)
+    if consent is not None:
+        event = replace(event, consent=_consent(consent))
+        count += len(consent)
+    return event, count, unknown
+
+
+def read_click(fields: Any, currency: str) -> Click:
+    """Return the click in the fields of its contract."""
     # The hot path of the whole system: most fields are as they should be, and cost no call.
-    pop = data.pop
-    time = pop("timestamp")
-    given = pop("currency", None)
-    amount = pop("price", None)
-    price = pop("price_minor", None)
-    category = pop("category", None) or None
-    brand = pop("brand", None) or None
-    quantity = pop("quantity", None) or 1
-    consent = pop("consent", None)
-    pop("schema_version", None)
+    time, quantity = fields.timestamp, fields.quantity or 1
+    amount, price, given = fields.price, fields.price_minor, fields.currency
+    category, brand = fields.category or None, fields.brand or None
     if given is not None and given not in EXPONENTS:
         given = currency_of(given)
     if price is not None or amount is not None:
@@ -79,79 +107,72 @@ def read_click(data: Native, currency: str) -> Decoded:
         category = category[:LABEL_LENGTH]
     if brand is not None and len(brand) > LABEL_LENGTH:
         brand = brand[:LABEL_LENGTH]
-    event = Click(
-        pop("event_id"),
-        pop("customer_id"),
+    return Click(
+        fields.event_id,
+        fields.customer_id,
         time if type(time) is int else instant(time, "timestamp"),
-        _ACTIONS[pop("event")],
-        pop("product_id"),
+        _ACTIONS[fields.event],
+        fields.product_id,
         price,
         given,
         category,
         brand,
         quantity if type(quantity) is int else int(quantity),
-        pop("session_id", None),
-        consent if consent is None else _consent(consent),
+        fields.session_id,
+        _said(fields.consent),
     )
-    return _new(Decoded, (event, len(data)))
 
 
-def read_purchase(data: Native, currency: str) -> Decoded:
-    """Return the purchase in ``data`` and the number of fields that nobody knew."""
-    pop = data.pop
-    given = currency_of(pop("currency", None)) or currency
-    rows = pop("products", None) or ()
-    lines = tuple(_line(row, given) for row in rows)
-    total = sum((line.price or 0) * line.quantity for line in lines)
+def read_purchase(fields: Any, currency: str) -> Purchase:
+    """Return the purchase in the fields of its contract."""
+    given = currency_of(fields.currency) or currency
+    lines = tuple([_line(row, given) for row in fields.products or ()])
+    total = sum([(line.price or 0) * line.quantity for line in lines])
     if total > MAX_MINOR:
         raise Refused(RejectionCode.VALUE_RANGE, f"/products add up to more than {MAX_MINOR}")
-    event = Purchase(
-        pop("event_id"),
-        pop("customer_id"),
-        instant(pop("timestamp"), "timestamp"),
-        _TRADES[pop("event")],
-        pop("order_id"),
+    return Purchase(
+        fields.event_id,
+        fields.customer_id,
+        instant(fields.timestamp, "timestamp"),
+        _TRADES[fields.event],
+        fields.order_id,
         given,
         lines,
-        pop("session_id", None),
-        _consent(pop("consent", None)),
+        fields.session_id,
+        _said(fields.consent),
     )
-    pop("schema_version", None)
-    return Decoded(event, len(data) + sum(map(len, rows)))
 
 
-def read_feedback(data: Native, currency: str) -> Decoded:
-    """Return the feedback in ``data`` and the number of fields that nobody knew."""
-    pop = data.pop
-    event = Feedback(
-        pop("event_id"),
-        pop("customer_id"),
-        instant(pop("timestamp"), "timestamp"),
-        _RESPONSES[pop("event")],
-        pop("offer_id"),
-        pop("product_id", None),
-        _consent(pop("consent", None)),
+def read_feedback(fields: Any, currency: str) -> Feedback:
+    """Return the feedback in the fields of its contract."""
+    return Feedback(
+        fields.event_id,
+        fields.customer_id,
+        instant(fields.timestamp, "timestamp"),
+        _RESPONSES[fields.event],
+        fields.offer_id,
+        fields.product_id,
+        _said(fields.consent),
     )
-    pop("schema_version", None)
-    return _new(Decoded, (event, len(data)))
 
 
-def read_customer(data: Native, currency: str) -> Decoded:
-    """Return the update in ``data``, its traits by name, and the number of unknown fields."""
-    pop = data.pop
-    given = pop("traits", None) or {}
+def read_customer(fields: Any, currency: str) -> CustomerUpdate:
+    """Return the update in the fields of its contract, its traits by name."""
+    given = fields.traits or {}
     traits = {tidy(name): cut(value, TRAIT_LENGTH) for name, value in given.items()}
-    event = CustomerUpdate(
-        pop("event_id"),
-        pop("customer_id"),
-        instant(pop("timestamp"), "timestamp"),
-        tuple(sorted((name, value) for name, value in traits.items() if name)),
-        bool(pop("erase", None)),
-        _consent(pop("consent", None)),
+    traits.pop("", None)
+    return CustomerUpdate(
+        fields.event_id,
+        fields.customer_id,
+        instant(fields.timestamp, "timestamp"),
+        tuple(sorted(traits.items())),
+        bool(fields.erase),
+        _said(fields.consent),
     )
-    pop("schema_version", None)
-    return _new(Decoded, (event, len(data)))
 
+
+is_usual_time: Final = _USUAL_TIME.fullmatch
+"""Whether a text is a date-time for certain, of some day."""
 
 READERS: Final[dict[str, Reader]] = {
     "clicks": read_click,
@@ -178,7 +199,7 @@ def instant(value: str | float, field: str) -> int:
 
     Examples
     --------
-    >>> instant("2019-10-01T00:00:00.5+02:00", "timestamp")
+    >>> instant("2019-10-01T00:00:00.5009+02:00", "timestamp")
     1569880800500
     """
     if not isinstance(value, str):
@@ -187,7 +208,8 @@ def instant(value: str | float, field: str) -> int:
         moment = datetime.fromisoformat(value)
     except ValueError:
         moment = _odd_moment(value, field)
-    time = (moment - _EPOCH) // _MILLISECOND
+    since = moment - _EPOCH  # whole days and seconds, and microseconds from 0 on
+    time = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
     if MIN_TIME <= time <= MAX_TIME:
         return time
     raise Refused(RejectionCode.VALUE_RANGE, f"/{field} is not between 1990 and 2099")
@@ -240,19 +262,36 @@ def _odd_moment(value: str, field: str) -> datetime:
         raise Refused(RejectionCode.VALUE_RANGE, f"/{field} is in no calendar") from None
 
 
-def _line(row: Native, currency: str) -> Line:
-    pop = row.pop
+def _unknown(data: Native, names: frozenset[str]) -> Set[str]:
+    return _NONE if names.issuperset(data) else set(data) - names
+
+
+def _line(row: Any, currency: str) -> Line:
     return Line(
-        pop("product_id"),
-        minor(pop("price", None), pop("price_minor", None), currency, "products/*/price"),
-        int(pop("quantity", None) or 1),
-        label(pop("category", None)),
-        label(pop("brand", None)),
+        row.product_id,
+        minor(row.price, row.price_minor, currency, "products/*/price"),
+        int(row.quantity or 1),
+        label(row.category),
+        label(row.brand),
     )
 
 
-def _consent(data: Native | None) -> Consent | None:
-    return None if data is None else Consent(data.get("profiling"), data.get("offers"))
+def _said(consent: Any) -> Consent | None:
+    return None if consent is None else Consent(consent.profiling, consent.offers)
+
+
+def _consent(data: Native) -> Consent:
+    """Take consent out of its object: what is left of that is what nobody knew."""
+    count = len(data)
+    profiling, offers = data.pop("profiling", None), data.pop("offers", None)
+    if data:
+        refused = taken_out(data)
+        if len(data) == count:
+            meant = nearest(data)
+            raise Refused(RejectionCode.SCHEMA, f"/consent knows no such name: /{meant} is nearest")
+        profiling = False if "profiling" in refused else profiling
+        offers = False if "offers" in refused else offers
+    return Consent(profiling, offers)
 
 
 def write(event: Event) -> Native:

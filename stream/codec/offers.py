@@ -15,6 +15,7 @@ import msgspec
 
 from stream.core.event import Source
 from stream.core.offer import Offer, OfferItem, Origin
+from stream.core.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TOPICS: Final = {source: source.name.lower() for source in Source}
@@ -101,7 +102,7 @@ def encode_offer(offer: Offer) -> bytes:
             {
                 "topic": _TOPICS[cause.source],
                 "partition": cause.partition,
-                "offset": cause.offset,
+                "offset": offset_of(cause.offset),
             },
         )
     )

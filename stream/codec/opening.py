@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stream.codec.envelope import Headers, parse, unwrapped
+from stream.codec.envelope import Headers, are_plain, parse, unwrapped
+from stream.codec.permission import ENVELOPE, words_of
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.codec.segment import Ignored, is_segment, translate
 from stream.core.event import Rejection, RejectionCode
 
-__all__ = ["MAX_HEADERS", "MAX_KEY", "MAX_VALUE", "Ignored", "bounded", "opened"]
+__all__ = ["MAX_HEADERS", "MAX_KEY", "MAX_VALUE", "Ignored", "are_bare", "bounded", "opened"]
 
 MAX_VALUE: Final = 256 * 1024
 """Bytes of a value that are read at all."""
@@ -62,6 +63,11 @@ def opened(
     return data
 
 
+def are_bare(headers: Headers) -> bool:
+    """Tell whether headers are certain to be within bounds and no part of an envelope."""
+    return are_plain(headers) and _size(headers) <= MAX_HEADERS
+
+
 def bounded(
     rejection: Rejection, key: bytes | None, value: bytes | None, headers: Headers
 ) -> Rejection:
@@ -88,6 +94,8 @@ def _native(
     schema: TopicSchema, identity: str, data: dict[str, Any], headers: Headers
 ) -> dict[str, Any] | Ignored:
     payload, known = unwrapped(data, headers)
+    if payload is not data and identity == "customer_id" and (said := words_of(data)):
+        payload[ENVELOPE] = said
     if identity == "customer_id" and identity not in payload and is_segment(payload):
         native = translate(schema.topic, payload)
         if isinstance(native, Ignored):

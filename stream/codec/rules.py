@@ -6,15 +6,43 @@ record without a value says that the rule no longer stands. Measures are rounded
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Final
 
+import msgspec
 import orjson
+from msgspec import Meta
 
 from stream.core.rulebook import Key, Said
 from stream.models.rules import Rule
 
 ARROW: Final = "→"
 PLACES: Final = 6
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class _Counts(msgspec.Struct):
+    both: Count
+
+
+class _Window(msgspec.Struct):
+    baskets: Count
+
+
+class _Told(msgspec.Struct):
+    """What a reader needs of a rule's record."""
+
+    antecedent: tuple[str, ...]
+    consequent: str
+    support: Share
+    confidence: Share
+    lift: Annotated[float, Meta(ge=0.0, le=1e15)]
+    counts: _Counts
+    window: _Window
+
+
+_decode = msgspec.json.Decoder(_Told).decode
 
 
 def encode_key(key: Key) -> bytes:
@@ -58,16 +86,10 @@ def decode_rule(value: bytes) -> Said:
     ValueError
         If the bytes are not such a rule.
     """
-    data: Any = orjson.loads(value)
     try:
-        rule = Rule(
-            tuple(data["antecedent"]),
-            data["consequent"],
-            data["support"],
-            data["confidence"],
-            data["lift"],
-            data["counts"]["both"],
-        )
-        return Said(rule, data["window"]["baskets"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a rule: {error}") from None
+        told = _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not a rule: {type(error).__name__}") from None
+    measures = told.support, told.confidence, told.lift
+    rule = Rule(told.antecedent, told.consequent, *measures, told.counts.both)
+    return Said(rule, told.window.baskets)

@@ -5,12 +5,16 @@ Rules. Names are matched trimmed and without regard to case. ``messageId`` is th
 time. Properties keep their names, which ours follow. A call that the specification knows and this
 system has no use for is `Ignored`: a producer that sends all it has must not fill the dead letters.
 A useful call on the wrong topic, or an unknown one, is refused: it would be lost in silence.
+A yes is taken from where the contract has it, to the letter; what takes permission away from
+wherever a call may say it (`stream.codec.permission`), and it wins. What else of such words is
+found in properties and traits, or not understood, is left for the reader to count.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from stream.codec.permission import PURPOSES, WORDS, is_no, is_yes, taken
 from stream.codec.refused import Refused
 from stream.core.event import RejectionCode
 
@@ -58,8 +62,9 @@ _UNUSED_EVENTS: Final = frozenset(
 _UNUSED_CALLS: Final = frozenset(("page", "screen", "group", "alias"))
 # Set by the envelope alone: a property of that name is another thing.
 _RESERVED: Final = frozenset(
-    ("event_id", "customer_id", "timestamp", "event", "schema_version", "consent")
+    ("event_id", "customer_id", "timestamp", "event", "schema_version", "consent", "erase")
 )
+_SPEAKING: Final = frozenset(("consent", "consentManagement"))  # of a call's context
 # Who somebody is, not what they are like: nothing to decide by, and much to leak.
 _IDENTIFYING: Final = frozenset(
     (
@@ -78,7 +83,6 @@ _IDENTIFYING: Final = frozenset(
         "website",
     )
 )
-_PURPOSES: Final = ("profiling", "offers")
 
 
 def is_segment(data: dict[str, Any]) -> bool:
@@ -99,7 +103,7 @@ def translate(topic: str, call: dict[str, Any]) -> dict[str, Any] | Ignored:
         return Ignored("segment_call")
     if kind == "identify":
         _demand(topic, "customers", "/type")
-        return _native(call, {"traits": _traits(call)})
+        return _native(call, _update(call))
     if kind != "track":
         raise Refused(RejectionCode.SCHEMA, "/type is no Segment call")
     name = _folded(call.get("event"))
@@ -125,14 +129,18 @@ def _native(
     call: dict[str, Any], payload: dict[str, Any], event: str | None = None
 ) -> dict[str, Any]:
     context = _object(call, "context")
+    away = taken(call, is_call=True)
+    allowed, unclear = _allowed(context)
     head = {
         "event_id": call.get("messageId"),
         "customer_id": call.get("userId") or call.get("anonymousId"),
         "timestamp": call.get("timestamp") or call.get("originalTimestamp"),
         "event": event,
-        "consent": _consent(context),
+        "erase": away.erase or call.get("erase"),
+        "consent": _consent(call.get("consent"), allowed, away.refused),
     }
     native = payload | {name: value for name, value in head.items() if value is not None}
+    native.update(dict.fromkeys(unclear))
     session = context.get("sessionId")
     if event and session is not None and native.get("session_id") is None:
         native["session_id"] = str(session) if isinstance(session, int) else session
@@ -141,7 +149,10 @@ def _native(
 
 def _properties(call: dict[str, Any], topic: str) -> dict[str, Any]:
     properties = _object(call, "properties")
-    payload = {name: value for name, value in properties.items() if name not in _RESERVED}
+    payload = {  # what must not pass for more than a property gets a name that nobody knows
+        f"properties.{name}" if name in _RESERVED else name: value
+        for name, value in properties.items()
+    }
     if topic == "feedback" and payload.get("offer_id") is None:
         payload["offer_id"] = payload.pop("promotion_id", None)
     if topic == "feedback":
@@ -149,27 +160,58 @@ def _properties(call: dict[str, Any], topic: str) -> dict[str, Any]:
     return payload
 
 
-def _traits(call: dict[str, Any]) -> dict[str, Any]:
+def _update(call: dict[str, Any]) -> dict[str, Any]:
     traits = _object(call, "traits") or _object(_object(call, "context"), "traits")
-    return {
+    kept = {
         name: value
         for name, value in traits.items()
         if isinstance(value, str | int | float)
         and name
         and name.replace("_", "").lower() not in _IDENTIFYING
+        and name.lower() not in WORDS
     }
+    words = (f"traits.{name}" for name in traits if name.lower() in WORDS)
+    return {"traits": kept, **dict.fromkeys(words)}
 
 
-def _consent(context: dict[str, Any]) -> dict[str, bool] | None:
-    """Read RudderStack's consent; a purpose both allowed and denied is denied."""
+def _consent(said: Any, allowed: list[str], refused: frozenset[str]) -> Any:
+    """The call's own consent, with what its context allows and without what is refused."""
+    if not (allowed or refused) or not isinstance(said, dict | None):
+        return said  # what is no object the schema refuses
+    consent = dict(said or ())
+    for purpose in allowed:
+        if consent.get(purpose) is None:
+            consent[purpose] = True
+    for purpose in refused:
+        consent[purpose] = False
+    return consent
+
+
+def _allowed(context: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """What a context allows, in Segment's words or in RudderStack's.
+
+    Returns
+    -------
+    tuple
+        The purposes that it allows, and names that nobody knows for what is neither yes nor no.
+    """
+    allowed: list[str] = []
+    unclear: list[str] = []
+    if _SPEAKING.isdisjoint(context):
+        return allowed, unclear
     management = _object(context, "consentManagement")
-    allowed, denied = (_ids(management, name) for name in ("allowedConsentIds", "deniedConsentIds"))
-    consent = {
-        purpose: purpose not in denied
-        for purpose in _PURPOSES
-        if purpose in allowed or purpose in denied
-    }
-    return consent or None
+    _ids(management, "deniedConsentIds")
+    ids = _ids(management, "allowedConsentIds")
+    preferences = _object(_object(context, "consent"), "categoryPreferences")
+    for purpose in PURPOSES:
+        for name, said_of in (("allowedConsentIds", ids), ("categoryPreferences", preferences)):
+            if purpose in said_of:
+                said = True if isinstance(said_of, list) else said_of[purpose]
+                if said is True or (said_of is ids and is_yes(said)):
+                    allowed.append(purpose)
+                elif not (said is None or is_no(said)):
+                    unclear.append(f"context.{name}.{purpose}")
+    return allowed, unclear
 
 
 def _ids(management: dict[str, Any], name: str) -> list[Any] | dict[str, Any]:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
-from stream.core.history import CARTED, session_items, unbought
+from stream.core.history import CARTED
+from stream.core.layout import NEVER
 from stream.core.offer import Origin
-from stream.core.state import CustomerState, History, Touch
+from stream.core.record import View
+from stream.core.state import Touch
 from stream.core.value import Value
 from stream.core.world import Models, World
-from stream.models.recommender import Ranked as Recommended
 
 NEIGHBOURS: Final = 12
 RECENT: Final = 3
@@ -59,15 +60,15 @@ class Candidate(Value, frozen=True):
     because: str | None = None
 
 
-def gather(state: CustomerState, world: World) -> list[Candidate]:
+def gather(customer: View, world: World) -> list[Candidate]:
     """Every candidate once, with the source that finds it most relevant."""
-    own = unbought(state.history)
-    found = _recommended(state, world)
+    own = unbought(customer)
+    found = _recommended(customer, world)
     found += [
         Candidate(t.item_id, OWN, (1.0 if t.weight == CARTED else 0.6) / rank, t.item_id)
         for rank, t in enumerate(own, 1)
     ]
-    found += _together(state.history, own, world.models)
+    found += _together(customer, own, world.models)
     if world.alike:
         found += _alike(own, world)
     best: dict[str, Candidate] = {}
@@ -78,35 +79,44 @@ def gather(state: CustomerState, world: World) -> list[Candidate]:
     return list(best.values())
 
 
-def _recommended(state: CustomerState, world: World) -> list[Candidate]:
-    history = state.history
-    items = session_items(history) or tuple([touch.item_id for touch in history.recent])
+def unbought(customer: View) -> tuple[Touch, ...]:
+    """Items touched and not bought since, newest first, each once."""
+    bought = customer.bought
+    seen: dict[str, Touch] = {}
+    for touch in customer.recent[::-1]:
+        seen.setdefault(touch.item_id, touch)
+    if not bought:
+        return tuple(seen.values())
+    return tuple([t for t in seen.values() if bought.get(t.item_id, NEVER) < t.time])
+
+
+def _recommended(customer: View, world: World) -> list[Candidate]:
+    items = customer.session_items or [touch.item_id for touch in customer.recent]
     ranked = world.models.recommender.recommend(
-        items, ENOUGH, dict(history.bought), history.session, state.profile.segment, world.newest
+        items, ENOUGH, customer.bought, customer.session, customer.segment, world.newest
     )
     best = ranked[0].score if ranked else 0.0
     newest = items[-1] if items else None
     places = dict.fromkeys(WORTH, 0)
     found = []
     for one in ranked:
-        origin = ORIGINS[one.source]
+        item, origin = one.item, ORIGINS[one.source]
         if origin in WORTH:
             places[origin] += 1
-            found.append(Candidate(one.item, origin, WORTH[origin] / places[origin]))
+            found.append(Candidate(item, origin, WORTH[origin] / places[origin]))
         else:
-            because = one.item if origin is OWN else newest
-            found.append(Candidate(one.item, origin, _relevance(one, best), because))
+            # what is likely next is not as much likelier to be bought: hence the root
+            relevance = sqrt(one.score / best)
+            because = item if origin is OWN else newest
+            found.append(
+                Candidate(item, origin, relevance if relevance > LEAST else LEAST, because)
+            )
     return found
 
 
-def _relevance(one: Recommended, best: float) -> float:
-    """What is likely next is not as much likelier to be bought: hence the root."""
-    return max(sqrt(one.score / best), LEAST)
-
-
-def _together(history: History, own: Sequence[Touch], models: Models) -> list[Candidate]:
+def _together(customer: View, own: Sequence[Touch], models: Models) -> list[Candidate]:
     """What goes with what was bought last, and with what waits in the cart."""
-    leads = dict.fromkeys([item for item, _ in reversed(history.bought)])
+    leads = dict.fromkeys([item for item, _ in reversed(customer.purchases)])
     leads.update([(touch.item_id, None) for touch in own if touch.weight == CARTED])
     if not leads:
         return []

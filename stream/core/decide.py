@@ -1,96 +1,161 @@
 """The decision: one pure function whose body is the list of stages.
 
-Rules: the same state, event, cause and world give the same step; nothing is mutated; it raises
-only on a bug of ours. An event at or below its stamp changes nothing and sends again what it
-sent before; a duplicate, late or suppressed event learns nothing and offers nothing.
+Rules: the same record, event, cause and world give the same step; nothing is mutated; it raises
+only on a bug of ours. An event at or below its stamp sends again what it sent before, and changes
+nothing unless what it says was not heard; a duplicate, late or suppressed event learns nothing and
+offers nothing, and what it says of permission is heard all the same. What is from at or before an
+erasure changes nothing but, where silence is a yes, by a no.
 """
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from typing import Final, NamedTuple
 
-from stream.core import consent, history, labels, profile
-from stream.core.admission import DUPLICATE, LATE, REPLAYED, SUPPRESSED, Outcome, admit
-from stream.core.event import (
-    REMOVE_FROM_CART,
-    Click,
-    CustomerUpdate,
-    Event,
-    Feedback,
-    Purchase,
-    Response,
+from stream.core import consent
+from stream.core.admission import (
+    ADMITTED,
+    APPLIED,
+    DUPLICATE,
+    LATE,
+    REPLAYED,
+    SUPPRESSED,
+    Outcome,
 )
-from stream.core.example import Example, Labelled
-from stream.core.exposure import await_impression, expose_click
-from stream.core.features import portrait
-from stream.core.lessons import lessons, turning_point
+from stream.core.advance import FORGOTTEN, JUDGED, PROFILED, advance, turn
+from stream.core.arriving import packed
+from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Word
 from stream.core.offer import Cause, Offer
-from stream.core.offering import choose, delivered, shown
+from stream.core.offering import choose, delivered
 from stream.core.policy import Denial, may_profile
-from stream.core.state import CustomerState, Delivery, Effect, Waiting
-from stream.core.value import Value
+from stream.core.record import Desk, View, effects_of, front, with_stamp
+from stream.core.state import Effect
 from stream.core.world import World
 
-NOTHING_WAITS = Waiting()
+
+class Taught(NamedTuple):
+    """Examples as they travel: how many, and their bytes, one behind the other."""
+
+    number: int
+    data: bytes
+
+    def then(self, count: int, data: bytes) -> Taught:
+        """These, and others behind them."""
+        return Taught(self.number + count, self.data + data) if count else self
 
 
-class Step(Value, frozen=True):
-    """What one event does: a new state (None erases it), offers, examples, or why no offer."""
+NO_LESSON: Final = Taught(0, b"")
+
+
+class Step(NamedTuple):
+    """What one event does: a new record (None erases it), offers, examples, or why no offer.
+
+    The record is the same object as before where nothing of it changes.
+    """
 
     outcome: Outcome
-    state: CustomerState | None
+    record: bytes | None
     offers: tuple[Offer, ...] = ()
-    examples: tuple[Example, ...] = ()
+    examples: Taught = NO_LESSON
     denial: Denial | None = None
     resend: tuple[Effect, ...] = ()
 
 
-def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> Step:
-    """Take one event through every stage."""
-    if cause.offset <= state.stamps[cause.source]:
-        return _replayed(state, cause)
-    outcome, admission = admit(state.admission, event, cause, world.settings)
-    if outcome is DUPLICATE or outcome is LATE:
-        return Step(outcome, state)
-    stamps = _stamped(state, cause)
-    if outcome is SUPPRESSED:
-        return Step(outcome, replace(state, stamps=stamps, admission=admission))
-    if isinstance(event, CustomerUpdate) and event.erase:
-        return Step(outcome, None)
-    permission = consent.update(state.permission, event)
-    state = replace(state, stamps=stamps, admission=admission, permission=permission)
-    if not may_profile(permission, world.settings.policy):
-        denial = Denial.CONSENT if _is_moment(event) else None
-        return Step(outcome, consent.unprofiled(state), denial=denial)
+def decide(
+    record: bytes, event: Event, cause: Cause, world: World, desk: Desk | None = None
+) -> Step:
+    """Take one event through every stage.
+
+    Parameters
+    ----------
+    record
+        The customer's (see :mod:`stream.core.layout`), with what was decided and is not yet sent.
+    event, cause, world
+    desk
+        Where kernels work; a new one where none is given.
+    """
+    desk = desk or Desk()
+    first = front(record)
+    if cause.offset <= first[cause.source]:
+        return _replayed(record, event, cause, world, desk)
+    word, settings = consent.word_of(event), world.settings
+    if event.time <= first.erased:
+        return _before_an_erasure(record, word, cause, world, desk)
     now = event.time if event.time > cause.stream_time else cause.stream_time
-    state, labelled = _learn(state, event, now, world)
-    examples: tuple[Example, ...] = ()
-    if world.learning:
-        examples = (*labelled, *lessons(state, event, now))
-    if not _is_moment(event):
-        return Step(outcome, state, examples=examples)
-    chosen = choose(state, event, now, cause, world)
+    item = world.item(event.item_id) if isinstance(event, Click) else None
+    arriving = packed(event, cause.source, cause.offset, now, settings.currency, item)
+    if word is not None:
+        if word.erase:
+            return _erased(record, arriving, word, cause, world, desk)
+        heard = consent.hear(record, word, cause.stream_time, settings, desk)
+        assert heard is not None
+        if heard is not record:
+            record, first = heard, front(heard)
+    permission = first.permission
+    profiled = may_profile(permission, settings.policy)
+    learned = profiled and consent.may_learn_from(event, permission, settings.policy)
+    how_far = PROFILED if learned else JUDGED if profiled else FORGOTTEN
+    rules = desk.rules(settings, world.learning)
+    code, turning = advance(record, arriving, how_far, rules, desk.tables)
+    outcome = ADMITTED[code]
+    if outcome is DUPLICATE or outcome is LATE:
+        return Step(outcome, record)
+    if turning:
+        segment = world.models.segments.assign(tuple(desk.point.tolist()))
+        turn(arriving, segment, rules, desk.tables)
+    advanced, examples = desk.record(), NO_LESSON.then(*desk.examples())
+    record = _with_effects(advanced, record, first.size)
+    is_moment = _is_moment(event)
+    if outcome is SUPPRESSED or not is_moment:
+        return Step(outcome, record, examples=examples)
+    if not learned:
+        return Step(outcome, record, denial=Denial.CONSENT)
+    chosen = choose(View(record), event, now, cause, world, desk)
     if isinstance(chosen, Denial):
-        return Step(outcome, state, examples=examples, denial=chosen)
+        return Step(outcome, record, examples=examples, denial=chosen)
     offer, slate = chosen
-    waiting = await_impression(state.waiting, offer, slate) if world.learning else state.waiting
-    state = replace(state, waiting=waiting, delivery=delivered(state.delivery, offer))
-    return Step(outcome, state, (offer,), examples)
+    made = delivered(record, offer, slate, world.learning, desk)
+    return Step(outcome, _with_effects(made, record, len(advanced)), (offer,), examples)
 
 
-def _replayed(state: CustomerState, cause: Cause) -> Step:
+def _before_an_erasure(
+    record: bytes, word: Word | None, cause: Cause, world: World, desk: Desk
+) -> Step:
+    """Of what is from before an erasure, only a word of permission may count."""
+    if word is None:
+        return Step(SUPPRESSED, record)
+    heard = consent.hear(record, word, cause.stream_time, world.settings, desk)
+    return Step(APPLIED if word.erase else SUPPRESSED, heard)
+
+
+def _with_effects(advanced: bytes, record: bytes, size: int) -> bytes:
+    """A new record with the effects of the one before, which stand behind its ``size`` bytes."""
+    return advanced if len(record) == size else advanced + record[size:]
+
+
+def _replayed(record: bytes, event: Event, cause: Cause, world: World, desk: Desk) -> Step:
     again = tuple(
         effect
-        for effect in state.effects
+        for effect in effects_of(record, front(record).size)
         if effect.source == cause.source and effect.offset == cause.offset
     )
-    return Step(REPLAYED, state, resend=again)
+    word = consent.word_of(event)
+    if word is None:
+        return Step(REPLAYED, record, resend=again)
+    # as if for the first time
+    heard = consent.hear(record, word, cause.stream_time, world.settings, desk)
+    return Step(REPLAYED, heard, resend=again)
 
 
-def _stamped(state: CustomerState, cause: Cause) -> tuple[int, ...]:
-    stamps = list(state.stamps)
-    stamps[cause.source] = cause.offset
-    return tuple(stamps)
+def _erased(
+    record: bytes, arriving: bytes, word: Word, cause: Cause, world: World, desk: Desk
+) -> Step:
+    """An erasure is heard whatever becomes of the event."""
+    rules = desk.rules(world.settings, world.learning)
+    outcome = ADMITTED[advance(record, arriving, FORGOTTEN, rules, desk.tables)[0]]
+    heard = consent.hear(record, word, cause.stream_time, world.settings, desk)
+    if heard is None or outcome is DUPLICATE or outcome is LATE:
+        return Step(outcome, heard)
+    return Step(outcome, with_stamp(heard, cause.source, cause.offset))
 
 
 def _is_moment(event: Event) -> bool:
@@ -98,37 +163,3 @@ def _is_moment(event: Event) -> bool:
     if isinstance(event, Click):
         return event.action is not REMOVE_FROM_CART
     return isinstance(event, Purchase)
-
-
-def _learn(
-    before: CustomerState, event: Event, now: int, world: World
-) -> tuple[CustomerState, list[Labelled]]:
-    """Labels first, with what was known before; then profile, history and segment."""
-    settings = world.settings
-    waiting, labelled = NOTHING_WAITS, list[Labelled]()
-    if world.learning:
-        segment = before.profile.segment
-        waiting, labelled = labels.join(before.waiting, event, now, segment, settings)
-        if isinstance(event, Click):
-            waiting = expose_click(waiting, before, event, world, labelled)
-    state = replace(
-        before,
-        profile=profile.update(before.profile, event, settings),
-        history=history.update(before.history, event, settings),
-        waiting=waiting,
-        delivery=_responded(before.delivery, event),
-    )
-    if turning_point(state, event):
-        assigned = world.models.segments.assign(portrait(state, now))
-        state = replace(state, profile=replace(state.profile, segment=assigned))
-    return state, labelled
-
-
-def _responded(delivery: Delivery, event: Event) -> Delivery:
-    if not isinstance(event, Feedback):
-        return delivery
-    if event.response is Response.IMPRESSION:
-        return shown(delivery, event.time)
-    if event.response is Response.DISMISS:
-        return replace(delivery, dismissed=delivery.dismissed + 1)
-    return delivery

@@ -8,6 +8,10 @@ and is looked at when all that one visit left must have matured. Rules:
 - Entries are taken in the order in which they were put, which is the order of events: a batch may
   end anywhere. One that comes out of order waits for those before it.
 - Entries are kept by pages, so that a batch writes a page or two and not the whole queue.
+- A customer's record names the page of its newest entry, and an older one can only be in the page
+  that is read from. So a customer is scrubbed from the queue by rewriting two pages at most, with
+  the very write that erases the record.
+- The traces of erasures (:func:`stream.core.consent.trace_of`) wait in such a queue of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +25,10 @@ PAGE = 64
 
 
 class Due(Value, frozen=True):
-    """A customer, and the time in ms of the oldest exposure that waited when this was put."""
+    """A customer, and the time in ms of the oldest exposure that waited when this was put.
+
+    The id of a customer who was scrubbed is empty.
+    """
 
     time: int
     customer_id: str
@@ -43,10 +50,11 @@ class DueQueue:
 
     >>> queue = DueQueue(Ends(), {}.get)
     >>> queue.put(Due(5, "anna"))
+    0
     >>> queue.take(4), queue.take(5), queue.take(5)
     (None, Due(time=5, customer_id='anna'), None)
     >>> queue.ends
-    Ends(first=0, taken=1, last=0)
+    Ends(first=0, taken=0, last=0)
     """
 
     def __init__(self, ends: Ends, read: Callable[[int], Page | None]) -> None:
@@ -64,21 +72,41 @@ class DueQueue:
     def take(self, until: int) -> Due | None:
         """Take the first entry, if its time is at most ``until``."""
         page = self._page(self._first)
-        if self._taken == len(page) or page[self._taken].time > until:
+        while self._taken >= len(page) and self._first < self._last:
+            page = self._turn()  # the rest of it was lost: no page but the last is shorter
+        if self._taken >= len(page):
+            self._taken = len(page)
             return None
         entry = page[self._taken]
+        if entry.time > until:
+            return None
         self._taken += 1
-        if self._taken == PAGE:
+        if self._taken >= len(page) and (self._taken >= PAGE or self._first == self._last):
             self._write(self._first, ())
-            self._first, self._taken = self._first + 1, 0
+            self._first, self._taken = min(self._first + 1, self._last), 0
         return entry
 
-    def put(self, entry: Due) -> None:
-        """Put an entry behind all others."""
-        page = (*self._page(self._last), entry)
-        self._write(self._last, page)
-        if len(page) == PAGE:
+    def put(self, entry: Due) -> int:
+        """Put an entry behind all others; the number of its page."""
+        number = self._last
+        page = (*self._page(number), entry)
+        self._write(number, page)
+        if len(page) >= PAGE:
             self._last += 1
+        return number
+
+    def scrub(self, customer_id: str, number: int) -> None:
+        """Take a customer's id out of the queue; ``number`` is the page of the newest entry."""
+        for at in {self._first, number}:
+            page = self._page(at)
+            if any(entry.customer_id == customer_id for entry in page):
+                self._write(at, tuple(_without(customer_id, entry) for entry in page))
+
+    def _turn(self) -> Page:
+        """Be done with the first page; the one behind it."""
+        self._write(self._first, ())
+        self._first, self._taken = self._first + 1, 0
+        return self._page(self._first)
 
     def _page(self, number: int) -> Page:
         page = self._pages.get(number)
@@ -88,3 +116,7 @@ class DueQueue:
 
     def _write(self, number: int, page: Page) -> None:
         self._pages[number] = self.changed[number] = page
+
+
+def _without(customer_id: str, entry: Due) -> Due:
+    return Due(entry.time, "") if entry.customer_id == customer_id else entry

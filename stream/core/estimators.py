@@ -1,18 +1,20 @@
 """All estimators together: what a publication holds, and what decisions are made with.
 
 Rules: every kind has one estimator, and ``states`` all that its future depends on. What changed is
-taken over in place by the estimators that can, and by a new one elsewhere: preparing the new ones
-touches nothing that is in use, and taking over does not await, so no decision sees half of it.
+taken over in place by the estimators that can, and by a new one elsewhere; so it is for estimators
+that nobody decides with: see `stream.core.editions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
 from stream.config import LearningSettings
+from stream.core.clock import Clock
 from stream.core.event import CatalogItem
 from stream.core.features import PORTRAIT
+from stream.core.places import Places
 from stream.core.queues import LabelQueue, StepQueue
 from stream.core.world import Models
 from stream.models.changes import Changes, patched
@@ -35,13 +37,14 @@ class Estimators:
     Attributes
     ----------
     through : dict[str, int]
-        The last offset learned of each ``"source/partition"``, and of the log of examples.
+        The mark of each ``"source/partition"`` (see :mod:`stream.core.places`), and the last offset
+        learned of the log of examples.
     learned : int
         Examples learned since the beginning.
     """
 
     MODELS: Final = ("propensity", "segments", "recommender", "baskets", "items")
-    KINDS: Final = (*MODELS, "rules", "labels", "steps")
+    KINDS: Final = (*MODELS, "rules", "labels", "steps", "places", "clock")
 
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         items, neighbours = settings.items, settings.neighbours
@@ -63,6 +66,8 @@ class Estimators:
         self.rules = AssociationRules(settings.baskets, items)
         self.labels = LabelQueue()
         self.steps = StepQueue()
+        self.places = Places()
+        self.clock = Clock()
         self.through: dict[str, int] = {}
         self.learned = 0
 
@@ -97,34 +102,36 @@ class Estimators:
             "orders": self.rules.evicted,
         }
 
-    def prepared(self, changes: Mapping[str, Changes]) -> dict[str, Any]:
-        """New estimators for what changed and cannot be taken over in place, by kind.
+    def patch(
+        self, changes: Mapping[str, Changes], through: Mapping[str, int], learned: int
+    ) -> None:
+        """Take over what changed; what has no ``patch`` is built anew, and swapped whole.
 
         Raises
         ------
         StateError
-            If the changes do not fit.
+            If the changes do not fit; then these estimators are of no more use.
         """
-        return {
-            kind: _restored(kind, patched(getattr(self, kind).state(), changes[kind].entries))
-            for kind in self.KINDS
-            if changes[kind] and not hasattr(getattr(self, kind), "patch")
-        }
-
-    def patch(
-        self,
-        changes: Mapping[str, Changes],
-        prepared: Mapping[str, Any],
-        through: Mapping[str, int],
-        learned: int,
-    ) -> None:
-        """Take over what changed, in place; ``prepared`` is what the method of that name gave."""
-        for kind in self.KINDS:
-            if kind in prepared:
-                setattr(self, kind, prepared[kind])
-            elif changes[kind]:
-                getattr(self, kind).patch(changes[kind])
+        for kind, known, entries in self._changed(changes):
+            if hasattr(known, "patch"):
+                known.patch(entries)
+            else:
+                setattr(self, kind, _restored(kind, patched(known.state(), entries.entries)))
         self.through, self.learned = dict(through), learned
+
+    def follow(self, other: Self, changes: Mapping[str, Changes]) -> None:
+        """Take over what ``other`` has, where only these changes lie between the two."""
+        for kind, known, entries in self._changed(changes):
+            if hasattr(known, "patch"):
+                known.patch(entries)
+            else:
+                setattr(self, kind, getattr(other, kind))
+        self.through, self.learned = dict(other.through), other.learned
+
+    def _changed(self, changes: Mapping[str, Changes]) -> Iterator[tuple[str, Any, Changes]]:
+        for kind in self.KINDS:
+            if changes[kind]:
+                yield kind, getattr(self, kind), changes[kind]
 
     def models(self) -> Models:
         """What to decide with; they change when these estimators are patched."""
@@ -168,4 +175,6 @@ CLASSES: Final[Mapping[str, Any]] = {
     "rules": AssociationRules,
     "labels": LabelQueue,
     "steps": StepQueue,
+    "places": Places,
+    "clock": Clock,
 }

@@ -124,6 +124,18 @@ class CustomerUpdate(Value, frozen=True):
 Event: TypeAlias = Click | Purchase | Feedback | CustomerUpdate
 
 
+class Word(Value, frozen=True):
+    """What a record says of a customer's permission, whatever else becomes of the record.
+
+    ``time`` is in ms, 0 if the record says none.
+    """
+
+    customer_id: str
+    time: int
+    erase: bool = False
+    consent: Consent | None = None
+
+
 class CatalogItem(NamedTuple):
     """An item that can be offered; ``stock`` None means that it is not tracked."""
 
@@ -170,8 +182,10 @@ class RejectionCode(StrEnum):
     VALUE_RANGE = "value_range"
     FUTURE_TIME = "future_time"
     KEY_MISMATCH = "key_mismatch"
+    PARTITION = "partition"
     NULL_KEY = "null_key"
     TOMBSTONE = "tombstone"
+    UNREADABLE = "unreadable"
     INTERNAL = "internal"
 
 

@@ -1,10 +1,25 @@
-"""Examples: what a decision teaches the learner, with the features that it had."""
+"""Examples: what a decision teaches the learner, with the features that it had.
+
+Their bounds are those of what workers teach; decoding holds them, so that whatever else stands in
+the log of examples is no example.
+"""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from msgspec import Meta
+
+from stream.core.features import FEATURES, PORTRAIT
 from stream.core.value import Value
+
+Time = Annotated[int, Meta(ge=0, lt=4_102_444_800_000)]
+"""Milliseconds since the epoch, before 2100."""
+Item = Annotated[str, Meta(max_length=128)]
+Label = Annotated[str, Meta(max_length=256)]
+Segment = Annotated[int, Meta(ge=0, lt=1_024)]
+Axis = Annotated[float, Meta(ge=-1e9, le=1e9)]
+_ROW, _AXES, _LINES, _LOOK_BACK = 4 * len(FEATURES), len(PORTRAIT), 500, 32
 
 
 class Labelled(Value, frozen=True):
@@ -13,38 +28,38 @@ class Labelled(Value, frozen=True):
     ``features`` are packed; see :func:`stream.core.features.unpack`.
     """
 
-    time: int
-    label: int
-    segment: int | None
-    features: bytes
+    time: Time
+    label: Annotated[int, Meta(ge=0, le=1)]
+    segment: Segment | None
+    features: Annotated[bytes, Meta(min_length=_ROW, max_length=_ROW)]
 
 
 class Step(Value, frozen=True):
     """One step of a session: ``item`` after ``previous`` (oldest first) of the same session."""
 
-    time: int
-    session: int
-    segment: int | None
-    item: str
-    previous: tuple[str, ...]
-    category: str | None
-    brand: str | None
-    price: int | None
+    time: Time
+    session: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    segment: Segment | None
+    item: Item
+    previous: Annotated[tuple[Item, ...], Meta(max_length=_LOOK_BACK)]
+    category: Label | None
+    brand: Label | None
+    price: Annotated[int, Meta(ge=0, lt=2**53)] | None
 
 
 class Basket(Value, frozen=True):
     """The items of one order, each once."""
 
-    time: int
-    segment: int | None
-    items: tuple[str, ...]
+    time: Time
+    segment: Segment | None
+    items: Annotated[tuple[Item, ...], Meta(max_length=_LINES)]
 
 
 class Portrait(Value, frozen=True):
     """A customer's vector for segmentation; see :func:`stream.core.features.portrait`."""
 
-    time: int
-    vector: tuple[float, ...]
+    time: Time
+    vector: Annotated[tuple[Axis, ...], Meta(min_length=_AXES, max_length=_AXES)]
 
 
 Example: TypeAlias = Labelled | Step | Basket | Portrait

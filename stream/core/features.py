@@ -1,19 +1,24 @@
 """Features: one schema for serving and for learning alike.
 
-A feature is the hash of ``name=value``;
-numbers are put into bins that grow like powers of two. The hashes have 32 bits and stand in the
-order of :data:`FEATURES`; crosses of features are the model's business.
+A feature is the hash (CRC-32, as in zlib) of ``name=value``; numbers are put into bins that grow
+like powers of two. The hashes stand in the order of :data:`FEATURES`; crosses of features are the
+model's business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import log1p
-from struct import Struct
+from typing import Final
 from zlib import crc32
 
-from stream.core.event import CatalogItem
-from stream.core.history import CARTED
-from stream.core.state import CustomerState
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.arriving import NONE, UNPRICED, Arrival, brand_of, category_of, item_of
+from stream.core.history import CARTED as IN_CART
+from stream.core.layout import NOBODY, Bytes, Table, find
+from stream.models.kernel import kernel
 
 FEATURES_VERSION = 1
 FEATURES = (
@@ -34,142 +39,12 @@ FEATURES = (
     "segment",
     "hour",
 )
+ITEM, CATEGORY, BRAND, PRICE, RELATIVE_PRICE, TOUCHES, CARTED, BOUGHT = range(8)
+TASTE, ORIGIN, DISCOUNT, ORDERS, IDLE, SESSION, SEGMENT, HOUR = range(8, 16)
 ORGANIC = "organic"
-_DAY = 86_400_000
-KEPT = 1 << 16  # hashes kept of one feature: some 10 MB at most
-
-
-_PACKED = Struct(f"<{len(FEATURES)}I")
-
-
-def pack(row: tuple[int, ...]) -> bytes:
-    """A row as 4 bytes a feature, little-endian: how a customer's record keeps it."""
-    return _PACKED.pack(*row)
-
-
-def unpack(packed: bytes) -> tuple[int, ...]:
-    """The row that was packed.
-
-    >>> row = tuple(range(len(FEATURES)))
-    >>> unpack(pack(row)) == row
-    True
-    """
-    return _PACKED.unpack(packed)
-
-
-def log_bin(value: float) -> int:
-    """The number of binary digits of ``value``: bins that double, 0 for nothing.
-
-    >>> [log_bin(n) for n in (0, 1, 2, 3, 4, 1000)]
-    [0, 1, 2, 2, 3, 10]
-    """
-    return int(value).bit_length() if value > 0 else 0
-
-
-class Hashes(dict[object, int]):
-    """The 32-bit hashes (CRC-32, as in zlib) of one feature's values: ``name=value``.
-
-    A dictionary that fills itself, and starts anew when it is full: looking a hash up costs a
-    tenth of making it.
-
-    >>> Hashes("item")["i1"] == crc32(b"item=i1")
-    True
-    """
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-
-    def __missing__(self, value: object) -> int:
-        """Make the hash of a value that was not asked for before."""
-        if len(self) >= KEPT:
-            self.clear()
-        made = self[value] = crc32(f"{self._name}={value}".encode())
-        return made
-
-
-_HASHES = tuple(map(Hashes, FEATURES))
-_ITEM, _CATEGORY, _BRAND, _PRICE, _RELATIVE_PRICE, _TOUCHES, _CARTED, _BOUGHT = _HASHES[:8]
-_TASTE, _ORIGIN, _DISCOUNT, _ORDERS, _IDLE, _SESSION, _SEGMENT, _HOUR = _HASHES[8:]
-
-
-class Describer:
-    """Describes items as one customer meets them at one moment, ``time`` in ms."""
-
-    def __init__(self, state: CustomerState, time: int) -> None:
-        profile, history = state.profile, state.history
-        self._context = _context(state, time)
-        self._recent = history.recent
-        self._touched = [touch.item_id for touch in history.recent]
-        self._bought = dict(history.bought)
-        self._tastes = [name for name, _ in profile.tastes]
-        self._usual = profile.log_price
-
-    def row(
-        self, item_id: str, item: CatalogItem | None, origin: str = ORGANIC, discount: int = 0
-    ) -> tuple[int, ...]:
-        """The features of an item that came before the customer in a certain way."""
-        category, brand, price = (
-            (None, None, None) if item is None else (item.category, item.brand, item.price)
-        )
-        touches = self._touched.count(item_id)
-        return (
-            _ITEM[item_id],
-            _CATEGORY[category],
-            _BRAND[brand],
-            _PRICE[None if price is None else log_bin(price)],
-            _RELATIVE_PRICE[self._relative(price)],
-            _TOUCHES[touches.bit_length()],
-            _CARTED[touches > 0 and self._was_carted(item_id)],
-            _BOUGHT[item_id in self._bought],
-            _TASTE[self._taste(category)],
-            _ORIGIN[origin],
-            _DISCOUNT[discount],
-            *self._context,
-        )
-
-    def _was_carted(self, item_id: str) -> bool:
-        return any(t.weight == CARTED for t in self._recent if t.item_id == item_id)
-
-    def _taste(self, category: str | None) -> int | None:
-        if category not in self._tastes:
-            return None
-        return log_bin(self._tastes.index(category) + 1)
-
-    def _relative(self, price: int | None) -> str | int:
-        if price is None or not self._usual:
-            return "unknown"
-        return round(2 * (log1p(price) - self._usual))
-
-
-def _context(state: CustomerState, time: int) -> tuple[int, ...]:
-    """The part of a row that is the same for every item of one moment."""
-    profile = state.profile
-    idle = (time - profile.last_order) / _DAY if profile.last_order else None
-    return (
-        _ORDERS[log_bin(profile.orders)],
-        _IDLE["never" if idle is None else log_bin(idle)],
-        _SESSION[log_bin(state.history.session_clicks)],
-        _SEGMENT[profile.segment],
-        _HOUR[time // 3_600_000 % 24],
-    )
-
-
-def portrait(state: CustomerState, now: int) -> tuple[float, ...]:
-    """A customer as a point for segmentation; the axes are :data:`PORTRAIT`."""
-    profile = state.profile
-    idle = (now - profile.last_order) / _DAY if profile.last_order else 365.0
-    return (
-        log1p(max(idle, 0.0)),
-        log1p(profile.frequency),
-        log1p(max(profile.monetary, 0.0) / 100),
-        log1p(profile.views),
-        log1p(max(profile.carts, 0)),
-        profile.log_price,
-    )
-
+DAY_MS: Final = 86_400_000.0
+ALL_BITS: Final = 0xFFFF_FFFF
+POLYNOMIAL: Final = 0xEDB8_8320  # of CRC-32, reversed
 
 PORTRAIT = (
     "days since the last order",
@@ -179,3 +54,197 @@ PORTRAIT = (
     "items put into the cart",
     "price level",
 )
+
+
+def _table() -> npt.NDArray[np.int64]:
+    """What CRC-32 makes of each byte."""
+    table = np.arange(256, dtype=np.int64)
+    for _ in range(8):
+        table = np.where(table & 1, table >> 1 ^ POLYNOMIAL, table >> 1)
+    return table
+
+
+def _begun(text: str) -> npt.NDArray[np.int64]:
+    """The hash of ``name=text`` for each feature, as a place to go on from."""
+    return np.array([crc32(f"{name}={text}".encode()) for name in FEATURES], np.int64)
+
+
+TABLE: Final = _table()
+BEGUN: Final = _begun("")
+OF_NONE: Final = _begun("None")
+OF_FALSE, OF_TRUE = _begun("False"), _begun("True")
+OF_UNKNOWN, OF_NEVER = _begun("unknown"), _begun("never")
+
+
+def hash_of(name: str, value: object) -> int:
+    """The 32-bit hash of a feature's value.
+
+    >>> hash_of("item", "i1") == crc32(b"item=i1")
+    True
+    """
+    return crc32(f"{name}={value}".encode())
+
+
+def pack(row: Sequence[int]) -> bytes:
+    """A row as 4 bytes a feature, little-endian: how a customer's record keeps it."""
+    return np.asarray(row, "<u4").tobytes()
+
+
+def unpack(packed: Iterable[bytes]) -> npt.NDArray[np.uint32]:
+    """Rows that were packed, shape (rows, features).
+
+    >>> row = tuple(range(len(FEATURES)))
+    >>> unpack([pack(row)]).tolist() == [list(row)]
+    True
+    """
+    rows = np.frombuffer(bytearray().join(packed), dtype="<u4")
+    return rows.astype(np.uint32, copy=False).reshape(-1, len(FEATURES))
+
+
+def log_bin(value: float) -> int:
+    """The number of binary digits of ``value``: bins that double, 0 for nothing.
+
+    >>> [log_bin(n) for n in (0, 1, 2, 3, 4, 1000)]
+    [0, 1, 2, 2, 3, 10]
+    """
+    return bits(int(value)) if value > 0 else 0
+
+
+@kernel
+def bits(value: int) -> int:
+    """The number of binary digits of a number from 0 on."""
+    n = 0
+    while value > 0:
+        value >>= 1
+        n += 1
+    return n
+
+
+@kernel
+def hash_text(begun: int, text: Bytes) -> int:
+    """CRC-32 gone on with: of a text in UTF-8."""
+    state = begun ^ ALL_BITS
+    for letter in text:
+        state = TABLE[(state ^ letter) & 255] ^ (state >> 8)
+    return state ^ ALL_BITS
+
+
+@kernel
+def hash_number(begun: int, number: int) -> int:
+    """CRC-32 gone on with: of a number's decimal digits."""
+    state = begun ^ ALL_BITS
+    if number < 0:
+        state = TABLE[(state ^ 45) & 255] ^ (state >> 8)  # a minus
+        number = -number
+    power = 1
+    while number // power > 9:
+        power *= 10
+    while power:
+        state = TABLE[(state ^ (48 + number // power % 10)) & 255] ^ (state >> 8)
+        power //= 10
+    return state ^ ALL_BITS
+
+
+@kernel
+def describe_line(row: Table, customer: Table, arrival: Arrival, named: int, told: int) -> None:
+    """The features of an item as a customer knows it.
+
+    Parameters
+    ----------
+    row : uint32 (features,)
+    customer : ROW
+    arrival
+        Its line ``named`` has the item, and its line ``told`` what is known of it.
+    """
+    item, category, line = item_of(arrival, named), category_of(arrival, told), arrival.lines[told]
+    describe_item(row, item, category, brand_of(arrival, told), line, customer["log_price"])
+    known = NOBODY if line["category"] == NONE else find(customer, category)
+    describe_meeting(row, customer, find(customer, item), known)
+
+
+@kernel
+def describe_item(
+    row: Table, item: Bytes, category: Bytes, brand: Bytes, line: Table, usual: float
+) -> None:
+    """The features of an item by itself.
+
+    Parameters
+    ----------
+    row : uint32 (features,)
+    item, category, brand : uint8 (n,)
+    line : LINE
+        Its price, and which of the texts there are.
+    usual
+        ln(1 + price) as the customer usually sees it, 0 if unknown.
+    """
+    row[ITEM] = hash_text(BEGUN[ITEM], item)
+    if line["category"] == NONE:
+        row[CATEGORY] = OF_NONE[CATEGORY]
+    else:
+        row[CATEGORY] = hash_text(BEGUN[CATEGORY], category)
+    if line["brand"] == NONE:
+        row[BRAND] = OF_NONE[BRAND]
+    else:
+        row[BRAND] = hash_text(BEGUN[BRAND], brand)
+    price = line["price"]
+    row[RELATIVE_PRICE] = OF_UNKNOWN[RELATIVE_PRICE]
+    if price == UNPRICED:
+        row[PRICE] = OF_NONE[PRICE]
+        return
+    row[PRICE] = hash_number(BEGUN[PRICE], bits(price))
+    if usual != 0.0:
+        steps = int(np.rint(2 * (log1p(price) - usual)))
+        row[RELATIVE_PRICE] = hash_number(BEGUN[RELATIVE_PRICE], steps)
+
+
+@kernel
+def describe_meeting(row: Table, customer: Table, item: int, category: int) -> None:
+    """The features of what a customer has had to do with an item; numbers are the record's."""
+    touches, carted, bought, taste = 0, False, False, 0
+    for touch in customer["recent"][: customer["n_recent"]]:
+        if touch["text"] == item:
+            touches += 1
+            carted |= touch["count"] == IN_CART
+    for one in customer["bought"][: customer["n_bought"]]:
+        bought |= one["text"] == item
+    for place in range(customer["n_tastes"]):
+        if customer["tastes"][place]["text"] == category and category != NOBODY:
+            taste = place + 1
+    row[TOUCHES] = hash_number(BEGUN[TOUCHES], bits(touches))
+    row[CARTED] = OF_TRUE[CARTED] if carted else OF_FALSE[CARTED]
+    row[BOUGHT] = OF_TRUE[BOUGHT] if bought else OF_FALSE[BOUGHT]
+    row[TASTE] = hash_number(BEGUN[TASTE], bits(taste)) if taste else OF_NONE[TASTE]
+
+
+@kernel
+def describe_moment(row: Table, customer: Table, time: int) -> None:
+    """The features that are the same for every item of one moment, ``time`` in ms."""
+    row[ORDERS] = hash_number(BEGUN[ORDERS], bits(customer["orders"]))
+    if customer["last_order"]:
+        idle = (time - customer["last_order"]) / DAY_MS
+        row[IDLE] = hash_number(BEGUN[IDLE], bits(int(idle)) if idle > 0 else 0)
+    else:
+        row[IDLE] = OF_NEVER[IDLE]
+    row[SESSION] = hash_number(BEGUN[SESSION], bits(customer["session_clicks"]))
+    segment = customer["segment"]
+    row[SEGMENT] = OF_NONE[SEGMENT] if segment < 0 else hash_number(BEGUN[SEGMENT], segment)
+    row[HOUR] = hash_number(BEGUN[HOUR], time // 3_600_000 % 24)
+
+
+@kernel
+def describe_offer(row: Table, origin: int, discount: int) -> None:
+    """The features of the way in which an item came: the hash of its origin, and percent."""
+    row[ORIGIN] = origin
+    row[DISCOUNT] = hash_number(BEGUN[DISCOUNT], discount)
+
+
+@kernel
+def portrait(customer: Table, now: int, point: Table) -> None:
+    """A customer as a point for segmentation, float64 (6,); the axes are :data:`PORTRAIT`."""
+    idle = (now - customer["last_order"]) / DAY_MS if customer["last_order"] else 365.0
+    point[0] = log1p(max(idle, 0.0))
+    point[1] = log1p(customer["frequency"])
+    point[2] = log1p(max(customer["monetary"], 0.0) / 100)
+    point[3] = log1p(float(customer["views"]))
+    point[4] = log1p(float(max(customer["carts"], 0)))
+    point[5] = customer["log_price"]

@@ -7,83 +7,106 @@ another one; each list is bounded and forgets its oldest.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from typing import Final
 
-from stream.config import CoreSettings
-from stream.core.event import ADD_TO_CART, REMOVE_FROM_CART, Click, Event, Purchase, Trade
-from stream.core.hashing import identity, session_key
-from stream.core.state import NEVER, History, Touch
+import numpy as np
 
-VIEWED, CARTED = 1, 2
+from stream.core.arriving import CART, ORDER, UNCART, Arrival, item_of
+from stream.core.layout import END, Table, is_before, keep_last, number_of
+from stream.models.kernel import kernel
+
+VIEWED: Final = 1
+CARTED: Final = 2
 
 
-def update(history: History, event: Event, settings: CoreSettings) -> History:
+@kernel
+def follow(customer: Table, arrival: Arrival, rules: Table) -> None:
     """Fold one event into the history."""
-    if isinstance(event, Click):
-        return _clicked(history, event, settings)
-    if isinstance(event, Purchase) and event.trade is Trade.PURCHASE:
-        lines = ((line.item_id, event.time) for line in event.lines)
-        bought = _latest((*history.bought, *lines), settings.recent_items)
-        return replace(history, bought=bought)
-    return history
+    kind = arrival.event[0]["kind"]
+    if kind <= UNCART:
+        _touch(customer, arrival, rules)
+        _continue(customer, arrival.event[0], rules)
+    elif kind == ORDER:
+        _buy(customer, arrival, rules)
 
 
-def session_items(history: History) -> tuple[str, ...]:
-    """The items of the open session, oldest first, repeats kept."""
-    start = history.session_start
-    return tuple([touch.item_id for touch in history.recent if touch.time >= start])
+@kernel
+def session_items(customer: Table) -> Table:
+    """The items of the open session, oldest first, repeats kept: numbers of the record's."""
+    n = 0
+    items = np.empty(customer["n_recent"], END)
+    for touch in customer["recent"][: customer["n_recent"]]:
+        if touch["value"] >= customer["session_start"]:
+            items[n] = touch["text"]
+            n += 1
+    return items[:n]
 
 
-def unbought(history: History) -> tuple[Touch, ...]:
-    """Items touched and not bought since, newest first, each once."""
-    bought = dict(history.bought)
-    seen: dict[str, Touch] = {}
-    for touch in history.recent[::-1]:
-        seen.setdefault(touch.item_id, touch)
-    if not bought:
-        return tuple(seen.values())
-    return tuple([t for t in seen.values() if bought.get(t.item_id, NEVER) < t.time])
+@kernel
+def _touch(customer: Table, arrival: Arrival, rules: Table) -> None:
+    recent, event = customer["recent"], arrival.event[0]
+    item, kind, n = number_of(customer, item_of(arrival, 0)), event["kind"], customer["n_recent"]
+    if kind == UNCART:
+        for at in range(n):
+            if recent[at]["text"] == item:
+                recent[at]["count"] = VIEWED
+        return
+    recent[n]["text"] = item
+    recent[n]["count"] = CARTED if kind == CART else VIEWED
+    recent[n]["value"] = event["time"]
+    if n and recent[n - 1]["value"] >= event["time"]:
+        _sort(customer, recent, n + 1)
+    customer["n_recent"] = keep_last(recent, n + 1, rules["recent"])
 
 
-def _clicked(history: History, event: Click, settings: CoreSettings) -> History:
-    recent, time = _touched(history.recent, event, settings.recent_items), event.time
-    named = session_key(event.customer_id, event.session_id) if event.session_id else 0
-    if _goes_on(history, named, time, settings):
-        last = history.session_last
-        return replace(
-            history,
-            recent=recent,
-            session_last=time if time > last else last,
-            session_clicks=history.session_clicks + 1,
-        )
-    return replace(
-        history,
-        recent=recent,
-        session=named or identity(event.customer_id, time),
-        session_start=time,
-        session_last=time,
-        session_clicks=1,
-    )
+@kernel
+def _buy(customer: Table, arrival: Arrival, rules: Table) -> None:
+    bought, n = customer["bought"], customer["n_bought"]
+    for line in range(len(arrival.lines)):
+        bought[n]["text"] = number_of(customer, item_of(arrival, line))
+        bought[n]["count"] = 0
+        bought[n]["value"] = arrival.event[0]["time"]
+        n += 1
+    _sort(customer, bought, n)
+    customer["n_bought"] = keep_last(bought, n, rules["recent"])
 
 
-def _goes_on(history: History, named: int, time: int, settings: CoreSettings) -> bool:
-    """Whether a click belongs to the open session; one from before its start changes nothing."""
-    if not history.session:
-        return False
-    silent = time - history.session_last > settings.session_gap * 1000
-    renamed = named != 0 and named != history.session
-    return time < history.session_start or not (silent or renamed)
+@kernel
+def _sort(customer: Table, entries: Table, n: int) -> None:
+    """Sort entries by time, text and count: by insertion, since most stand where they belong."""
+    moved = np.empty_like(entries[:1])
+    for end in range(1, n):
+        moved[0] = entries[end]
+        at = end
+        while at and _is_earlier(customer, moved[0], entries[at - 1]):
+            entries[at] = entries[at - 1]
+            at -= 1
+        entries[at] = moved[0]
 
 
-def _touched(recent: tuple[Touch, ...], event: Click, bound: int) -> tuple[Touch, ...]:
-    if event.action is REMOVE_FROM_CART:
-        return tuple(replace(t, weight=VIEWED) if t.item_id == event.item_id else t for t in recent)
-    weight = CARTED if event.action is ADD_TO_CART else VIEWED
-    touch = Touch(event.item_id, event.time, weight)
-    if not recent or recent[-1].time < event.time:
-        return (*recent[-bound + 1 :], touch)
-    return tuple(sorted((*recent, touch), key=lambda t: (t.time, t.item_id, t.weight)))[-bound:]
+@kernel
+def _is_earlier(customer: Table, one: Table, other: Table) -> bool:
+    if one["value"] != other["value"]:
+        return bool(one["value"] < other["value"])
+    if one["text"] != other["text"]:
+        return is_before(customer, one["text"], other["text"])
+    return bool(one["count"] < other["count"])
 
 
-def _latest(bought: tuple[tuple[str, int], ...], bound: int) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(bought, key=lambda line: (line[1], line[0])))[-bound:]
+@kernel
+def _continue(customer: Table, event: Table, rules: Table) -> None:
+    """Go on with the open session, or begin another."""
+    time, session = event["time"], event["session"]
+    is_open = customer["session"] != 0
+    if is_open and time >= customer["session_start"]:
+        silent = time - customer["session_last"] > rules["session_gap"]
+        renamed = event["named"] != 0 and session != customer["session"]
+        is_open = not (silent or renamed)
+    if is_open:
+        customer["session_last"] = max(customer["session_last"], time)
+        customer["session_clicks"] += 1
+        return
+    customer["session"] = session
+    customer["session_start"] = time
+    customer["session_last"] = time
+    customer["session_clicks"] = 1

@@ -8,130 +8,215 @@ afterwards from a later state (no leakage).
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from typing import Final
 
-from stream.config import CoreSettings
-from stream.core.event import Event, Feedback, Purchase, Response, Trade
-from stream.core.example import Labelled
-from stream.core.state import CustomerState, Exposure, PendingOffer, Waiting
+import numpy as np
 
-PENDING_OFFERS = 3
+from stream.core.arriving import (
+    CART,
+    IMPRESSION,
+    ORDER,
+    Arrival,
+    item_of,
+    own_text,
+)
+from stream.core.features import (
+    ORGANIC,
+    describe_line,
+    describe_moment,
+    describe_offer,
+    hash_of,
+)
+from stream.core.layout import (
+    EXPOSURE,
+    FEATURES,
+    MARK,
+    NEVER,
+    NOBODY,
+    PENDING,
+    Table,
+    cut,
+    find,
+    keep_last,
+    number_of,
+)
+from stream.core.messagepack import put_byte, put_bytes, put_head, put_number, put_optional
+from stream.models.kernel import kernel
+from stream.models.packed import LABELLED
 
-
-def join(
-    waiting: Waiting, event: Event, now: int, segment: int | None, settings: CoreSettings
-) -> tuple[Waiting, list[Labelled]]:
-    """Label what the event, or the time that passed, decides.
-
-    ``now`` is stream time in ms, the event's own included.
-    """
-    examples: list[Labelled] = []
-    if isinstance(event, Purchase) and event.trade is Trade.PURCHASE:
-        waiting = _convert(waiting, event, segment, settings, examples)
-    elif isinstance(event, Feedback) and event.response is Response.IMPRESSION:
-        waiting = _shown(waiting, event, segment, settings, examples)
-    return mature(waiting, now, segment, settings, examples), examples
-
-
-def expose(
-    waiting: Waiting,
-    exposure: Exposure,
-    segment: int | None,
-    settings: CoreSettings,
-    examples: list[Labelled],
-) -> Waiting:
-    """Let an exposure wait; the first exposure of an item keeps its place and its features."""
-    if waits(waiting, exposure.item_id):
-        return waiting
-    exposures = (*waiting.exposures, exposure)
-    while len(exposures) > settings.pending_exposures:
-        examples.append(Labelled(exposures[0].time, 0, segment, exposures[0].features))
-        exposures = exposures[1:]
-    return replace(waiting, exposures=exposures, due=waiting.due or exposure.time)
+LABEL_SIZE: Final = 96  # bytes of a label, at most
+OF_ORGANIC: Final = hash_of("origin", ORGANIC)
 
 
-def waits(waiting: Waiting, item_id: str) -> bool:
-    """Whether an exposure of the item waits already."""
-    return item_id in [exposure.item_id for exposure in waiting.exposures]
+@kernel
+def join(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Label what an event decides, and what the time that passed does; let a click wait."""
+    event = arrival.event[0]
+    kind, now = event["kind"], event["now"]
+    if not rules["learning"]:
+        forget(customer)
+        return
+    if kind == ORDER:
+        _convert(customer, arrival, rules, examples)
+    elif kind == IMPRESSION:
+        _show(customer, arrival, rules, examples)
+    mature(customer, now, rules, examples)
+    if kind <= CART:
+        _expose_click(customer, arrival, rules, examples)
 
 
-def remember(waiting: Waiting, offer: PendingOffer) -> Waiting:
-    """Keep an offer's features until its impression is reported."""
-    return replace(waiting, offers=(*waiting.offers[-PENDING_OFFERS + 1 :], offer))
+@kernel
+def forget(customer: Table) -> None:
+    """Have nothing wait for a label."""
+    customer["n_exposures"] = 0
+    customer["n_pending"] = 0
+    customer["n_slates"] = 0
+    customer["due"] = 0
+    customer["page"] = NEVER
 
 
-def mature(
-    waiting: Waiting,
-    now: int,
-    segment: int | None,
-    settings: CoreSettings,
-    examples: list[Labelled],
-) -> Waiting:
+@kernel
+def mature(customer: Table, now: int, rules: Table, examples: Table) -> None:
     """Make negative what no purchase can turn positive any more."""
-    deadline = now - _maturity(settings)
-    if not waiting.exposures or min([e.time for e in waiting.exposures]) >= deadline:
-        return waiting
-    kept = []
-    for exposure in waiting.exposures:
-        if exposure.time < deadline:
-            examples.append(Labelled(exposure.time, 0, segment, exposure.features))
+    exposures, deadline = customer["exposures"], now - rules["maturity"]
+    kept = 0
+    for at in range(customer["n_exposures"]):
+        time = exposures[at]["time"]
+        if time < deadline:
+            _label(customer, at, time, 0, examples)
         else:
-            kept.append(exposure)
-    return replace(waiting, exposures=tuple(kept))
+            exposures[kept] = exposures[at]
+            kept += 1
+    customer["n_exposures"] = kept
 
 
-def patience(settings: CoreSettings) -> int:
-    """How long in ms a customer is waited for before a look: a whole visit must have matured.
+@kernel
+def waits(customer: Table, item: int) -> bool:
+    """Whether an exposure of an item, a number of the record's, waits already."""
+    found = False
+    for at in range(customer["n_exposures"]):
+        found |= customer["exposures"][at]["text"] == item
+    return found
 
-    That is an eighth more than one exposure takes; a look at once would find the first of many.
+
+@kernel
+def remember(customer: Table, arrival: Arrival, features: Table) -> None:
+    """Keep an offer's items until its impression is reported, and drop the oldest of too many.
+
+    Parameters
+    ----------
+    customer : ROW
+    arrival
+        The offer: its own text is the id, and its lines behind the first are the items.
+    features : uint32 (items, features)
     """
-    return _maturity(settings) * 9 // 8
+    n = len(arrival.lines) - 1
+    while customer["n_pending"] >= PENDING:
+        _drop_pending(customer, 0)
+    pending = customer["pending"][customer["n_pending"]]
+    pending["text"] = number_of(customer, own_text(arrival))
+    pending["count"] = n
+    pending["value"] = arrival.event[0]["time"]
+    customer["n_pending"] += 1
+    for place in range(n):
+        slate = customer["slates"][customer["n_slates"]]
+        slate["text"] = number_of(customer, item_of(arrival, place + 1))
+        slate["time"] = 0
+        for at in range(FEATURES):
+            slate["features"][at] = features[place, at]
+        customer["n_slates"] += 1
 
 
-def look(
-    state: CustomerState, now: int, settings: CoreSettings
-) -> tuple[CustomerState, list[Labelled]]:
-    """Mature what waits of a customer who is not here."""
-    examples: list[Labelled] = []
-    waiting = mature(state.waiting, now, state.profile.segment, settings, examples)
-    due = min([exposure.time for exposure in waiting.exposures], default=0)
-    return replace(state, waiting=replace(waiting, due=due)), examples
-
-
-def _maturity(settings: CoreSettings) -> int:
-    return round((settings.attribution + settings.grace) * 1000)
-
-
-def _convert(
-    waiting: Waiting,
-    event: Purchase,
-    segment: int | None,
-    settings: CoreSettings,
-    examples: list[Labelled],
-) -> Waiting:
-    window = round(settings.attribution * 1000)
-    items = {line.item_id for line in event.lines}
-    kept = []
-    for exposure in waiting.exposures:
-        if exposure.item_id in items and 0 <= event.time - exposure.time <= window:
-            examples.append(Labelled(event.time, 1, segment, exposure.features))
+@kernel
+def _convert(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Make positive what was bought in time."""
+    exposures, time = customer["exposures"], arrival.event[0]["time"]
+    items = np.zeros(customer["n_ends"], MARK)
+    for line in range(len(arrival.lines)):
+        number = find(customer, item_of(arrival, line))
+        if number != NOBODY:
+            items[number] = 1
+    kept = 0
+    for at in range(customer["n_exposures"]):
+        age = time - exposures[at]["time"]
+        if items[exposures[at]["text"]] and age >= 0 and age <= rules["window"]:
+            _label(customer, at, time, 1, examples)
         else:
-            kept.append(exposure)
-    return replace(waiting, exposures=tuple(kept))
+            exposures[kept] = exposures[at]
+            kept += 1
+    customer["n_exposures"] = kept
 
 
-def _shown(
-    waiting: Waiting,
-    event: Feedback,
-    segment: int | None,
-    settings: CoreSettings,
-    examples: list[Labelled],
-) -> Waiting:
-    for offer in waiting.offers:
-        if offer.offer_id == event.offer_id:
-            for item_id, features in offer.items:
-                exposure = Exposure(item_id, event.time, features)
-                waiting = expose(waiting, exposure, segment, settings, examples)
-            left = tuple(o for o in waiting.offers if o.offer_id != event.offer_id)
-            return replace(waiting, offers=left)
-    return waiting
+@kernel
+def _show(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Let the items of an offer that was seen wait, with the features that they had in it."""
+    time = arrival.event[0]["time"]
+    offer = find(customer, own_text(arrival))
+    if offer == NOBODY:
+        return
+    first = 0
+    for at in range(customer["n_pending"]):
+        n = customer["pending"][at]["count"]
+        if customer["pending"][at]["text"] == offer:
+            for slate in range(first, first + n):
+                customer["slates"][slate]["time"] = time
+                _expose(customer, customer["slates"][slate], rules, examples)
+            _drop_pending(customer, at)
+            return
+        first += n
+
+
+@kernel
+def _expose_click(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Let a click wait, described by what was known of the customer before it."""
+    time = arrival.event[0]["time"]
+    item = number_of(customer, item_of(arrival, 0))
+    if waits(customer, item):
+        return
+    exposures = np.zeros(1, EXPOSURE)
+    exposure = exposures[0]
+    exposure["text"] = item
+    exposure["time"] = time
+    row = exposure["features"]
+    describe_line(row, customer, arrival, 0, 1)
+    describe_moment(row, customer, time)
+    describe_offer(row, OF_ORGANIC, 0)
+    _expose(customer, exposure, rules, examples)
+
+
+@kernel
+def _expose(customer: Table, exposure: Table, rules: Table, examples: Table) -> None:
+    """Let an exposure wait; the first exposure of an item keeps its place and its features."""
+    exposures = customer["exposures"]
+    if waits(customer, exposure["text"]):
+        return
+    n = customer["n_exposures"]
+    exposures[n] = exposure
+    n += 1
+    for at in range(n - rules["exposures"]):
+        _label(customer, at, exposures[at]["time"], 0, examples)
+    customer["n_exposures"] = keep_last(exposures, n, rules["exposures"])
+    if not customer["due"]:
+        customer["due"] = exposure["time"]
+
+
+@kernel
+def _drop_pending(customer: Table, which: int) -> None:
+    """Forget an offer that waits for its impression."""
+    pending, slates = customer["pending"], customer["slates"]
+    first = 0
+    for at in range(which):
+        first += pending[at]["count"]
+    end = first + pending[which]["count"]
+    customer["n_slates"] = cut(slates, customer["n_slates"], first, end)
+    customer["n_pending"] = cut(pending, customer["n_pending"], which, which + 1)
+
+
+@kernel
+def _label(customer: Table, which: int, time: int, label: int, examples: Table) -> None:
+    """Write a `Labelled`."""
+    put_head(examples, 4, LABELLED)
+    put_number(examples, time)
+    put_byte(examples, label)
+    put_optional(examples, customer["segment"], NEVER)
+    put_bytes(examples, customer["exposures"][which]["features"].view(MARK))

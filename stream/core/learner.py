@@ -14,16 +14,19 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from stream.config import LearningSettings
+from stream.core.columns import Columns, Labels
 from stream.core.estimators import Estimators, States
-from stream.core.example import Basket, Example, Labelled, Step
-from stream.core.features import FEATURES, unpack
+from stream.core.example import Basket, Example
+from stream.core.features import FEATURES
+from stream.models.names import Names
 from stream.models.shadow import Shadow, Standing
+from stream.models.steps import Steps
 
 BASKET_WEIGHT = 5.0
 STEPS = 4  # session steps are cheaper in larger steps, and lose nothing
 QUALITY_WINDOW = 4_096
 LOG: Final = "examples"  # in ``through``: the log of examples itself
-SHADOW_SHARE = 0.02  # of the labels: river's forest alone costs more than all else for a label
+SHADOW_SHARE = 0.01  # of the labels: river's forest alone costs more than all else for a label
 
 
 class Quality(NamedTuple):
@@ -48,18 +51,34 @@ class Learner(Estimators):
         self._scored: list[tuple[float, int]] = []
         self._shadow = Shadow(SHADOW_SHARE, seed)
 
-    def learn(self, key: str, offset: int, examples: Iterable[Example]) -> bool:
+    def learn(
+        self, key: str, offset: int, examples: Iterable[Example], *, again: bool = False
+    ) -> bool:
         """Learn the examples of one event; False if they were learned before.
 
-        ``key`` names the event's source and partition, within which offsets only grow.
+        ``key`` names the event's source and partition, within which offsets only grow; ``again``
+        says that the same record of the log taught something of it before.
         """
-        if offset <= self.through.get(key, -1):
+        if not self.places.reach(self.through, key, offset, again=again):
             return False
-        self.through[key] = offset
-        for example in examples:
-            self._learn(example)
-            self.learned += 1
+        self.take(Columns.of(examples, self.names))
         return True
+
+    @property
+    def names(self) -> Names:
+        """In whose codes to give it what comes next."""
+        if self.steps.names.many:
+            self.steps.name_anew()
+        return self.steps.names
+
+    def take(self, examples: Columns) -> None:
+        """Learn examples, whose places were reached, in codes of `names`."""
+        self._learn_steps(examples)
+        self.items.learn_many(examples.told, self.steps.names)
+        for labels in self.labels.put(examples.labels, self.step):
+            self._learn_labels(labels)
+        self.segments.learn_many(examples.portraits)
+        self.learned += examples.examples
 
     def settle(self, learned: int) -> None:
         """Learn what waits for its step to fill, as the log of examples says at this place.
@@ -69,13 +88,13 @@ class Learner(Estimators):
         """
         if learned > self.steps.settled:
             self.steps.settled = learned
-            self._learn_steps()
-            self._learn_labels()
+            self.recommender.learn_steps(self.steps.take(), self.steps.names)
+            self._learn_labels(self.labels.take())
 
     @property
     def waits(self) -> bool:
         """Whether anything waits for its step to fill."""
-        return bool(self.steps.waiting or self.labels.waiting)
+        return bool(len(self.steps) or len(self.labels))
 
     def passed(self, offset: int) -> None:
         """Note that all of the log of examples has been learned up to and with this offset."""
@@ -97,42 +116,36 @@ class Learner(Estimators):
         """Prequential quality over the last few thousand labels."""
         return _quality(self._scored)._replace(standings=self._shadow.standings())
 
-    def _learn(self, example: Example) -> None:
-        if isinstance(example, Step):
-            self.steps.put(example)
-            if len(self.steps.waiting) >= self.step * STEPS:
-                self._learn_steps()
-            self.items.learn(example.item, example.category, example.brand, example.price)
-        elif isinstance(example, Labelled):
-            self.labels.waiting.append(example)
-            if len(self.labels.waiting) >= self.step:
-                self._learn_labels()
-        elif isinstance(example, Basket):
-            self.baskets.learn_basket(example.items, example.time)
-            self.rules.learn_basket(example.items)
-            for item in example.items:
-                self.recommender.trending.learn(item, example.segment, example.time, BASKET_WEIGHT)
-        else:
-            self.segments.learn(example.vector)
+    def _learn_steps(self, examples: Columns) -> None:
+        """Learn steps and orders as they came: both count for what is trending."""
+        steps, first = examples.steps, 0
+        for last, basket in examples.baskets:
+            self._learn_clicks(steps.part(first, last))
+            self._learn_basket(basket)
+            first = last
+        self._learn_clicks(steps.part(first, len(steps.items)))
 
-    def _learn_steps(self) -> None:
-        steps, self.steps.waiting = self.steps.waiting, []
-        self.recommender.learn_many(steps)
+    def _learn_clicks(self, steps: Steps) -> None:
+        for full in self.steps.put(steps, self.step * STEPS):
+            self.recommender.learn_steps(full, self.steps.names)
 
-    def _learn_labels(self) -> None:
-        batch, self.labels.waiting = self.labels.waiting, []
-        if not batch:
+    def _learn_basket(self, basket: Basket) -> None:
+        self.baskets.learn_basket(basket.items, basket.time)
+        self.rules.learn_basket(basket.items)
+        for item in basket.items:
+            self.recommender.trending.learn(item, basket.segment, basket.time, BASKET_WEIGHT)
+
+    def _learn_labels(self, batch: Labels) -> None:
+        if not len(batch.times):
             return
-        rows = [unpack(example.features) for example in batch]
-        labels = [example.label for example in batch]
-        first = self.propensity.examples
-        segments = [example.segment for example in batch]
-        predicted = self.propensity.learn(rows, labels, segments).tolist()
+        rows, labels, first = batch.rows, batch.labels.tolist(), self.propensity.examples
+        predicted = self.propensity.learn(rows, batch.labels, batch.segments).tolist()
         self._scored.extend(zip(predicted, labels, strict=True))
         del self._scored[:-QUALITY_WINDOW]
-        for i, (row, label, score) in enumerate(zip(rows, labels, predicted, strict=True), first):
-            if self._shadow.sees(i):
-                self._shadow.learn(i, _told(row), label, score)
+        for number in self._shadow.seen(first, len(labels)):
+            at = number - first
+            told = _told(rows[at].tolist())
+            self._shadow.learn(number, told, labels[at], predicted[at])
 
 
 def _told(row: Sequence[int]) -> dict[str, str]:

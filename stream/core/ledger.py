@@ -6,6 +6,11 @@ holds. Records of a batch are decided in the order given. A bug of ours costs th
 meets it, which is set aside as if it had been refused; nothing here waits. Time passes with events:
 with each that is applied, a customer or two whose labels are due are looked at, and what they teach
 travels with it.
+
+What a record says of permission is heard first, whatever else becomes of the record; a record that
+is set aside and changed something by it counts as ``heard``, too. An erasure leaves a trace under a
+keyed hash of the customer's id, until stream time has passed it by the grace and more: so long is
+what is older kept from bringing the customer back.
 """
 
 from __future__ import annotations
@@ -17,23 +22,39 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from stream.core.admission import APPLIED, DUPLICATE, LATE, REJECTED, REPLAYED, SUPPRESSED
+from stream.core import consent
+from stream.core.admission import APPLIED, LATE, REJECTED, REPLAYED, SUPPRESSED
+from stream.core.advance import look
 from stream.core.decide import Step, decide
 from stream.core.due import Due, DueQueue, Ends, Page
-from stream.core.event import Event, Rejection, RejectionCode, Source
-from stream.core.example import Example
-from stream.core.labels import look, patience
+from stream.core.event import Event, Rejection, RejectionCode, Source, Word
+from stream.core.layout import NEVER
 from stream.core.offer import Cause, Offer
 from stream.core.policy import Denial
-from stream.core.state import NEVER, NEW_CUSTOMER, CustomerState, Effect
+from stream.core.record import NEW, Desk, begun, effects_of, front, sealed, waits_of, with_page
+from stream.core.rules import patience
+from stream.core.state import Effect
 from stream.core.value import Value
 from stream.core.world import World
 
 OFFER, EXAMPLES = 0, 1
 LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fall behind
 UNSTAMPED = (NEVER,) * len(Source)
-UNCHANGED = CustomerState()
+UNCHANGED = b"unchanged"
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+
+
+class Identity(NamedTuple):
+    """What the last record accounted for of a source was, by which it is known again.
+
+    ``topic_id`` is the broker's name for this life of the topic, empty where there is none;
+    ``checksum`` is None until a record is known. Up to ``safe``, a stamp, all effects are durable.
+    """
+
+    topic_id: str = ""
+    timestamp: int = 0
+    checksum: int | None = None
+    safe: int = NEVER
 
 
 class Ledger(NamedTuple):
@@ -42,7 +63,10 @@ class Ledger(NamedTuple):
     ``stamps`` holds the last offset accounted for of each :class:`Source`; ``counts`` the records
     by outcome, offers and denials since the beginning; ``late`` and ``failed`` the (source, offset)
     pairs that go to the late topic and, for a bug of ours, to the dead letters, and are not yet
-    known to be there. ``due`` says where the queue of due labels begins and ends.
+    known to be there. ``due`` says where the queue of due labels begins and ends. ``erased`` is the
+    time in ms of the newest erasure that left a trace, 0 for none; ``traces`` is the queue of those
+    that wait to be forgotten. ``identities`` say what the records at the stamps were. ``trace_key``
+    is the seed in force when the first trace was left, with which all of them are named.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
@@ -51,17 +75,28 @@ class Ledger(NamedTuple):
     late: tuple[tuple[int, int], ...] = ()
     failed: tuple[tuple[int, int], ...] = ()
     due: Ends = Ends()
+    erased: int = 0
+    traces: Ends = Ends()
+    identities: tuple[Identity, ...] = (Identity(),) * len(Source)
+    trace_key: int | None = None
 
 
 class Entry(Value, frozen=True):
     """One record of a batch: where it stood, and what its bytes said.
 
-    ``content`` None is a valid record that there is no use for: it counts as suppressed.
+    ``offset`` is a stamp of :mod:`stream.core.stamps`, as are all offsets in the core.
+    ``content`` None is a valid record that there is no use for: it counts as suppressed. ``word``
+    is what a record takes away beside its content: one that is no event, above all.
     """
 
     source: Source
     offset: int
     content: Event | Rejection | None
+    word: Word | None = None
+
+
+class Unreadable(Exception):
+    """What is kept of customers cannot be read: no record's fault, so none is set aside for it."""
 
 
 class Writer(Protocol):
@@ -70,13 +105,13 @@ class Writer(Protocol):
     def offer(self, offer: Offer, /) -> bytes:
         """The offer as it is sent."""
 
-    def examples(self, examples: Sequence[Example], /) -> bytes:
-        """The examples of one event as they are sent."""
+    def examples(self, count: int, examples: bytes, /) -> bytes:
+        """The examples of one event as they are sent, of which the bytes are written."""
 
 
 @dataclass(slots=True)
 class Decided:
-    """What a batch comes to: states to write, effects to send in order, records to set aside.
+    """What a batch comes to: records to write, effects to send in order, records to set aside.
 
     ``pages`` are those of the queue of due labels that changed; an empty one is done with.
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
@@ -85,7 +120,7 @@ class Decided:
     """
 
     ledger: Ledger
-    changed: dict[str, CustomerState | None] = field(default_factory=dict)
+    changed: dict[str, bytes | None] = field(default_factory=dict)
     pages: Mapping[int, Page] = field(default_factory=dict)
     effects: list[tuple[str, Effect]] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
@@ -101,17 +136,23 @@ def decide_batch(
     partition: int,
     ledger: Ledger,
     durable: tuple[int, ...],
-    lookup: Callable[[str], CustomerState | None],
+    lookup: Callable[[str], bytes | None],
     page: Callable[[int], Page | None],
     world: World,
     writer: Writer,
+    desk: Desk | None = None,
 ) -> Decided:
     """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe.
 
     ``lookup`` brings a customer's record and ``page`` a page of the queue of due labels, as they
-    were before.
+    were before; ``desk`` is where kernels work, a new one where none is given.
+
+    Raises
+    ------
+    Unreadable
+        What they raised: nothing is decided then.
     """
-    batch = _Batch(partition, ledger, durable, lookup, page, world, writer)
+    batch = _Batch(partition, ledger, durable, lookup, page, world, writer, desk or Desk())
     for index, entry in enumerate(entries):
         batch.take(index, entry)
     return batch.close()
@@ -125,10 +166,11 @@ class _Batch:
         partition: int,
         ledger: Ledger,
         durable: tuple[int, ...],
-        lookup: Callable[[str], CustomerState | None],
+        lookup: Callable[[str], bytes | None],
         page: Callable[[int], Page | None],
         world: World,
         writer: Writer,
+        desk: Desk,
     ) -> None:
         self.partition = partition
         self.before = ledger
@@ -138,10 +180,17 @@ class _Batch:
         self.writer = writer
         self.stamps = list(ledger.stamps)
         self.stream_time = ledger.stream_time
+        self.erased = ledger.erased
+        known = ledger.trace_key
+        self.trace_key = world.settings.seed if known is None else known
+        self.grace = round(world.settings.grace * 1000)
         self.late = [mark for mark in ledger.late if mark[1] > durable[mark[0]]]
         self.failed = [mark for mark in ledger.failed if mark[1] > durable[mark[0]]]
         self.due = DueQueue(ledger.due, page)
+        self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
         self.patience = patience(world.settings)
+        self.desk = desk
+        self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
 
     def take(self, index: int, entry: Entry) -> None:
@@ -149,6 +198,8 @@ class _Batch:
         is_new = offset > self.stamps[source]  # in this batch, too: a fetch may repeat itself
         if is_new:
             self.stamps[source] = offset
+            if entry.word is not None:
+                self._hear(entry.word)
         if content is None:
             if is_new:
                 self._count(SUPPRESSED, "ignored")
@@ -169,7 +220,7 @@ class _Batch:
         decided = self.decided
         counts = Counter(self.before.counts)
         counts.update(decided.tally)
-        decided.pages = self.due.changed
+        decided.pages = self.due.changed | {~at: p for at, p in self.traces.changed.items()}
         decided.ledger = Ledger(
             tuple(self.stamps),
             self.stream_time,
@@ -177,55 +228,158 @@ class _Batch:
             tuple(self.late),
             tuple(self.failed),
             self.due.ends,
+            self.erased,
+            self.traces.ends,
+            self.before.identities,
+            self.trace_key if self.erased else None,
         )
         return decided
 
-    def _state(self, customer_id: str) -> CustomerState:
-        known = self.decided.changed.get(customer_id, UNCHANGED)
-        if known is UNCHANGED:
-            known = self.lookup(customer_id)
-        return known or NEW_CUSTOMER
+    def _record(self, name: str) -> bytes | None:
+        known = self.decided.changed.get(name, UNCHANGED)
+        return self.lookup(name) if known is UNCHANGED else known
+
+    def _known(self, customer_id: str) -> bytes:
+        known = self._record(customer_id)
+        if known is not None:
+            return known
+        if self.erased and self.stream_time <= self.erased + self.grace:
+            trace = self._record(self._trace_of(customer_id))
+            if trace is not None:
+                return begun(UNSTAMPED, consent.SILENCE, front(trace).erased)
+        return NEW
+
+    def _trace_of(self, customer_id: str) -> str:
+        return consent.trace_of(customer_id, self.trace_key)
 
     def _decide(self, index: int, event: Event, cause: Cause) -> None:
         customer_id, decided = event.customer_id, self.decided
         try:
-            before = self._state(customer_id)
-            step = decide(before, event, cause, self.world)
-            if step.outcome is APPLIED and step.state is not None and self.world.learning:
+            before = self._known(customer_id)
+            step = decide(before, event, cause, self.world, self.desk)
+            if self._is_lesson(step, before):
                 step = self._with_who_is_due(customer_id, event, step)
             effects = self._effects(step, cause)
+        except Unreadable:
+            raise
         except Exception as error:  # it would meet the same bug again, and nobody get past it
             self._count(REJECTED, f"rejected:{RejectionCode.INTERNAL}")
             decided.failed.append((index, error))
             self.failed.append((cause.source, cause.offset))
+            word = consent.word_of(event)
+            if word is not None:
+                self._hear_in_spite(word)
             return
-        outcome = step.outcome
+        outcome, record = step.outcome, step.record
         if outcome is REPLAYED:
-            self._count(APPLIED)
-            self.stream_time = max(self.stream_time, event.time)
-            decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
-            self._send(customer_id, step.resend)
-            self._await(customer_id, before)  # if the write was torn, its entry is missing
+            self._replayed(event, before, step)
             return
         self._count(outcome)
         if outcome is LATE:
             decided.late.append(index)
             self.late.append((cause.source, cause.offset))
-        if outcome is LATE or outcome is DUPLICATE:
-            return
         if outcome is APPLIED and event.time > self.stream_time:
             self.stream_time = event.time
+            if self.erased:
+                self._forget_erasures(event.time)
+        elif outcome is SUPPRESSED and event.time <= front(before).erased:
+            self._count("erased")
         if step.denial is not None:
             self._count(DENIED[step.denial])
-        decided.changed[customer_id] = self._sealed(step, effects)
-        if effects:
-            self._send(customer_id, effects)
-        if step.state is not None and step.state.waiting.due != before.waiting.due:
-            self._await(customer_id, step.state)
-        decided.examples += len(step.examples)
+        if record is before:
+            return
+        if outcome is not APPLIED and (
+            record is None or _permission(record) != _permission(before)
+        ):
+            self._count("heard")
+        self._keep(customer_id, before, record, event.time, effects)
+        decided.examples += step.examples.number
         if step.offers:
             decided.offers.extend(step.offers)
             decided.tally["offers"] += len(step.offers)
+
+    def _replayed(self, event: Event, before: bytes, step: Step) -> None:
+        """An event that the customer's record has applied, and the ledger not: a write was torn."""
+        customer_id, record = event.customer_id, step.record
+        self._count(APPLIED)
+        self.stream_time = max(self.stream_time, event.time)
+        self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
+        self._send(customer_id, step.resend)
+        if record is not None and waits_of(record)[:2] == waits_of(before)[:2]:
+            self._await(customer_id, before)  # its entry is missing
+        if record is not before:
+            self._count("heard")
+            self._keep(customer_id, before, record, event.time)
+
+    def _is_lesson(self, step: Step, before: bytes) -> bool:
+        """Whether what is learned of others can travel with a step: in a record that is written."""
+        is_written = step.record is not None and step.record is not before
+        return is_written and step.outcome is APPLIED and self.world.learning
+
+    def _hear_in_spite(self, word: Word) -> None:
+        """Hear a word of an event that met a bug, which is told; the word may meet it, too."""
+        try:
+            self._hear(word)
+        except Unreadable:
+            raise
+        except Exception:
+            return
+
+    def _hear(self, word: Word) -> None:
+        """Take over what a record says of permission that says nothing else, or is refused."""
+        if not word.time:
+            word = replace(word, time=self.stream_time or 1)
+        before = self._known(word.customer_id)
+        after = consent.hear(before, word, self.stream_time, self.world.settings, self.desk)
+        if after is not before:
+            self._count("heard")
+            self._keep(word.customer_id, before, after, word.time)
+
+    def _keep(
+        self,
+        customer_id: str,
+        before: bytes,
+        record: bytes | None,
+        time: int,
+        effects: tuple[Effect, ...] = (),
+    ) -> None:
+        """Keep what a customer's record is now, or the trace of an erasure at ``time``."""
+        due_before, page_before, _ = waits_of(before)
+        if record is None:
+            if page_before != NEVER:
+                self.due.scrub(customer_id, page_before)
+            if self._record(customer_id) is not None:
+                self.decided.changed[customer_id] = None
+            self._leave_trace(customer_id, time)
+            return
+        due, page, size = waits_of(record)
+        if page_before != NEVER and page == NEVER:
+            self.due.scrub(customer_id, page_before)
+        if due != due_before:
+            record = self._await(customer_id, record)
+        self.decided.changed[customer_id] = self._sealed(record, size, effects)
+        if effects:
+            self._send(customer_id, effects)
+
+    def _leave_trace(self, customer_id: str, time: int) -> None:
+        if time < self.stream_time - self.grace:
+            return  # what is older is late anyway
+        name = self._trace_of(customer_id)
+        trace = self._record(name)
+        if trace is None or front(trace).erased < time:
+            self.decided.changed[name] = begun(UNSTAMPED, consent.SILENCE, time)
+            self.traces.put(Due(time, name))
+            self.erased = max(self.erased, time)
+
+    def _forget_erasures(self, now: int) -> None:
+        """Let traces go of erasures before which everything is late."""
+        for _ in range(LOOKS):
+            entry = self.traces.take(now - self.patience)
+            if entry is None:
+                return
+            trace = self._record(entry.customer_id)
+            if trace is not None and front(trace).erased == entry.time:
+                self.decided.changed[entry.customer_id] = None
 
     def _with_who_is_due(self, customer_id: str, event: Event, step: Step) -> Step:
         """A step that was applied, and with it what the time that passed says of who is away."""
@@ -234,45 +388,53 @@ class _Batch:
             entry = self.due.take(now - self.patience)
             if entry is None:
                 break
-            step = self._look(entry, now, customer_id, step)
+            if entry.customer_id:
+                step = self._look(entry, now, customer_id, step)
         return step
 
     def _look(self, entry: Due, now: int, customer_id: str, step: Step) -> Step:
         is_here = entry.customer_id == customer_id
-        state = step.state if is_here else self._state(entry.customer_id)
-        if state is None or state.waiting.due != entry.time:
+        before = step.record if is_here else self._record(entry.customer_id)
+        if before is None:
             return step
-        state, labelled = look(state, now, self.world.settings)
-        examples = (*step.examples, *labelled)
+        due, _, size = waits_of(before)
+        if due != entry.time:
+            return step
+        look(before, now, self.rules, self.desk.tables)
+        record = self.desk.record() + before[size:]
+        examples = step.examples.then(*self.desk.examples())
         if is_here:
-            return replace(step, state=state, examples=examples)
-        self.decided.changed[entry.customer_id] = state
-        self._await(entry.customer_id, state)
-        return replace(step, examples=examples)
+            return step._replace(record=record, examples=examples)
+        self._keep(entry.customer_id, before, record, now)
+        return step._replace(examples=examples)
 
-    def _await(self, customer_id: str, state: CustomerState) -> None:
+    def _await(self, customer_id: str, record: bytes) -> bytes:
         """Have a customer looked at, if anything waits."""
-        if state.waiting.due:
-            self.due.put(Due(state.waiting.due, customer_id))
+        due = waits_of(record)[0]
+        if not due:
+            return record
+        return with_page(record, self.due.put(Due(due, customer_id)))
 
     def _effects(self, step: Step, cause: Cause) -> tuple[Effect, ...]:
         """What a step sends, as bytes."""
         source, offset, write = cause.source, cause.offset, self.writer
         effects = tuple([Effect(source, offset, OFFER, write.offer(o)) for o in step.offers])
-        if step.examples:
-            effects += (Effect(source, offset, EXAMPLES, write.examples(step.examples)),)
+        count, examples = step.examples
+        if count:
+            effects += (Effect(source, offset, EXAMPLES, write.examples(count, examples)),)
         return effects
 
-    def _sealed(self, step: Step, effects: tuple[Effect, ...]) -> CustomerState | None:
-        """The new state with its effects in it, until they are known to be durable."""
-        state, durable = step.state, self.durable
-        if state is None or not (state.effects or effects):
-            return state
-        pending = [e for e in state.effects if e.offset > durable[e.source]]
-        return replace(state, effects=(*pending, *effects))
+    def _sealed(self, record: bytes, size: int, effects: tuple[Effect, ...]) -> bytes:
+        """A new record with its effects behind it, until they are known to be durable."""
+        if size == len(record) and not effects:
+            return record
+        durable = self.durable
+        pending = [e for e in effects_of(record, size) if e.offset > durable[e.source]]
+        return sealed(record, size, (*pending, *effects))
 
     def _resend(self, event: Event, source: Source, offset: int) -> None:
-        effects = self._state(event.customer_id).effects
+        record = self._known(event.customer_id)
+        effects = effects_of(record, waits_of(record)[2])
         again = [e for e in effects if e.source == source and e.offset == offset]
         self._send(event.customer_id, again)
 
@@ -282,3 +444,7 @@ class _Batch:
     def _count(self, *names: str) -> None:
         for name in names:
             self.decided.tally[name] += 1
+
+
+def _permission(record: bytes) -> tuple[int, ...]:
+    return front(record)[5:10]

@@ -6,50 +6,123 @@ buys is a portrait for segmentation. Customers appear only as hashes.
 
 from __future__ import annotations
 
-from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Trade
-from stream.core.example import Basket, Example, Portrait, Step
+import numpy as np
+
+from stream.core.arriving import (
+    NONE,
+    ORDER,
+    REFUND,
+    UNCART,
+    UNPRICED,
+    Arrival,
+    brand_of,
+    category_of,
+    item_of,
+)
 from stream.core.features import portrait
 from stream.core.history import session_items
-from stream.core.state import CustomerState, History
-from stream.models.sources import LOOK_BACK
-
-WINDOW = LOOK_BACK
-
-
-def lessons(state: CustomerState, event: Event, now: int) -> tuple[Example, ...]:
-    """The examples of one event, given the state after it."""
-    if isinstance(event, Click):
-        if event.action is REMOVE_FROM_CART:
-            return ()
-        step = session_step(state.history, event, state.profile.segment)
-        if state.history.session_clicks > 1:
-            return (step,)
-        return (step, Portrait(event.time, portrait(state, now)))
-    if isinstance(event, Purchase) and event.trade is Trade.PURCHASE:
-        items = tuple(dict.fromkeys(line.item_id for line in event.lines))
-        basket = Basket(event.time, state.profile.segment, items)
-        return (basket, Portrait(event.time, portrait(state, now)))
-    return ()
+from stream.core.layout import NEVER, Bytes, Table, find, is_same, text_of
+from stream.core.messagepack import (
+    NIL,
+    put_byte,
+    put_float,
+    put_head,
+    put_list,
+    put_number,
+    put_optional,
+    put_text,
+)
+from stream.models.features import LOOK_BACK
+from stream.models.kernel import kernel
+from stream.models.packed import BASKET, PORTRAIT, STEP
 
 
-def turning_point(state: CustomerState, event: Event) -> bool:
-    """Whether the event can move a customer to another segment: a new session, or an order."""
-    if isinstance(event, Click):
-        return state.history.session_clicks <= 1
-    return isinstance(event, Purchase)
+@kernel
+def is_turning_point(customer: Table, kind: int) -> bool:
+    """Whether an event can move a customer to another segment: a new session, or an order."""
+    if kind <= UNCART:
+        return bool(customer["session_clicks"] <= 1)
+    return kind in (ORDER, REFUND)
 
 
-def session_step(history: History, event: Click, segment: int | None = None) -> Step:
-    """The step that a click is, given the history after it."""
-    items = session_items(history)
-    previous = items[:-1] if items and items[-1] == event.item_id else items
-    return Step(
-        event.time,
-        history.session,
-        segment,
-        event.item_id,
-        previous[-WINDOW:],
-        event.category,
-        event.brand,
-        event.price,
-    )
+@kernel
+def teach(customer: Table, arrival: Arrival, examples: Table) -> None:
+    """Write the examples of one event, given the record after it."""
+    event = arrival.event[0]
+    kind = event["kind"]
+    if kind < UNCART:
+        _write_step(customer, arrival, examples)
+        if customer["session_clicks"] <= 1:
+            _write_portrait(customer, event, examples)
+    elif kind == ORDER:
+        _write_basket(customer, arrival, examples)
+        _write_portrait(customer, event, examples)
+
+
+@kernel
+def _write_step(customer: Table, arrival: Arrival, examples: Table) -> None:
+    """A `Step`: an item, and what of its session came before."""
+    event, line = arrival.event[0], arrival.lines[0]
+    text = item_of(arrival, 0)
+    items = session_items(customer)
+    n = len(items)
+    if n and items[n - 1] == find(customer, text):
+        n -= 1
+    put_head(examples, 8, STEP)
+    put_number(examples, event["time"])
+    put_number(examples, customer["session"])
+    put_optional(examples, customer["segment"], NEVER)
+    put_text(examples, text)
+    first = max(n - LOOK_BACK, 0)
+    put_list(examples, n - first)
+    for item in items[first:n]:
+        put_text(examples, text_of(customer, item))
+    _put_label(examples, line["category"], category_of(arrival, 0))
+    _put_label(examples, line["brand"], brand_of(arrival, 0))
+    put_optional(examples, line["price"], UNPRICED)
+
+
+@kernel
+def _put_label(examples: Table, size: int, text: Bytes) -> None:
+    if size == NONE:
+        put_byte(examples, NIL)
+    else:
+        put_text(examples, text)
+
+
+@kernel
+def _write_portrait(customer: Table, event: Table, examples: Table) -> None:
+    """A `Portrait`."""
+    put_head(examples, 2, PORTRAIT)
+    put_number(examples, event["time"])
+    point = np.empty(6)
+    portrait(customer, event["now"], point)
+    put_list(examples, 6)
+    for axis in point:
+        put_float(examples, axis)
+
+
+@kernel
+def _write_basket(customer: Table, arrival: Arrival, examples: Table) -> None:
+    """A `Basket`: the items of an order, each once, in the order of its lines."""
+    put_head(examples, 3, BASKET)
+    put_number(examples, arrival.event[0]["time"])
+    put_optional(examples, customer["segment"], NEVER)
+    n = len(arrival.lines)
+    different = 0
+    for line in range(n):
+        different += _is_first(arrival, line)
+    put_list(examples, different)
+    for line in range(n):
+        if _is_first(arrival, line):
+            put_text(examples, item_of(arrival, line))
+
+
+@kernel
+def _is_first(arrival: Arrival, line: int) -> bool:
+    """Whether no line before has the same item."""
+    text = item_of(arrival, line)
+    met = False
+    for before in range(line):
+        met |= is_same(item_of(arrival, before), text)
+    return not met

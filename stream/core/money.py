@@ -44,6 +44,7 @@ _FACTORS: Final[dict[str, int]] = {
 }
 _EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN)
 _MAX_DIGITS: Final = 30  # of an amount's whole part: beyond any money, and cheap to compute with
+_SHORT: Final = 18  # characters of an amount as most are, that fit a machine's word
 _NEAR: Final = 1e-6
 _FLOAT_SAFE: Final = 1e9
 
@@ -91,6 +92,11 @@ def to_minor(amount: int | float | str | Decimal, currency: str) -> int:
             nearest = round(scaled)
             if -_NEAR < scaled - nearest < _NEAR:
                 return nearest
+    elif isinstance(amount, str):
+        whole, _, fraction = amount.partition(".")
+        missing = EXPONENTS[currency] - len(fraction)
+        if missing >= 0 and len(amount) < _SHORT and (digits := whole + fraction).isdecimal():
+            return int(digits + "0" * missing)
     elif isinstance(amount, int) and not isinstance(amount, bool):
         return amount * factor
     return _exactly(amount, factor)

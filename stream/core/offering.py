@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import repeat
 
-from msgspec.structs import replace
-
+from stream.core.advance import offered
+from stream.core.arriving import packed_lines
 from stream.core.candidates import LADDER, Candidate, gather
 from stream.core.event import Campaign, Event
 from stream.core.hashing import digest
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import (
-    DAY,
-    MOST_A_DAY,
     TREATED,
     Denial,
     campaign_for,
@@ -20,76 +19,65 @@ from stream.core.policy import (
     item_denial,
 )
 from stream.core.ranking import Found, Ranked, Slate, draw, rank
-from stream.core.state import CustomerState, Delivery
+from stream.core.record import Desk, View
 from stream.core.world import World
 
 
 def choose(
-    state: CustomerState, event: Event, now: int, cause: Cause, world: World
+    customer: View, event: Event, now: int, cause: Cause, world: World, desk: Desk
 ) -> tuple[Offer, Slate] | Denial:
     """The offer for this customer now, with the slate that it was made from."""
-    denial = customer_denial(state, event.customer_id, now, world)
+    denial = customer_denial(customer, event.customer_id, now, world)
     if denial is not None:
         return denial
-    campaign = campaign_for(state, now, world)
+    campaign = campaign_for(customer, now, world)
     if isinstance(campaign, Denial):
         return campaign
-    found = _allowed(gather(state, world), campaign, state, world)
+    found = _allowed(gather(customer, world), campaign, customer, world)
     if isinstance(found, Denial):
         return found
     settings, policy = world.settings, world.settings.policy
-    ranked = rank(found, state, campaign, now, world)
+    ranking = rank(found, customer, campaign, now, world, desk)
     if policy.min_propensity > 0:
-        ranked = [r for r in ranked if r.propensity >= policy.min_propensity]
-        if not ranked:
+        ranking = ranking.likely(policy.min_propensity)
+        if not ranking.order:
             return Denial.LOW_PROPENSITY
     key = (settings.seed, event.customer_id, event.event_id)
-    slate = draw(ranked, policy.slate, policy.exploration, *key)
-    return _offer(state, event, cause, campaign, slate, now, world), slate
+    slate = draw(ranking, policy.slate, policy.exploration, *key)
+    return _offer(customer, event, cause, campaign, slate, now, world), slate
 
 
-def delivered(delivery: Delivery, offer: Offer) -> Delivery:
-    """Count an offer that was made."""
-    made, since = delivery.made, offer.issued - DAY
-    if made and made[0][1] <= since:
-        made = tuple([one for one in made if one[1] > since])
-    return replace(
-        delivery,
-        offers=delivery.offers + 1,
-        last_offer=offer.issued,
-        made=(*made[-MOST_A_DAY + 1 :], (offer.campaign_id, offer.issued)),
-    )
-
-
-def shown(delivery: Delivery, time: int) -> Delivery:
-    """Count an impression: caps go by what was seen, not by what was sent."""
-    recent = tuple(t for t in delivery.impressions if t > time - DAY)
-    return replace(delivery, impressions=(*recent[-MOST_A_DAY + 1 :], time))
+def delivered(record: bytes, offer: Offer, slate: Slate, learning: bool, desk: Desk) -> bytes:
+    """The record, without effects, of a customer to whom an offer was made."""
+    names = [offer.campaign_id, *[item.item_id for item in offer.items]]
+    lines = packed_lines(offer.issued, names, repeat(None, len(names)), offer.offer_id)
+    offered(record, lines, slate.features, learning, desk.tables)
+    return desk.record()
 
 
 def _allowed(
-    candidates: list[Candidate], campaign: Campaign, state: CustomerState, world: World
+    candidates: list[Candidate], campaign: Campaign, customer: View, world: World
 ) -> list[Found] | Denial:
     """The candidates that may be offered, each with what is known of its item."""
     if not candidates:
         return Denial.NO_CANDIDATE
-    denials: Counter[Denial] = Counter()
-    bought = dict(state.history.bought)
-    allowed = []
+    item_of, bought = world.item, customer.bought
+    allowed, denied = [], []
     for candidate in candidates:
-        item = world.item(candidate.item_id)
+        item = item_of(candidate.item_id)
         denial = item_denial(candidate.item_id, item, campaign, bought)
         if denial is None:
             allowed.append((candidate, item))
         else:
-            denials[denial] += 1
+            denied.append(denial)
     if allowed:
         return allowed
+    denials = Counter(denied)
     return min(denials, key=lambda denial: (-denials[denial], denial))
 
 
 def _offer(
-    state: CustomerState,
+    customer: View,
     event: Event,
     cause: Cause,
     campaign: Campaign,
@@ -97,10 +85,10 @@ def _offer(
     now: int,
     world: World,
 ) -> Offer:
-    models, segment, settings = world.models, state.profile.segment, world.settings
+    models, segment, settings = world.models, customer.segment, world.settings
     named = segment is not None and segment < len(models.segment_names)
     return Offer(
-        offer_id=digest(event.customer_id, event.event_id, "offer", size=16).hex(),
+        offer_id=_identity(event, cause),
         customer_id=event.customer_id,
         campaign_id=campaign.campaign_id,
         strategy=campaign.strategy,
@@ -119,6 +107,15 @@ def _offer(
         expires=now + round(settings.policy.offer_ttl * 1000),
         cause=cause,
     )
+
+
+def _identity(event: Event, cause: Cause) -> str:
+    """Of an offer: an event's id alone may be decided twice, once it or its customer is forgotten.
+
+    A record is decided once.
+    """
+    place = cause.source, cause.partition, cause.offset
+    return digest(event.customer_id, event.event_id, *place, "offer", size=16).hex()
 
 
 def _item(ranked: Ranked, currency: str) -> OfferItem:

@@ -10,14 +10,15 @@ from collections.abc import Container
 from enum import StrEnum
 
 from stream.config import PolicySettings
+from stream.core.advance import MOST_A_DAY
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
-from stream.core.state import CustomerState, Permission
+from stream.core.record import View
+from stream.core.state import Permission
 from stream.core.world import World
 
 DAY = 86_400_000
 HOUR = 3_600_000
-MOST_A_DAY = 24  # offers remembered of a customer's day: no cap can be higher
 CONTROL, TREATED = "holdout", "offer"
 DEFAULT_CAMPAIGN = Campaign("default", "Recommendations")
 
@@ -51,18 +52,16 @@ def arm_of(customer_id: str, seed: int, policy: PolicySettings) -> str:
     return CONTROL if held_out else TREATED
 
 
-def customer_denial(
-    state: CustomerState, customer_id: str, now: int, world: World
-) -> Denial | None:
+def customer_denial(customer: View, customer_id: str, now: int, world: World) -> Denial | None:
     """The first rule that forbids any offer to this customer now, if there is one."""
     policy = world.settings.policy
-    if not _may_offer(state.permission, policy):
+    if not _may_offer(customer.permission, policy):
         return Denial.CONSENT
-    delivery = state.delivery
-    if delivery.last_offer and now - delivery.last_offer < policy.offer_gap * 1000:
+    last = customer.last_offer
+    if last and now - last < policy.offer_gap * 1000:
         return Denial.OFFER_GAP
     cap = min(policy.offers_per_day, MOST_A_DAY)
-    shown = delivery.impressions
+    shown = customer.impressions
     if len(shown) >= cap and sum([time > now - DAY for time in shown]) >= cap:
         return Denial.FREQUENCY_CAP
     if _is_quiet(now, policy):
@@ -72,12 +71,12 @@ def customer_denial(
     return None
 
 
-def campaign_for(state: CustomerState, now: int, world: World) -> Campaign | Denial:
+def campaign_for(customer: View, now: int, world: World) -> Campaign | Denial:
     """The campaign of highest priority that this customer is eligible for."""
     if not world.campaigns:
         return DEFAULT_CAMPAIGN
     for campaign in world.campaigns:
-        if _is_eligible(campaign, state, now):
+        if _is_eligible(campaign, customer, now):
             return campaign
     return Denial.NO_CAMPAIGN
 
@@ -113,16 +112,16 @@ def _is_quiet(now: int, policy: PolicySettings) -> bool:
     return start <= hour < end if start < end else hour >= start or hour < end
 
 
-def _is_eligible(campaign: Campaign, state: CustomerState, now: int) -> bool:
+def _is_eligible(campaign: Campaign, customer: View, now: int) -> bool:
     if not campaign.active:
         return False
     if campaign.starts is not None and now < campaign.starts:
         return False
     if campaign.ends is not None and now >= campaign.ends:
         return False
-    if campaign.segments and state.profile.segment not in campaign.segments:
+    if campaign.segments and customer.segment not in campaign.segments:
         return False
     if campaign.daily_cap is None:
         return True
-    made = sum(c == campaign.campaign_id and t > now - DAY for c, t in state.delivery.made)
+    made = sum(c == campaign.campaign_id and t > now - DAY for c, t in customer.made)
     return made < min(campaign.daily_cap, MOST_A_DAY)

@@ -7,176 +7,164 @@ weighted as if it had come in time.
 
 from __future__ import annotations
 
-from math import exp, log1p
-from typing import TypeAlias
+from math import exp, log, log1p
+from typing import Final
 
-from msgspec.structs import replace
+from stream.core.arriving import (
+    CART,
+    NONE,
+    ORDER,
+    REFUND,
+    UNCART,
+    UNPRICED,
+    Arrival,
+    category_of,
+    own_text,
+)
+from stream.core.layout import TASTES, Table, is_before, number_of
+from stream.models.kernel import kernel
 
-from stream.config import CoreSettings
-from stream.core.event import ADD_TO_CART, REMOVE_FROM_CART, Action, Click, Event, Purchase, Trade
-from stream.core.state import Profile
-
-Tastes: TypeAlias = tuple[tuple[str, float], ...]
-
-TASTES = 8
-PRICE_MEMORY = 0.1
-_CLICK_WEIGHT = {
-    Action.VIEW: 1.0,
-    Action.CLICK: 1.0,
-    ADD_TO_CART: 3.0,
-    REMOVE_FROM_CART: -2.0,
-}
-_PURCHASE_WEIGHT = 5.0
+PRICE_MEMORY: Final = 0.1
+HALF: Final = log(0.5)  # by way of exp: a compiler's power of a constant is not the C library's
+VIEW_WEIGHT, CART_WEIGHT, UNCART_WEIGHT, ORDER_WEIGHT = 1.0, 3.0, -2.0, 5.0
 
 
-def update(profile: Profile, event: Event, settings: CoreSettings) -> Profile:
+@kernel
+def fold(customer: Table, arrival: Arrival, rules: Table) -> None:
     """Fold one event into the profile."""
-    if isinstance(event, Click):
-        return _clicked(profile, event, settings)
-    if isinstance(event, Purchase):
-        if event.trade is Trade.PURCHASE:
-            return _bought(profile, event, settings)
-        return _refunded(profile, event)
-    first, last = _span(profile, event.time)
-    return replace(profile, first_seen=first, last_seen=last)
+    event = arrival.event[0]
+    kind, time = event["kind"], event["time"]
+    if kind <= UNCART:
+        _click(customer, arrival, rules)
+    elif kind == ORDER:
+        _order(customer, arrival, rules)
+    elif kind == REFUND:
+        customer["refunds"] += 1
+        customer["units"] -= _units(arrival)
+        _spend(customer, arrival, -_value(arrival))
+    customer["n_tastes"] = min(customer["n_tastes"], TASTES)
+    if not customer["first_seen"] or time < customer["first_seen"]:
+        customer["first_seen"] = time
+    customer["last_seen"] = max(customer["last_seen"], time)
 
 
-def decay(profile: Profile, now: int, settings: CoreSettings) -> float:
-    """The factor, in (0, 1], by which decayed weights have shrunk by ``now``.
-
-    >>> from stream.config import CoreSettings
-    >>> month = CoreSettings(half_life=30.0)
-    >>> decay(Profile(decayed=1_000), 31_000, month)
-    0.5
-    """
-    age = now - profile.decayed
-    if age <= 0 or not profile.decayed:
-        return 1.0
-    return float(0.5 ** (age / 1000 / settings.half_life))
-
-
-def _clicked(profile: Profile, event: Click, settings: CoreSettings) -> Profile:
-    action, category = event.action, event.category
-    decayed, frequency, monetary, tastes = _aged(profile, event.time, settings)
-    if category is not None:
-        tastes = _liked(tastes, category, _CLICK_WEIGHT[action])
-    first, last = _span(profile, event.time)
-    views, carts, log_price = profile.views, profile.carts, profile.log_price
-    if action is REMOVE_FROM_CART:
-        carts -= 1
+@kernel
+def _click(customer: Table, arrival: Arrival, rules: Table) -> None:
+    event, line = arrival.event[0], arrival.lines[0]
+    kind = event["kind"]
+    _age(customer, event["time"], rules)
+    if line["category"] != NONE:
+        weight = UNCART_WEIGHT if kind == UNCART else CART_WEIGHT if kind == CART else VIEW_WEIGHT
+        _like(customer, number_of(customer, category_of(arrival, 0)), weight)
+    if kind == UNCART:
+        customer["carts"] -= 1
+        return
+    if line["price"] != UNPRICED:
+        seen, usual = log1p(float(line["price"])), customer["log_price"]
+        customer["log_price"] = usual + PRICE_MEMORY * (seen - usual) if usual != 0.0 else seen
+    if kind == CART:
+        customer["carts"] += 1
     else:
-        log_price = _seen_price(log_price, event.price)
-        if action is ADD_TO_CART:
-            carts += 1
-        else:
-            views += 1
-    return replace(
-        profile,
-        first_seen=first,
-        last_seen=last,
-        views=views,
-        carts=carts,
-        log_price=log_price,
-        decayed=decayed,
-        frequency=frequency,
-        monetary=monetary,
-        tastes=tastes[:TASTES],
-    )
+        customer["views"] += 1
 
 
-def _bought(profile: Profile, event: Purchase, settings: CoreSettings) -> Profile:
-    decayed, frequency, monetary, tastes = _aged(profile, event.time, settings)
-    for line in event.lines:
-        if line.category is not None:
-            tastes = _liked(tastes, line.category, _PURCHASE_WEIGHT)
-    first, last = _span(profile, event.time)
-    value = _value(event)
-    at_home = event.currency == settings.currency
-    return replace(
-        profile,
-        first_seen=first,
-        last_seen=last,
-        orders=profile.orders + 1,
-        units=profile.units + sum(line.quantity for line in event.lines),
-        spent=_plus(profile.spent, event.currency, value),
-        last_order=max(profile.last_order, event.time),
-        decayed=decayed,
-        frequency=frequency + 1.0,
-        monetary=monetary + (value if at_home else 0),
-        tastes=tastes[:TASTES],
-    )
+@kernel
+def _order(customer: Table, arrival: Arrival, rules: Table) -> None:
+    event = arrival.event[0]
+    time = event["time"]
+    _age(customer, time, rules)
+    for line in range(len(arrival.lines)):
+        if arrival.lines[line]["category"] != NONE:
+            _like(customer, number_of(customer, category_of(arrival, line)), ORDER_WEIGHT)
+    value = _value(arrival)
+    customer["orders"] += 1
+    customer["units"] += _units(arrival)
+    _spend(customer, arrival, value)
+    customer["last_order"] = max(customer["last_order"], time)
+    customer["frequency"] += 1.0
+    if event["at_home"]:
+        customer["monetary"] += value
 
 
-def _refunded(profile: Profile, event: Purchase) -> Profile:
-    first, last = _span(profile, event.time)
-    return replace(
-        profile,
-        first_seen=first,
-        last_seen=last,
-        refunds=profile.refunds + 1,
-        units=profile.units - sum(line.quantity for line in event.lines),
-        spent=_plus(profile.spent, event.currency, -_value(event)),
-    )
+@kernel
+def _value(arrival: Arrival) -> int:
+    """What the lines of an order cost, in minor units."""
+    value = 0
+    for line in arrival.lines:
+        if line["price"] != UNPRICED:
+            value += line["price"] * line["quantity"]
+    return value
 
 
-def _value(event: Purchase) -> int:
-    return sum((line.price or 0) * line.quantity for line in event.lines)
+@kernel
+def _units(arrival: Arrival) -> int:
+    units = 0
+    for line in arrival.lines:
+        units += line["quantity"]
+    return units
 
 
-def _plus(
-    spent: tuple[tuple[str, int], ...], currency: str, amount: int
-) -> tuple[tuple[str, int], ...]:
-    totals = dict(spent)
-    totals[currency] = totals.get(currency, 0) + amount
-    return tuple(sorted(totals.items()))
+@kernel
+def _spend(customer: Table, arrival: Arrival, amount: int) -> None:
+    """Add to what was spent in the order's currency, which takes its place by its text."""
+    spent, currency = customer["spent"], number_of(customer, own_text(arrival))
+    n = customer["n_spent"]
+    for at in range(n):
+        if spent[at]["text"] == currency:
+            spent[at]["value"] += amount
+            return
+    at = n
+    while at and is_before(customer, currency, spent[at - 1]["text"]):
+        spent[at] = spent[at - 1]
+        at -= 1
+    spent[at]["text"] = currency
+    spent[at]["count"] = 0
+    spent[at]["value"] = amount
+    customer["n_spent"] = n + 1
 
 
-def _span(profile: Profile, time: int) -> tuple[int, int]:
-    """When the customer was seen first and last, an event at ``time`` included."""
-    first, last = profile.first_seen or time, profile.last_seen
-    return (time if time < first else first), (time if time > last else last)
-
-
-def _aged(profile: Profile, now: int, settings: CoreSettings) -> tuple[int, float, float, Tastes]:
-    """Since when, frequency, monetary and tastes, decayed to ``now``."""
-    factor = decay(profile, now, settings)
+@kernel
+def _age(customer: Table, now: int, rules: Table) -> None:
+    """Decay frequency, monetary and tastes to ``now``."""
+    if not customer["decayed"]:
+        customer["decayed"] = now
+        return
+    age = now - customer["decayed"]
+    if age <= 0:
+        return
+    factor = exp(age / 1000 / rules["half_life"] * HALF)
     if factor == 1.0:
-        since = profile.decayed or now
-        return since, profile.frequency, profile.monetary, profile.tastes
-    tastes = tuple([(name, weight * factor) for name, weight in profile.tastes])
-    return now, profile.frequency * factor, profile.monetary * factor, tastes
+        return
+    customer["decayed"] = now
+    customer["frequency"] *= factor
+    customer["monetary"] *= factor
+    for at in range(customer["n_tastes"]):
+        customer["tastes"][at]["weight"] *= factor
 
 
-def _liked(tastes: Tastes, name: str, weight: float) -> Tastes:
+@kernel
+def _like(customer: Table, name: int, weight: float) -> None:
     """Add a weight to a taste, which takes the place that is its own now."""
-    others = []
-    for taste in tastes:
-        if taste[0] == name:
-            weight += taste[1]
+    tastes = customer["tastes"]
+    n = 0
+    for at in range(customer["n_tastes"]):
+        if tastes[at]["text"] == name:
+            weight += tastes[at]["weight"]
         else:
-            others.append(taste)
-    weight = weight if weight > 0.0 else 0.0
-    at = 0
-    for taste in others:
-        if taste[1] < weight or (taste[1] == weight and taste[0] > name):
-            break
-        at += 1
-    others.insert(at, (name, weight))
-    return tuple(others)
+            tastes[n] = tastes[at]
+            n += 1
+    weight = max(weight, 0.0)
+    at = n
+    while at and _is_stronger(customer, name, weight, tastes[at - 1]):
+        tastes[at] = tastes[at - 1]
+        at -= 1
+    tastes[at]["text"] = name
+    tastes[at]["spare"] = 0
+    tastes[at]["weight"] = weight
+    customer["n_tastes"] = n + 1
 
 
-def _seen_price(log_price: float, price: int | None) -> float:
-    if price is None:
-        return log_price
-    if not log_price:
-        return log1p(price)
-    return log_price + PRICE_MEMORY * (log1p(price) - log_price)
-
-
-def usual_price(profile: Profile) -> int:
-    """The price that the customer usually looks at, in minor units; 0 if none was seen.
-
-    >>> usual_price(Profile(log_price=log1p(2500)))
-    2500
-    """
-    return round(exp(profile.log_price) - 1)
+@kernel
+def _is_stronger(customer: Table, name: int, weight: float, taste: Table) -> bool:
+    other = taste["weight"]
+    return bool(other < weight or (other == weight and is_before(customer, name, taste["text"])))

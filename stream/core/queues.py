@@ -9,26 +9,42 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stream.core.example import Labelled, Step
-from stream.core.features import FEATURES, unpack
-from stream.models import recommender
+from stream.core.columns import Labels
+from stream.core.features import FEATURES
+from stream.models.names import Names
 from stream.models.state import State, StateError, StateValue, array, integer
+from stream.models.steps import NONE, Step, Steps
 
 
 class LabelQueue:
     """Labelled examples."""
 
     def __init__(self) -> None:
-        self.waiting: list[Labelled] = []
+        self.waiting = Labels.of([])
+
+    def __len__(self) -> int:
+        return len(self.waiting.times)
+
+    def put(self, labels: Labels, size: int) -> list[Labels]:
+        """Add labels at the end; returns those steps of ``size`` that are full."""
+        ends = _ends(len(self), len(labels.times), size)
+        labels = Labels.joined([self.waiting, labels])
+        steps = [labels.part(*step) for step in zip([0, *ends], ends, strict=False)]
+        self.waiting = labels.part(ends[-1] if ends else 0, len(labels.times)).copied()
+        return steps
+
+    def take(self) -> Labels:
+        """All that waits, which waits no longer."""
+        waiting, self.waiting = self.waiting, Labels.of([])
+        return waiting
 
     def state(self) -> State:
         """Everything that waits, as arrays."""
-        rows = [unpack(example.features) for example in self.waiting]
         return {
-            "rows": np.array(rows, dtype=np.uint32).reshape(-1, len(FEATURES)),
-            "times": np.array([e.time for e in self.waiting], dtype=np.int64),
-            "labels": np.array([e.label for e in self.waiting], dtype=np.int8),
-            "segments": np.array([_code(e.segment) for e in self.waiting], dtype=np.int32),
+            "rows": self.waiting.rows.copy(),
+            "times": self.waiting.times.copy(),
+            "labels": self.waiting.labels.astype(np.int8),
+            "segments": self.waiting.segments.astype(np.int32),
         }
 
     @classmethod
@@ -36,17 +52,13 @@ class LabelQueue:
         """The queue that ``state`` was taken from."""
         times = state.get("times")
         size = len(times) if isinstance(times, np.ndarray) else 0
-        rows = array(state, "rows", np.uint32, (size, len(FEATURES)))
-        columns = (
-            array(state, "times", np.int64, (size,)).tolist(),
-            array(state, "labels", np.int8, (size,)).tolist(),
-            array(state, "segments", np.int32, (size,)).tolist(),
-        )
         queue = cls()
-        queue.waiting = [
-            Labelled(time, label, None if segment < 0 else segment, row.tobytes())
-            for time, label, segment, row in zip(*columns, rows, strict=True)
-        ]
+        queue.waiting = Labels(
+            array(state, "times", np.int64, (size,)),
+            array(state, "labels", np.int8, (size,)).astype(np.int64),
+            array(state, "segments", np.int32, (size,)).astype(np.int64),
+            array(state, "rows", np.uint32, (size, len(FEATURES))),
+        )
         return queue
 
 
@@ -55,17 +67,37 @@ class StepQueue:
 
     Attributes
     ----------
+    names
+        In whose codes the steps are.
     settled : int
         Examples that had been learned when what waited was last taken before a step was full.
     """
 
     def __init__(self) -> None:
-        self.waiting: list[recommender.Step] = []
+        self.names = Names()
+        self.waiting = Steps.of([], self.names)
         self.settled = 0
 
-    def put(self, step: Step) -> None:
-        """Add a step at the end."""
-        self.waiting.append(taught(step))
+    def __len__(self) -> int:
+        return len(self.waiting.items)
+
+    def put(self, steps: Steps, size: int) -> list[Steps]:
+        """Add steps at the end; returns what makes up ``size`` of them, each time it does."""
+        ends = _ends(len(self), len(steps.items), size)
+        steps = Steps.joined([self.waiting, steps])
+        full = [steps.part(*step) for step in zip([0, *ends], ends, strict=False)]
+        self.waiting = steps.part(ends[-1] if ends else 0, len(steps.items)).copied()
+        return full
+
+    def take(self) -> Steps:
+        """All that waits, which waits no longer."""
+        waiting, self.waiting = self.waiting, self.waiting.part(0, 0)
+        return waiting
+
+    def name_anew(self) -> None:
+        """Forget all names but those of what waits."""
+        told, self.names = self.waiting.told(self.names), Names()
+        self.waiting = Steps.of(told, self.names)
 
     def state(self) -> State:
         """Everything that waits."""
@@ -73,7 +105,7 @@ class StepQueue:
             "settled": self.settled,
             "steps": [
                 [step.session, _code(step.segment), step.time, step.item, *step.previous]
-                for step in self.waiting
+                for step in self.waiting.told(self.names)
             ],
         }
 
@@ -85,16 +117,18 @@ class StepQueue:
             raise StateError("steps: not a list")
         queue = cls()
         queue.settled = integer(state, "settled", 0, 2**62)
-        for session, segment, time, item, *previous in steps:
-            known = None if segment < 0 else segment
-            queue.waiting.append(recommender.Step(session, previous, item, time, known))
+        told = [
+            Step(session, previous, item, time, None if segment < 0 else segment)
+            for session, segment, time, item, *previous in steps
+        ]
+        queue.waiting = Steps.of(told, queue.names)
         return queue
 
 
-def taught(step: Step) -> recommender.Step:
-    """An example as the recommender learns it."""
-    return recommender.Step(step.session, step.previous, step.item, step.time, step.segment)
+def _ends(waiting: int, new: int, size: int) -> list[int]:
+    """Where steps end, of ``new`` examples behind others: each as soon as it has ``size``."""
+    return list(range(max(size, waiting + 1), waiting + new + 1, size))
 
 
 def _code(segment: int | None) -> int:
-    return -1 if segment is None else segment
+    return NONE if segment is None else segment

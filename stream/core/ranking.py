@@ -8,14 +8,18 @@ the probability of the slate that came out is kept for off-policy evaluation.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from math import exp
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
+from stream.core.arriving import packed_lines
 from stream.core.candidates import Candidate
+from stream.core.describe import ORIGINS, describe
 from stream.core.event import Campaign, CatalogItem
-from stream.core.features import Describer
 from stream.core.hashing import unit
-from stream.core.profile import usual_price
-from stream.core.state import CustomerState
+from stream.core.layout import Table
+from stream.core.record import Desk, View
 from stream.core.value import Value
 from stream.core.world import World
 
@@ -23,71 +27,115 @@ Found: TypeAlias = tuple[Candidate, CatalogItem | None]
 """A candidate, and what is known of its item."""
 
 
-class Ranked(Value, frozen=True):
-    """A candidate with its item, propensity in [0, 1], expected value and feature row.
+class Ranking(NamedTuple):
+    """Candidates by expected value.
 
-    The row is empty where no model asks for it and nobody learns from it.
+    Attributes
+    ----------
+    found
+        The candidates, in the order in which they were found.
+    propensities
+        Of each, in [0, 1].
+    features : uint32 (candidates, features)
+        No columns where no model asks for them and nobody learns from them.
+    order
+        The places of all, or of some, best first.
     """
+
+    found: list[Found]
+    propensities: list[float]
+    features: Table
+    order: list[int]
+
+    def likely(self, least: float) -> Ranking:
+        """Those of at least this propensity."""
+        return self._replace(order=[n for n in self.order if self.propensities[n] >= least])
+
+
+class Ranked(Value, frozen=True):
+    """A candidate with its item and its propensity in [0, 1]."""
 
     candidate: Candidate
     item: CatalogItem | None
     propensity: float
-    value: float
-    features: tuple[int, ...]
 
 
 class Slate(Value, frozen=True):
-    """The items to offer, best first, and the probability with which they were drawn."""
+    """The items to offer, best first, and the probability with which they were drawn.
+
+    ``features`` has a row for each, as of `Ranking`.
+    """
 
     items: tuple[Ranked, ...]
+    features: Table
     probability: float
     explored: bool
 
 
 def rank(
-    found: list[Found], state: CustomerState, campaign: Campaign, now: int, world: World
-) -> list[Ranked]:
+    found: list[Found], customer: View, campaign: Campaign, now: int, world: World, desk: Desk
+) -> Ranking:
     """The candidates by expected value, best first."""
-    usual = usual_price(state.profile)
-    rows = _rows(found, state, campaign, now, world)
-    ranked = []
-    propensities = map(float, world.models.propensity.predict(rows))
-    for (candidate, item), row, p in zip(found, rows, propensities, strict=True):
-        value = p * _worth(candidate.relevance, item, campaign.discount, usual)
-        ranked.append(Ranked(candidate, item, p, value, row))
-    ranked.sort(key=_best_first)
-    return ranked
-
-
-def _best_first(ranked: Ranked) -> tuple[float, str]:
-    return -ranked.value, ranked.candidate.item_id
+    usual, discount = usual_price(customer.usual), campaign.discount
+    rows = _rows(found, customer, campaign, now, world, desk)
+    propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
+    best_first = [
+        (-p * _worth(candidate.relevance, item, discount, usual), candidate.item_id, place)
+        for place, ((candidate, item), p) in enumerate(zip(found, propensities, strict=True))
+    ]
+    best_first.sort()
+    return Ranking(found, propensities, rows, [place for *_, place in best_first])
 
 
 def _rows(
-    found: list[Found], state: CustomerState, campaign: Campaign, now: int, world: World
-) -> list[tuple[int, ...]]:
+    found: list[Found], customer: View, campaign: Campaign, now: int, world: World, desk: Desk
+) -> Table:
+    """The features of each candidate, shape (candidates, features); none where nobody asks."""
     if not (world.learning or world.models.learned_through):
-        return [()] * len(found)
-    describer = Describer(state, now)
-    return [
-        describer.row(candidate.item_id, item, candidate.origin, campaign.discount)
-        for candidate, item in found
-    ]
+        return np.empty((len(found), 0), np.uint32)
+    candidates, items = zip(*found, strict=True)
+    lines = packed_lines(now, [candidate.item_id for candidate in candidates], items)
+    origins = np.array([ORIGINS[candidate.origin] for candidate in candidates])
+    return describe(customer.record, lines, origins, campaign.discount, desk.rows)
 
 
-def draw(ranked: list[Ranked], size: int, exploration: float, *draw_key: str | int) -> Slate:
+def usual_price(log_price: float) -> int:
+    """The price that a customer usually looks at, in minor units; 0 if none was seen.
+
+    Parameters
+    ----------
+    log_price
+        The running mean of ln(1 + price seen).
+
+    >>> from math import log1p
+    >>> usual_price(log1p(2500))
+    2500
+    """
+    return round(exp(log_price) - 1)
+
+
+def draw(ranking: Ranking, size: int, exploration: float, *draw_key: str | int) -> Slate:
     """Take the best ``size``; now and then, one of the others in the last place."""
-    best, rest = ranked[:size], ranked[size:]
+    best, rest = ranking.order[:size], ranking.order[size:]
     if not rest or exploration <= 0:
-        return Slate(tuple(best), 1.0, False)
+        return _slate(ranking, best, 1.0, False)
     if unit(*draw_key, "explore") >= exploration:
-        return Slate(tuple(best), 1.0 - exploration, False)
+        return _slate(ranking, best, 1.0 - exploration, False)
     chosen = rest[int(unit(*draw_key, "which") * len(rest))]
-    return Slate((*best[:-1], chosen), exploration / len(rest), True)
+    return _slate(ranking, [*best[:-1], chosen], exploration / len(rest), True)
+
+
+def _slate(ranking: Ranking, places: list[int], probability: float, explored: bool) -> Slate:
+    found, propensities, features, _ = ranking
+    items = tuple([Ranked(*found[place], propensities[place]) for place in places])
+    return Slate(items, features.take(places, 0), probability, explored)
 
 
 def _worth(relevance: float, item: CatalogItem | None, discount: int, usual: int) -> float:
-    price = item.price if item and item.price is not None else usual
-    gain = item.margin if item and item.margin is not None else price
+    price, gain = (None, None) if item is None else (item.price, item.margin)
+    if price is None:
+        price = usual
+    if gain is None:
+        gain = price
     worth = gain - price * discount / 100
     return (worth if worth > 1.0 else 1.0) * relevance

@@ -1,15 +1,13 @@
-"""A customer's record: one immutable value, at most a couple of kilobytes.
+"""A customer's record as a value, for people to look at.
 
-Every field is a plain scalar or a tuple, so that the codec can write it as one JSON array.
-Times are in ms, money is in minor units.
+It is kept as bytes (:mod:`stream.core.layout`). Times are in ms, money is in minor units.
 """
 
 from __future__ import annotations
 
 from stream.core.event import Source
+from stream.core.layout import NEVER
 from stream.core.value import Value
-
-NEVER = -1
 
 
 class Touch(Value, frozen=True):
@@ -46,9 +44,17 @@ class Effect(Value, frozen=True):
 
 
 class Admission(Value, frozen=True):
-    """What tells a duplicate or a flood: ids seen lately, and a token bucket."""
+    """What tells a duplicate or a flood: marks of what was seen, and a token bucket.
 
-    seen: tuple[int, ...] = ()
+    The marks of each kind of event are packed end to end, the oldest first (see
+    :mod:`stream.core.admission`). ``filled`` is the time of the customer's newest event that the
+    bucket knows of, 0 for none.
+    """
+
+    clicks: bytes = b""
+    orders: bytes = b""
+    responses: bytes = b""
+    updates: bytes = b""
     tokens: float = 0.0
     filled: int = 0
 
@@ -64,7 +70,7 @@ class Profile(Value, frozen=True):
     first_seen: int = 0
     last_seen: int = 0
     views: int = 0
-    carts: int = 0
+    carts: int = 0  # more may be taken out than were put in
     orders: int = 0
     units: int = 0
     refunds: int = 0
@@ -93,12 +99,13 @@ class Waiting(Value, frozen=True):
     """What waits for a label: exposures, and offers that may still be shown.
 
     ``due`` is the time of the customer's live entry in the partition's queue
-    (:mod:`stream.core.due`), 0 for none.
+    (:mod:`stream.core.due`), 0 for none; ``page`` is where the newest entry was put, live or taken.
     """
 
     exposures: tuple[Exposure, ...] = ()
     offers: tuple[PendingOffer, ...] = ()
     due: int = 0
+    page: int = NEVER
 
 
 class Delivery(Value, frozen=True):
@@ -112,16 +119,46 @@ class Delivery(Value, frozen=True):
 
 
 class Permission(Value, frozen=True):
-    """Consent as the customer gave it; None until the customer said so."""
+    """When the customer last said yes, and last said no, to each purpose; in ms, 0 for never.
 
-    profiling: bool | None = None
-    offers: bool | None = None
+    The newer word counts, and of two of the same time the no. So the order in which words arrive
+    makes no difference (a last-writer-wins register with a bias to removal). ``profiling_since`` is
+    the first yes since the last no or erasure, or a later one where that is known no more; 0 while
+    the last word is not a yes.
+
+    References
+    ----------
+    M. Shapiro, N. Preguiça, C. Baquero, M. Zawirski: A comprehensive study of Convergent and
+    Commutative Replicated Data Types. INRIA RR-7506, 2011, 3.3.3.
+
+    >>> Permission().profiling, Permission(profiling_yes=5, profiling_no=5).profiling
+    (None, False)
+    """
+
+    profiling_yes: int = 0
+    profiling_no: int = 0
+    offers_yes: int = 0
+    offers_no: int = 0
+    profiling_since: int = 0
+
+    @property
+    def profiling(self) -> bool | None:
+        """Whether the customer may be profiled; None until the customer said so."""
+        yes, no = self.profiling_yes, self.profiling_no
+        return yes > no if yes or no else None
+
+    @property
+    def offers(self) -> bool | None:
+        """Whether the customer may be made offers; None until the customer said so."""
+        yes, no = self.offers_yes, self.offers_no
+        return yes > no if yes or no else None
 
 
 class CustomerState(Value, frozen=True):
     """All that is kept of one customer; each part belongs to one stage.
 
-    ``stamps`` holds the last offset applied of each :class:`Source`, -1 for none.
+    ``stamps`` holds the last offset applied of each :class:`Source`, -1 for none; ``erased`` is the
+    time in ms of the last erasure: nothing from at or before it counts any more, 0 for none.
     """
 
     stamps: tuple[int, ...] = (NEVER,) * len(Source)
@@ -132,6 +169,7 @@ class CustomerState(Value, frozen=True):
     waiting: Waiting = Waiting()
     delivery: Delivery = Delivery()
     effects: tuple[Effect, ...] = ()
+    erased: int = 0
 
 
 NEW_CUSTOMER = CustomerState()

@@ -6,7 +6,9 @@ It changes between two batches only, and then all of it at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem
@@ -18,8 +20,8 @@ Neighbours = Sequence[tuple[str, float]]
 class Propensity(Protocol):
     """P(purchase) of feature vectors."""
 
-    def predict(self, rows: Sequence[Sequence[int]], /) -> Iterable[float]:
-        """Calibrated probabilities in [0, 1], one a row."""
+    def predict(self, rows: Any, /) -> Iterable[float]:
+        """Calibrated probabilities in [0, 1], one a row of features: an array, or sequences."""
 
 
 class Segmenter(Protocol):
@@ -67,7 +69,7 @@ class Unlearned:
     def __init__(self, base_rate: float = 0.02) -> None:
         self.base_rate = base_rate
 
-    def predict(self, rows: Sequence[Sequence[int]], /) -> Iterable[float]:
+    def predict(self, rows: Any, /) -> Iterable[float]:
         """The base rate for every row."""
         return [self.base_rate] * len(rows)
 
@@ -100,8 +102,11 @@ class Unlearned:
 _UNLEARNED = Unlearned()
 
 
-class Models(NamedTuple):
-    """The models in use; ``items`` is what events told of items that no catalog describes."""
+class Models(Struct, frozen=True, weakref=True):
+    """The models in use; ``items`` is what events told of items that no catalog describes.
+
+    They never change under whoever holds this: see `stream.core.editions`.
+    """
 
     propensity: Propensity = _UNLEARNED
     segments: Segmenter = _UNLEARNED

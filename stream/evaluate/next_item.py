@@ -13,15 +13,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from stream.codec.examples import decode_examples, framed_examples
 from stream.config import CoreSettings, LearningSettings
+from stream.core.advance import browse
+from stream.core.arriving import packed
 from stream.core.event import Action, Click
-from stream.core.history import update
+from stream.core.example import Step as Example
 from stream.core.learner import STEPS
-from stream.core.lessons import session_step
-from stream.core.queues import taught
-from stream.core.state import History
-from stream.models.recommender import Recommender, Step
-from stream.models.sources import COMMON, LOOK_BACK, NOBODY, SOURCES
+from stream.core.record import NEW, Desk
+from stream.core.rules import rules_of
+from stream.models.features import COMMON, LOOK_BACK, SOURCES
+from stream.models.recommender import Recommender
+from stream.models.sources import NOBODY
+from stream.models.steps import Step
 
 K: Final = 20
 BATCH: Final = STEPS * LearningSettings().step  # steps learned at once, as in the live stream
@@ -152,7 +156,7 @@ class Curve:
             at = int(np.flatnonzero(pool.slots == slot)[0])
             scores = self.recommender.scores(pool)
             places["blend"] = int((scores > scores[at]).sum())
-            for name, source in zip(SOURCES, pool.features[len(SOURCES) : COMMON], strict=True):
+            for name, source in zip(SOURCES, pool.features.T[len(SOURCES) : COMMON], strict=True):
                 places[name] = int((source > source[at]).sum()) if source[at] > 0 else None
             newest = list(dict.fromkeys(reversed(row.prefix)))
             places["own"] = newest.index(row.target) if row.target in newest else None
@@ -209,16 +213,21 @@ class Sessions:
     def __init__(self, settings: CoreSettings | None = None, customers: int = 200_000) -> None:
         self.settings = settings or CoreSettings()
         self.customers = customers
-        self._known: OrderedDict[str, History] = OrderedDict()
+        self._known: OrderedDict[str, bytes] = OrderedDict()
+        self._rules = rules_of(self.settings, learning=True)
+        self._desk = Desk()
 
     def step(self, customer: str, session: str | None, item: str, time: int) -> Step:
         """The step that a click makes."""
         click = Click("", customer, time, Action.VIEW, item, session_id=session)
-        history = update(self._known.pop(customer, History()), click, self.settings)
-        self._known[customer] = history
+        event = packed(click, 0, 0, time, self.settings.currency, None)
+        browse(self._known.pop(customer, NEW), event, self._rules, self._desk.tables)
+        self._known[customer] = self._desk.record()
         if len(self._known) > self.customers:
             self._known.popitem(last=False)
-        return taught(session_step(history, click))
+        told = decode_examples(framed_examples(*self._desk.examples()))[0]
+        assert isinstance(told, Example)
+        return Step(told.session, told.previous, told.item, told.time, told.segment)
 
 
 def session_steps(sessions: Iterable[Sequence[str]]) -> Iterator[Step]:

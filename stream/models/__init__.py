@@ -1,1 +1,1 @@
-"""Online estimators: pure, bounded in memory, following river's interface."""
+"""Online estimators: pure, bounded in memory; those that stand in a river pipeline say so."""

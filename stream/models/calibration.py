@@ -25,18 +25,19 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from stream.models.kernel import kernel
+from stream.models.sigmoid import Floats, sigmoid
 from stream.models.state import State, StateValue, array, integer, number
 
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.int64]
 Segments: TypeAlias = Sequence[int | None] | npt.NDArray[np.int64]
 
 _REACH = 5  # knots at log-odds -5 … 5: 0.7 % to 99.3 %
 _KNOTS = 2 * _REACH + 1
 _FAR = 40.0
-_POSITIONS = np.arange(-_REACH, _REACH + 1.0)
-_REACHED = np.array([-_FAR, *_POSITIONS, _FAR])
+NOBODY = -1
 _LIMIT = 1.5  # of a correction: odds times 4.5
+_NO_CURVES = np.zeros((0, _KNOTS + 2))
 
 
 class Calibration:
@@ -84,28 +85,22 @@ class Calibration:
         segments
             Of each row's customer; None, or out of range, means overall only.
         """
-        everyone = self._overall.bent(logits)
-        if segments is None:
-            return everyone
-        return self._own.bent(everyone, self._numbers(segments))
+        which = numbered(segments, len(logits))
+        return _corrected(self._overall.drawn, self._own.drawn, logits, which)
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None = None) -> None:
         """Learn from log-odds that came before their labels, as `corrected` takes them."""
         keep = math.exp(-len(logits) / self.memory)
+        everyone = np.zeros(len(logits), dtype=np.int64)
         if segments is not None:
-            everyone = self._overall.bent(logits)
-            self._own.learn(everyone, labels, self._numbers(segments), keep)
-        self._overall.learn(logits, labels, None, keep)
+            corrected = _corrected(self._overall.drawn, _NO_CURVES, logits, everyone)
+            self._own.learn(corrected, labels, numbered(segments, len(logits)), keep)
+        self._overall.learn(logits, labels, everyone, keep)
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what was seen."""
         self._overall.forget(keep)
         self._own.forget(keep)
-
-    def _numbers(self, segments: Segments) -> Numbers:
-        if not isinstance(segments, np.ndarray):
-            segments = np.array([-1 if s is None else s for s in segments], dtype=np.intp)
-        return np.where((segments >= 0) & (segments < self.segments), segments, -1)
 
     def state(self) -> State:
         """Return parameters and the sums at each knot."""
@@ -137,55 +132,115 @@ class Calibration:
         return calibration
 
 
+def numbered(segments: Segments | None, rows: int) -> Numbers:
+    """Return the segments of rows as an array, -1 for none.
+
+    Raises
+    ------
+    ValueError
+        If there is not one a row.
+
+    Examples
+    --------
+    >>> numbered([3, None], 2).tolist(), numbered(None, 2).tolist()
+    ([3, -1], [-1, -1])
+    """
+    if segments is None:
+        return np.full(rows, NOBODY, dtype=np.int64)
+    if len(segments) != rows:
+        raise ValueError("segments: not one a row")
+    if isinstance(segments, np.ndarray):
+        return segments.astype(np.int64)
+    return np.array([NOBODY if s is None else s for s in segments], dtype=np.int64)
+
+
 class _Curves:
-    """Corrections through knots; ``sums`` holds what was missed, and its weight, at each."""
+    """Corrections through knots.
+
+    ``sums``, shape (2, curves, knots), holds what was missed at each, and its weight; ``drawn``
+    each curve's values at its knots, and far beyond on either side, where it goes on in parallel.
+    """
 
     def __init__(self, count: int, prior: float, sums: Floats | None = None) -> None:
         self.prior = prior
         self.sums = np.zeros((2, count, _KNOTS)) if sums is None else sums
-        self._curves = self._drawn()
+        self.drawn = np.zeros((count, _KNOTS + 2))
+        self.forget(1.0)
 
-    def bent(self, logits: Floats, which: Numbers | None = None) -> Floats:
-        """Return the log-odds corrected by each row's curve: the first, or ``which``; -1 none."""
-        if which is None:
-            everyone: Floats = np.interp(logits, _REACHED, self._curves[0])
-            return everyone
-        at = np.searchsorted(_REACHED[1:-1], logits)
-        left, right = _REACHED[at], _REACHED[at + 1]
-        part = (logits - left) / (right - left)
-        own = self._curves[which, at] * (1.0 - part) + self._curves[which, at + 1] * part
-        return np.where(which >= 0, own, logits)
-
-    def learn(self, logits: Floats, labels: Floats, which: Numbers | None, keep: float) -> None:
+    def learn(self, logits: Floats, labels: Floats, which: Numbers, keep: float) -> None:
         """Decay, then add what these rows missed to the two knots around each."""
         self.sums *= keep
-        p = 1.0 / (1.0 + np.exp(-np.maximum(np.minimum(logits, _FAR), -_FAR)))
-        seen = np.empty((2, len(p)))
-        np.subtract(labels, p, out=seen[0])
-        np.multiply(p, 1.0 - p, out=seen[1])
-        inside = np.maximum(np.minimum(logits, _REACH), -_REACH)
-        hats = np.maximum(1.0 - np.abs(inside[:, None] - _POSITIONS), 0.0)
-        if which is None:
-            self.sums[:, 0] += seen @ hats
-        else:
-            own = which >= 0
-            for sums, values in zip(self.sums, seen, strict=True):
-                np.add.at(sums, which[own], hats[own] * values[own, None])
-        self._curves = self._drawn()
+        _add(self.sums, which, logits, labels)
+        _draw(self.sums, self.prior, self.drawn)
 
     def forget(self, keep: float) -> None:
         """Keep this share of what was seen."""
         self.sums *= keep
-        self._curves = self._drawn()
+        _draw(self.sums, self.prior, self.drawn)
 
-    def _drawn(self) -> Floats:
-        """Return each curve's values at its knots, and far beyond, where it goes on in parallel."""
-        missed, weight = self.sums
-        bend = missed / (weight + self.prior)
-        drawn = np.empty((len(bend), _KNOTS + 2))
-        knots = drawn[:, 1:-1]
-        np.add(_POSITIONS, np.maximum(np.minimum(bend, _LIMIT), -_LIMIT), out=knots)
-        np.maximum.accumulate(knots, axis=1, out=knots)
-        drawn[:, 0] = knots[:, 0] - (_FAR - _REACH)
-        drawn[:, -1] = knots[:, -1] + (_FAR - _REACH)
-        return drawn
+
+@kernel
+def _corrected(everyone: Floats, own: Floats, logits: Floats, which: Numbers) -> Floats:
+    """Return the log-odds corrected by everyone's curve, and then by each row's own.
+
+    Parameters
+    ----------
+    everyone, own
+        Curves as drawn, of shape (1, knots + 2) and (curves, knots + 2).
+    logits, which
+        Of shape (rows,); the number of each row's own curve, out of range for none.
+    """
+    out = np.empty(len(logits))
+    for row in range(len(logits)):
+        out[row] = _bent(everyone, 0, min(max(logits[row], -_FAR), _FAR))
+        if 0 <= which[row] < len(own):
+            out[row] = _bent(own, which[row], out[row])
+    return out
+
+
+@kernel
+def _bent(drawn: Floats, which: int, logit: float) -> float:
+    """Return what log-odds are on one of the curves as drawn, shape (curves, knots + 2)."""
+    cell = min(max(math.floor(logit) + _REACH + 1, 0), _KNOTS)
+    left = -_FAR if cell == 0 else float(cell - 1 - _REACH)
+    width = _FAR - _REACH if cell in (0, _KNOTS) else 1.0
+    low, high = float(drawn[which, cell]), float(drawn[which, cell + 1])
+    return low + (high - low) / width * (logit - left)
+
+
+@kernel
+def _add(sums: Floats, which: Numbers, logits: Floats, labels: Floats) -> None:
+    """Add what each row missed to the two knots around it.
+
+    Parameters
+    ----------
+    sums
+        Of shape (2, curves, knots).
+    which
+        The number of each row's curve, out of range for none.
+    logits, labels
+        Of shape (rows,).
+    """
+    for row in range(len(logits)):
+        if 0 <= which[row] < sums.shape[1]:
+            p = sigmoid(min(max(logits[row], -_FAR), _FAR))
+            inside = min(max(logits[row] + _REACH, 0.0), 2.0 * _REACH)
+            knot = min(math.floor(inside), _KNOTS - 2)
+            for at in range(knot, knot + 2):
+                share = 1.0 - abs(inside - at)
+                sums[0, which[row], at] += share * (labels[row] - p)
+                sums[1, which[row], at] += share * (p * (1.0 - p))
+
+
+@kernel
+def _draw(sums: Floats, prior: float, drawn: Floats) -> None:
+    """Draw curves, shape (curves, knots + 2), from ``sums`` of shape (2, curves, knots)."""
+    for which in range(len(drawn)):
+        for knot in range(_KNOTS):
+            bend = sums[0, which, knot] / (sums[1, which, knot] + prior)
+            value = knot - _REACH + min(max(bend, -_LIMIT), _LIMIT)
+            if knot > 0:
+                value = max(value, drawn[which, knot])
+            drawn[which, knot + 1] = value
+        drawn[which, 0] = drawn[which, 1] - (_FAR - _REACH)
+        drawn[which, _KNOTS + 1] = drawn[which, _KNOTS] + (_FAR - _REACH)

@@ -12,16 +12,82 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.hashing import feature_hash
+from stream.models.kernel import kernel
 from stream.models.state import State, nested, part_of
 from stream.models.vocabulary import Numbers, Vocabulary
 
 WORD: Final = re.compile(r"[^\W_]+")
+
+
+class Index(NamedTuple):
+    """Descriptions as kernels see them, the arrays of a `Content`.
+
+    Attributes
+    ----------
+    owner
+        int32 ``[items]``: the number of the item that each slot describes.
+    terms, counts
+        int32 and float32 ``[items, words]``: its buckets, -1 for none, and their weights.
+    frequency, written
+        int64 ``[buckets]``: items that have a bucket, and how many were put to it so far.
+    found
+        int32 ``[buckets, postings]``: the numbers of the newest of these.
+    """
+
+    owner: Numbers
+    terms: NDArray[np.int32]
+    counts: NDArray[np.float32]
+    frequency: NDArray[np.int64]
+    written: NDArray[np.int64]
+    found: Numbers
+
+
+@kernel
+def describe(
+    index: Index, number: int, slot: int, buckets: NDArray[np.int32], said: NDArray[np.int32]
+) -> None:
+    """Replace what is known of an item by these buckets, each once, and how often each was said."""
+    terms, size = index.terms[slot], len(buckets)
+    known = 0
+    while known < len(terms) and terms[known] >= 0:
+        known += 1
+    same = index.owner[slot] == number and known == size
+    for at in range(size):
+        index.counts[slot, at] = 1.0 + math.log(said[at])
+        same = same and terms[at] == buckets[at]
+    if same:
+        return
+    index.owner[slot] = number
+    for at in range(known):
+        index.frequency[terms[at]] -= 1
+    terms[:] = -1
+    for at in range(size):
+        terms[at] = buckets[at]
+        index.frequency[buckets[at]] += 1
+        post(index.found[buckets[at]], index.written, buckets[at], number)
+
+
+@kernel
+def post(held: Numbers, written: NDArray[np.int64], bucket: int, number: int) -> None:
+    """Put a number among those of a bucket, in the place of the oldest, unless it is there."""
+    for at in range(len(held)):
+        if held[at] == number:
+            return
+    held[written[bucket] % len(held)] = number
+    written[bucket] += 1
+
+
+@lru_cache(maxsize=1 << 14)
+def word_hash(word: str) -> int:
+    """The hash of a word; most words of a catalog are few."""
+    return feature_hash("word", word)
 
 
 class Content:
@@ -65,34 +131,20 @@ class Content:
         self.terms: NDArray[np.int32] = np.full((items, words), -1, np.int32)
         self.counts: NDArray[np.float32] = np.zeros((items, words), np.float32)
         self.found: Numbers = np.zeros((buckets, postings), np.int32)
+        self._index = Index(
+            self.owner, self.terms, self.counts, self.frequency, self.written, self.found
+        )
         self._mine: NDArray[np.float64] = np.zeros(buckets + 1)  # scratch; the last is no word
 
     def learn(self, item: str, text: str) -> None:
         """Learn an item's description: its name, category, brand, words in any language."""
-        said = Counter(
-            feature_hash("word", word) % self.buckets for word in WORD.findall(text.casefold())
-        )
-        buckets = list(said)[: self.words]
+        said = Counter(word_hash(word) % self.buckets for word in WORD.findall(text.casefold()))
+        first = np.array(list(said.items())[: self.words], np.int32).reshape(-1, 2)
         self.learned += 1
         number = self.vocabulary.admit(item, 0.0)
         slot = number & self.vocabulary.mask
         self.vocabulary.use[slot] = self.learned  # the newest descriptions stay
-        terms, size = self.terms[slot], len(buckets)
-        known = terms[terms >= 0]
-        if self.owner[slot] == number and known.tolist() == buckets:
-            self.counts[slot, :size] = [1.0 + math.log(said[bucket]) for bucket in buckets]
-            return
-        self.owner[slot] = number
-        self.frequency[known] -= 1
-        terms[:] = -1
-        terms[:size] = buckets
-        self.counts[slot, :size] = [1.0 + math.log(said[bucket]) for bucket in buckets]
-        self.frequency[buckets] += 1
-        for bucket in buckets:
-            held = self.found[bucket]
-            if number not in held:
-                held[self.written[bucket] % self.postings] = number
-                self.written[bucket] += 1
+        describe(self._index, number, slot, first[:, 0], first[:, 1])
 
     def similar(self, item: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` items described most alike, by cosine, 0 to 1; none for an unknown item."""

@@ -9,21 +9,131 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
 from stream.models.decay import Decay
-from stream.models.pairs import Floats, PairTable
+from stream.models.kernel import kernel
+from stream.models.names import Names
+from stream.models.pairs import Floats, PairTable, find
 from stream.models.state import State, nested, part_of
+from stream.models.steps import Step, Steps
 from stream.models.vocabulary import Numbers, Vocabulary, best_slots
 
 TINY: Final = 1e-300  # divides where there is no support
 
 SessionStep = tuple[Sequence[str], str, int]
 """Previous items of the session (newest last), the new item, its time in ms."""
+
+STEP, PLACE, DISTANCE, PAIRS, STRANGER = range(5)  # of `Paired.cursor`
+
+
+class Paired(NamedTuple):
+    """Steps as pairs, as far as they are paired.
+
+    Attributes
+    ----------
+    cursor
+        int64 ``[5]``: the step, how many of its previous items are done, -1 for not even its own;
+        at which distance the last of them was; pairs so far; whether the item was a stranger.
+    total
+        float64 ``[1]``: weight of all sessions.
+    weights, counts, numbers
+        float64, float64, int32 ``[steps]``: each step's weight, what it adds to its item's use, and
+        the item's number.
+    before, items, together, after
+        int32, int32, float64, float64 ``[at least all pairs]``: items that came before, and those
+        that came; what that adds to both weights.
+    """
+
+    cursor: NDArray[np.int64]
+    total: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    numbers: Numbers
+    before: Numbers
+    items: Numbers
+    together: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+def paired_room(steps: Steps, window: int) -> Paired:
+    """Room for the pairs of steps that look back so far."""
+    count = len(steps.items)
+    most = min(len(steps.previous), window * count)
+    return Paired(
+        np.array([0, -1, 0, 0, 0]),
+        np.zeros(1),
+        np.zeros(count),
+        np.zeros(count),
+        np.zeros(count, np.int32),
+        np.zeros(most, np.int32),
+        np.zeros(most, np.int32),
+        np.zeros(most),
+        np.zeros(most),
+    )
+
+
+@kernel
+def pair(
+    steps: Any,
+    known: Numbers,
+    use: NDArray[np.float64],
+    mask: int,
+    rules: Any,
+    room: Any,
+) -> int:
+    """Pair each step's item with the previous ones, the newest first; 0, or a stranger's code.
+
+    Parameters
+    ----------
+    steps
+        Items, starts and previous items, as of `Steps`.
+    known
+        int32 ``[codes]``: numbers of those that are no strangers.
+    use, mask
+        Of the vocabulary.
+    rules
+        The step before which to end, the window, and whether visits are paired instead of items.
+    room
+        Of `Paired`; to go on, call again.
+    """
+    items, starts, previous = steps
+    last, window, repeats = rules
+    cursor, total, weights, counts, numbers, before, paired, together, after = room
+    while cursor[STEP] < last:
+        step = cursor[STEP]
+        first, end = starts[step], starts[step + 1]
+        if cursor[PLACE] < 0:
+            number = known[items[step]]
+            if number == 0:
+                return int(items[step])
+            met = not repeats and cursor[STRANGER] == 0
+            again = met and find(items[step], previous[first:end], end - first) >= 0
+            numbers[step], counts[step] = number, 0.0 if again else weights[step]
+            use[number & mask] += counts[step]
+            total[0] += weights[step] if first == end else 0.0
+            cursor[STRANGER] = cursor[PLACE] = cursor[DISTANCE] = 0
+        while cursor[PLACE] < min(window, end - first):
+            at = end - 1 - cursor[PLACE]
+            newer = previous[at + 1 : end]
+            if repeats or find(previous[at], newer, len(newer)) < 0:
+                number = known[previous[at]]
+                if number == 0:
+                    return int(previous[at])
+                cursor[DISTANCE] += 1
+                own = number == numbers[step] and not repeats
+                place = cursor[PAIRS]
+                before[place], paired[place] = number, numbers[step]
+                together[place] = 0.0 if own else counts[step]
+                after[place] = weights[step] / cursor[DISTANCE]
+                cursor[PAIRS] += 1
+            cursor[PLACE] += 1
+        cursor[STEP], cursor[PLACE] = step + 1, -1
+    return 0
 
 
 class CoOccurrence:
@@ -87,44 +197,40 @@ class CoOccurrence:
 
     def learn_many(self, steps: Iterable[SessionStep]) -> None:
         """Learn session steps, in order; a session's first item comes with no previous ones."""
-        rows: list[int] = []
-        lengths: list[int] = []
-        numbers: list[int] = []
-        weights: list[tuple[float, float]] = []
-        find, admit = self.vocabulary.index.get, self.vocabulary.admit
-        for previous, item, time in steps:
-            weight = self._weight(time)
-            again = not self.repeats and item in previous and find(item)
-            count = 0.0 if again else weight
-            numbers.append(admit(item, count))
-            weights.append((weight, count))
-            if not previous:
-                self.total += weight
-            names: Iterable[str] = reversed(previous[-self.window :])
-            if not self.repeats:
-                names = dict.fromkeys(names)
-            known = [find(name) or admit(name, weight) for name in names]
-            lengths.append(len(known))
-            rows += known
-        if rows:
-            self._write_steps(rows, lengths, numbers, weights)
+        names = Names()
+        self.learn_steps(Steps.of([Step(0, *step) for step in steps], names), names)
 
-    def _write_steps(
-        self,
-        rows: list[int],
-        lengths: list[int],
-        numbers: list[int],
-        weights: list[tuple[float, float]],
-    ) -> None:
-        """Pair each step's item with its ``lengths`` previous ones in ``rows``, newest first."""
-        sizes = np.array(lengths)
-        before = np.array(rows, np.int32)
-        items = np.repeat(np.array(numbers, np.int32), sizes)
-        distances = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        weight, count = np.repeat(np.array(weights), sizes, axis=0).T
-        if not self.repeats:
-            count = np.where(before == items, 0.0, count)
-        self._write(before, items, count, weight / distances)
+    def learn_steps(self, steps: Steps, names: Names) -> None:
+        """As `learn_many`, of columns."""
+        learned, room = 0, paired_room(steps, self.window)
+        while learned < len(steps.items):
+            self._shift(steps.times.item(learned))
+            weights = self.decay.weights(steps.times[learned:])
+            room.weights[learned : learned + len(weights)] = weights
+            learned += len(weights)
+            self._pair(steps, names, learned, room)
+        count = room.cursor.item(PAIRS)
+        before, items = room.before[:count], room.items[:count]
+        self._write(before, items, room.together[:count], room.after[:count])
+
+    def _pair(self, steps: Steps, names: Names, last: int, room: Paired) -> None:
+        """Pair steps up to the ``last``, admitting strangers where they come."""
+        rules, numbering = (last, self.window, self.repeats), self.vocabulary.numbering
+        given = steps.items, steps.starts, steps.previous
+        room.total[0] = self.total
+        while True:
+            known = self.vocabulary.known(names)
+            code = int(pair(given, known, numbering.use, numbering.mask, rules, tuple(room)))
+            if not code:
+                break
+            number = self.vocabulary.find(names.texts[code])
+            if not number:
+                place = room.cursor[PLACE]
+                use = 0.0 if place < 0 else room.weights.item(room.cursor[STEP])
+                number = self.vocabulary.admit(names.texts[code], use)
+                room.cursor[STRANGER] = place < 0
+            self.vocabulary.known(names)[code] = number
+        self.total = room.total.item(0)
 
     def learn_basket(self, items: Sequence[str], time: int) -> None:
         """Learn what was bought together at ``time`` (ms)."""
@@ -139,12 +245,15 @@ class CoOccurrence:
         self._write(known[first], known[second], counts, np.zeros(len(first)))
 
     def _weight(self, time: int) -> float:
+        self._shift(time)
+        return self.decay.weight(time)
+
+    def _shift(self, time: int) -> None:
         factor = self.decay.shift(time)
         if factor != 1.0:
             self.vocabulary.scale(factor)
             self.pairs.scale(factor)
             self.total *= factor
-        return self.decay.weight(time)
 
     def _write(
         self,

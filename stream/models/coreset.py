@@ -20,17 +20,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.hashing import draw
+from stream.models.hashing import draws
+from stream.models.kernel import kernel
 from stream.models.state import State, StateError, StateValue, array, integer, length
 
 Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 _FORGOTTEN = 4.0  # windows after which a point is nothing, however important it was
+
+
+@kernel
+def put(
+    point: Floats,
+    importance: float,
+    drawn: float,
+    number: int,
+    window: int,
+    kept: Numbers,
+    arrays: Any,
+) -> None:
+    """Take a point in, if it draws a low key.
+
+    Parameters
+    ----------
+    point
+        Of shape (dimensions,).
+    importance, drawn, number
+        Its own: over 0; in [0, 1); from 1 on.
+    window
+        Points after which one counts a third.
+    kept
+        How many are, of shape (1,).
+    arrays
+        As of `Coreset.arrays`.
+    """
+    points, keys, importances, numbers = arrays
+    key = math.log(drawn + 2.0**-60) - math.log(importance) - number / window
+    slot = kept[0]
+    if slot < len(keys):
+        kept[0] += 1
+    else:
+        slot = keys.argmax()
+        if key >= keys[slot]:
+            return
+    for axis in range(len(point)):
+        points[slot, axis] = point[axis]
+    keys[slot], importances[slot], numbers[slot] = key, math.log(importance), number
 
 
 class Coreset:
@@ -71,24 +112,32 @@ class Coreset:
         """Whether every point is still kept."""
         return self.seen <= self.size
 
+    @property
+    def dimensions(self) -> int:
+        """Coordinates of a point; 0 before the first."""
+        return self._points.shape[1]
+
     def add(self, point: Floats, importance: float) -> None:
         """Take a point in, if it draws a low key; importance is over 0, and 1 for most."""
+        drawn, kept = self.room(1, point.size)
+        put(point, importance, drawn.item(), self.seen + 1, self.window, kept, self.arrays)
+        self.took(1, kept)
+
+    def room(self, count: int, dimensions: int) -> tuple[Floats, Numbers]:
+        """Return what so many more points draw, and how many are kept."""
         if not self.seen:
-            self._points = np.zeros((self.size + 1, point.size))
-        self.seen += 1
-        drawn = math.log(draw(self.seed, self.seen) + 2.0**-60)
-        key = drawn - math.log(importance) - self.seen / self.window
-        slot = self._kept
-        if self._kept <= self.size:
-            self._kept += 1
-        else:
-            slot = int(self._keys.argmax())
-            if key >= self._keys[slot]:
-                return
-        self._points[slot] = point
-        self._keys[slot] = key
-        self._importance[slot] = math.log(importance)
-        self._numbers[slot] = self.seen
+            self._points = np.zeros((self.size + 1, dimensions))
+        return draws(self.seed, self.seen + 1, count), np.array([self._kept])
+
+    @property
+    def arrays(self) -> tuple[Floats, Floats, Floats, Numbers]:
+        """Points, keys, importances and numbers, for kernels."""
+        return self._points, self._keys, self._importance, self._numbers
+
+    def took(self, count: int, kept: Numbers) -> None:
+        """Note that a kernel took so many more points in."""
+        self.seen += count
+        self._kept = kept.item()
 
     def weighted(self) -> tuple[Floats, Floats]:
         """Return the points kept, and for how many of the stream, old ones faded, each stands."""
@@ -111,8 +160,7 @@ class Coreset:
             "seed": self.seed,
             "seen": self.seen,
         }
-        arrays = (self._points, self._keys, self._importance, self._numbers)
-        for name, values in zip(_ARRAYS, arrays, strict=True):
+        for name, values in zip(_ARRAYS, self.arrays, strict=True):
             state[name] = values[: self._kept].copy()
         return state
 

@@ -11,10 +11,42 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream.models.changes import Changes, patched
+from stream.models.kernel import kernel
 from stream.models.state import State
 
 LIMIT: Final = 48  # weights stay below 2**48: float32 sums of 2**79 of them are still finite
+
+
+@kernel
+def grown(
+    times: NDArray[np.int64],
+    origin: int,
+    half_life: float,
+    limit: float,
+    base: float,
+    weights: NDArray[np.float64],
+) -> int:
+    """Weights of observations up to the first at ``limit`` or later; how many they are.
+
+    Parameters
+    ----------
+    times, weights
+        Milliseconds, and where the weights go: int64, float64 ``[observations]``.
+    origin, half_life, limit
+        Likewise in ms; only the first is whole.
+    base
+        Two, as what is known only at run time: a compiler that sees it takes ``exp2`` for ``pow``,
+        and another last bit.
+    """
+    for at in range(len(times)):
+        if times[at] >= limit:
+            return at
+        weights[at] = math.pow(base, (times[at] - origin) / half_life)
+    return len(times)
 
 
 class Decay:
@@ -54,6 +86,21 @@ class Decay:
         elif time > self.latest:
             self.latest = time
         return self._power(time)
+
+    def weights(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Weights of observations, in order, up to the first that asks for a `shift`.
+
+        As `weight` is of each.
+        """
+        if self.origin is None:
+            self.origin = self.latest = times.item(0)
+        weights = np.ones(len(times))
+        if not math.isinf(self.half_life):
+            half_life, limit = self.half_life * 1000.0, self.origin + self._span
+            count = grown(times, self.origin, half_life, limit, 2.0, weights)
+            times, weights = times[:count], weights[:count]
+        self.latest = max(self.latest, times.max().item())
+        return weights
 
     def shift(self, time: int) -> float:
         """Factor for all that is stored, 1.0 nearly always, before ``weight(time)`` is used."""

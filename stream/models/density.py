@@ -94,6 +94,11 @@ class DensitySegments(base.Clusterer):
             self.radius, fading, cleanup_interval=self.memory, intersection_factor=_SHARED
         )
 
+    def learn_many(self, points: Floats) -> None:
+        """Learn points, of shape (points, dimensions), in order."""
+        for point in points:
+            self.learn(point)
+
     def learn(self, x: Sequence[float]) -> None:
         """Learn one point.
 

@@ -7,6 +7,7 @@ Rules
 - ADWIN's state is opaque bytes in river. So the inputs since it began are kept instead, and a
   restart feeds them to a new one; to bound them, a full window's older half is dropped, live in
   the very same way.
+- A watch that is only kept, as a worker keeps it, does without river: its import costs 80 MB.
 
 References
 ----------
@@ -16,12 +17,14 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from river.drift import ADWIN
 
 from stream.models.state import State, StateError, StateValue, array, integer, length, number
+
+if TYPE_CHECKING:
+    from river.drift import ADWIN
 
 
 class DriftWatch:
@@ -46,27 +49,31 @@ class DriftWatch:
         self.window = window
         self.drifts = 0
         self._losses: list[float] = []
-        self._adwin = ADWIN(delta)  # type: ignore[no-untyped-call]
+        self._adwin: ADWIN | None = None
 
     def update(self, losses: Iterable[float]) -> bool:
         """Take the losses of a batch in, in order; return whether they have risen for good."""
         risen = False
+        adwin = self._begun(self._losses) if self._adwin is None else self._adwin
         for loss in losses:
-            self._adwin.update(loss)  # type: ignore[no-untyped-call]
+            adwin.update(loss)  # type: ignore[no-untyped-call]
             self._losses.append(loss)
-            if self._adwin.drift_detected:
-                risen |= self._adwin.estimation > float(np.mean(self._losses))
-                self._begin([])
+            if adwin.drift_detected:
+                risen |= adwin.estimation > float(np.mean(self._losses))
+                adwin = self._begun([])
             elif len(self._losses) >= self.window:
-                self._begin(self._losses[self.window // 2 :])
+                adwin = self._begun(self._losses[self.window // 2 :])
         self.drifts += risen
         return risen
 
-    def _begin(self, losses: list[float]) -> None:
+    def _begun(self, losses: list[float]) -> ADWIN:
+        from river.drift import ADWIN
+
         self._losses = losses
         self._adwin = ADWIN(self.delta)  # type: ignore[no-untyped-call]
         for loss in losses:
             self._adwin.update(loss)  # type: ignore[no-untyped-call]
+        return self._adwin
 
     def state(self) -> State:
         """Return parameters, and the losses that a new ADWIN has to see."""
@@ -91,5 +98,5 @@ class DriftWatch:
         if size > watch.window or not 0 < watch.delta < 1:
             raise StateError("losses: more than the window holds, or delta out of range")
         watch.drifts = integer(state, "drifts", 0, 2**62)
-        watch._begin(array(state, "losses", np.float64, (size,)).tolist())
+        watch._losses = array(state, "losses", np.float64, (size,)).tolist()
         return watch

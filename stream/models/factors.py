@@ -10,13 +10,14 @@ random. Reading changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
 from stream.models.hashing import mix
+from stream.models.kernel import kernel
 from stream.models.state import State
 from stream.models.vocabulary import Numbers, Vocabulary
 
@@ -28,6 +29,51 @@ START: Final = 0.1  # vectors begin within this of zero
 
 Move = tuple[Sequence[int], int]
 """Distinct numbers of the session's items, newest first, and the number that came."""
+
+
+class Vectors(NamedTuple):
+    """Factors as kernels see them.
+
+    Attributes
+    ----------
+    seen, next, bias
+        float32 ``[capacity, size]``, the same, ``[capacity]``: of each slot's item.
+    shares
+        float32 ``[reach + 1, reach]``: how much each of so many items counts, newest first.
+    """
+
+    seen: Floats
+    next: Floats
+    bias: Floats
+    shares: Floats
+
+
+@kernel
+def tasted(current: Slots, vectors: Vectors, taste: NDArray[np.float64]) -> None:
+    """What a session's items say together, into ``taste``.
+
+    Parameters
+    ----------
+    current
+        int ``[items]``: slots, newest first.
+    taste
+        float64 ``[size]``.
+    """
+    count = min(len(current), vectors.shares.shape[1])
+    taste[:] = 0.0
+    for back in range(count):
+        share = np.float64(vectors.shares[count, back])
+        for at in range(len(taste)):
+            taste[at] += share * np.float64(vectors.seen[current[back], at])
+
+
+@kernel
+def suits(slot: int, vectors: Vectors, taste: NDArray[np.float64]) -> float:
+    """How much an item is to a taste, float64 ``[size]``."""
+    score = np.float64(vectors.bias[slot])
+    for at in range(len(taste)):
+        score += np.float64(vectors.next[slot, at]) * taste[at]
+    return score
 
 
 class Factors:
@@ -88,17 +134,16 @@ class Factors:
         self.came = 0
         self.drawn = 0
         self._weights: Floats = (position ** np.arange(reach)).astype(np.float32)
-        self._shares = [
-            self._weights[:n] / (self._weights[:n].sum() or 1) for n in range(reach + 1)
-        ]
+        shares = np.tril(np.tile(self._weights, (reach + 1, 1)), -1)
+        shares[1:] /= shares[1:].sum(axis=1, keepdims=True)
+        self.vectors = Vectors(self.seen, self.next, self.bias, shares)
 
     def scores(self, current: Sequence[int], slots: Slots) -> NDArray[np.float32]:
         """How much these items (``[candidates]``) are to the taste of a session, newest first."""
-        recent = [number & self.vocabulary.mask for number in current[: self.reach]]
-        taste = self._shares[len(recent)].dot(self.seen.take(recent, axis=0))
-        scores: Floats = self.next.take(slots, axis=0).dot(taste)
-        scores += self.bias.take(slots)
-        return scores
+        taste = np.zeros(self.size)
+        tasted(np.array(current, np.int32) & self.vocabulary.mask, self.vectors, taste)
+        scores = [suits(slot, self.vectors, taste) for slot in slots.tolist()]
+        return np.array(scores, np.float32)
 
     def learn_many(self, moves: Sequence[Move], came: Sequence[int]) -> None:
         """Learn steps, all from what was known before them; ``came`` are all items that came."""

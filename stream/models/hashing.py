@@ -99,3 +99,19 @@ def draw(seed: int, index: int) -> float:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return ((z ^ (z >> 31)) >> 11) / 2.0**53
+
+
+def draws(seed: int, first: int, count: int) -> npt.NDArray[np.float64]:
+    """Return several numbers of a seed's sequence, as `draw` does each, from the ``first`` on.
+
+    Examples
+    --------
+    >>> draws(7, 1, 2).tolist() == [draw(7, 1), draw(7, 2)]
+    True
+    """
+    z = np.arange(first + 1, first + count + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z += np.uint64(seed * 0xD1342543DE82EF95 & 0xFFFFFFFFFFFFFFFF)
+    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    drawn: npt.NDArray[np.float64] = ((z ^ z >> np.uint64(31)) >> np.uint64(11)) / 2.0**53
+    return drawn

@@ -18,18 +18,48 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from stream.models.kernel import kernel
+
 Points = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.int64]
 
 
+@kernel
+def distance(points: Points, i: int, centres: Points, j: int) -> float:
+    """Return the squared distance of point i from centre j; both have shape (·, dimensions)."""
+    total = 0.0
+    for axis in range(points.shape[1]):
+        gap = points[i, axis] - centres[j, axis]
+        total += gap * gap
+    return total
+
+
+@kernel
+def nearest(points: Points, centres: Points) -> tuple[Numbers, Weights]:
+    """Return which centre is nearest to each point, and their squared distance.
+
+    Points and centres have shape (·, dimensions), both results shape (points,).
+    """
+    which = np.zeros(len(points), np.int64)
+    squared = np.empty(len(points))
+    for i in range(len(points)):
+        least = distance(points, i, centres, 0)
+        for j in range(1, len(centres)):
+            other = distance(points, i, centres, j)
+            if other < least:
+                which[i], least = j, other
+        squared[i] = least
+    return which, squared
+
+
+@kernel
 def distances(points: Points, centres: Points) -> Points:
     """Return squared distances, of shape (points, centres)."""
-    out = np.zeros((len(points), len(centres)))
-    for axis in range(points.shape[1]):
-        gap = points[:, axis, None] - centres[:, axis]
-        gap *= gap
-        out += gap
+    out = np.empty((len(points), len(centres)))
+    for i in range(len(points)):
+        for j in range(len(centres)):
+            out[i, j] = distance(points, i, centres, j)
     return out
 
 
@@ -41,42 +71,51 @@ def inertia(points: Points, centres: Points, weights: Weights | None = None) -> 
     >>> inertia(np.array([[0.0], [2.0], [9.0]]), np.array([[1.0], [9.0]]))
     2.0
     """
-    nearest = distances(points, centres).min(axis=1)
-    return float(nearest.sum() if weights is None else nearest @ weights)
+    _, squared = nearest(points, centres)
+    return float(squared.sum() if weights is None else squared @ weights)
 
 
 def seeded(points: Points, weights: Weights, k: int, rng: np.random.Generator) -> Points:
     """Return k of the points, far apart by greedy k-means++; some are equal if points are."""
     first = _drawn(weights, 1, rng)
     chosen = first.tolist()
-    nearest = distances(points, points[first])[:, 0]
+    _, least = nearest(points, points[first])
     for _ in range(k - 1):
-        potential = nearest * weights
+        potential = least * weights
         if potential.sum() <= 0:
             chosen.append(chosen[0])
             continue
         drawn = _drawn(potential, 2 + int(math.log(k)), rng)
-        options = np.minimum(nearest[:, None], distances(points, points[drawn]))
+        options = np.minimum(least[:, None], distances(points, points[drawn]))
         best = int((weights @ options).argmin())
         chosen.append(int(drawn[best]))
-        nearest = options[:, best]
+        least = options[:, best]
     seeds: Points = points[chosen]
     return seeds
 
 
+@kernel
 def settled(points: Points, weights: Weights, centres: Points, steps: int = 100) -> Points:
-    """Return the centres after Lloyd's steps until nothing moves; an empty one stays in place."""
+    """Return the centres after Lloyd's steps until nothing moves; an empty one stays in place.
+
+    Points and centres have shape (·, dimensions), weights shape (points,).
+    """
     centres = centres.copy()
-    before = None
+    before = np.full(len(points), -1)
     for _ in range(steps):
-        nearest = distances(points, centres).argmin(axis=1)
-        if before is not None and np.array_equal(nearest, before):
+        which, _ = nearest(points, centres)
+        if (which == before).all():
             break
-        before = nearest
-        sizes = np.bincount(nearest, weights, minlength=len(centres))
-        for axis in range(points.shape[1]):
-            sums = np.bincount(nearest, points[:, axis] * weights, minlength=len(centres))
-            np.divide(sums, sizes, out=centres[:, axis], where=sizes > 0)
+        before = which
+        sizes, sums = np.zeros(len(centres)), np.zeros(centres.shape)
+        for i in range(len(points)):
+            sizes[which[i]] += weights[i]
+            for axis in range(points.shape[1]):
+                sums[which[i], axis] += points[i, axis] * weights[i]
+        for j in range(len(centres)):
+            for axis in range(centres.shape[1]):
+                if sizes[j] > 0.0:
+                    centres[j, axis] = sums[j, axis] / sizes[j]
     return centres
 
 

@@ -9,18 +9,172 @@ so memory grows with use up to the bound, not before.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
+from stream.models.kernel import kernel
+from stream.models.sorting import sort
 from stream.models.state import State
-from stream.models.vocabulary import Numbers, Vocabulary
+from stream.models.vocabulary import Numbering, Numbers, Vocabulary, lives
 
 Floats = NDArray[np.float32]
+Weights = NDArray[np.float64]
+Places = NDArray[np.int64]
 
-CELLS: Final = ("owner", "fill", "ids", "together", "after")
+
+class Cells(NamedTuple):
+    """A table of pairs as kernels see it.
+
+    Attributes
+    ----------
+    owner, fill
+        int32 ``[capacity]``: whose row it is, how many of its cells are in use.
+    ids, together, after
+        int32, float32, float32 ``[capacity, width]``: the other item's number, the two weights.
+    """
+
+    owner: Numbers
+    fill: Numbers
+    ids: Numbers
+    together: Floats
+    after: Floats
+
+
+@kernel
+def grouped(
+    rows: Numbers,
+    others: Numbers,
+    numbering: Numbering,
+    keys: Places,
+    order: Places,
+    first: Places,
+) -> tuple[int, int]:
+    """Find the pairs of live items by row, then by the other; how many pairs, and different ones.
+
+    Parameters
+    ----------
+    rows, others
+        int32 ``[pairs]``.
+    keys
+        int64 ``[2, pairs]``: scratch.
+    order
+        Likewise; ``order[0]`` becomes the live pairs' places, those of equal pairs as they came.
+    first
+        int64 ``[pairs]``: becomes the places in ``order[0]`` at which another pair begins.
+    """
+    alive, count, mask = 0, 0, numbering.mask
+    for at in range(len(rows)):
+        if lives(rows[at], numbering.numbers, mask) and lives(others[at], numbering.numbers, mask):
+            keys[0, alive], order[0, alive] = np.int64(rows[at]) << 32 | others[at], at
+            alive += 1
+    sort(keys[:, :alive], order[:, :alive])
+    for at in range(alive):
+        if at == 0 or keys[0, at] != keys[0, at - 1]:
+            first[count] = at
+            count += 1
+    return alive, count
+
+
+@kernel
+def write(
+    rows: Numbers,
+    others: Numbers,
+    together: Weights,
+    after: Weights,
+    keep: int,
+    cells: Cells,
+    numbering: Numbering,
+) -> int:
+    """Add weights to pairs, each of which comes once, sorted by row; how many cells were given up.
+
+    What a row holds already grows before anything new comes into it.
+
+    Parameters
+    ----------
+    rows, others, together, after
+        int32, int32, float64, float64 ``[pairs]``.
+    keep
+        Cells that survive when a row is full.
+    """
+    pruned, first = 0, 0
+    new = np.empty(len(rows), np.int64)
+    while first < len(rows):
+        slot = rows[first] & numbering.mask
+        claim(rows[first], slot, cells)
+        last, count = first, 0
+        while last < len(rows) and rows[last] == rows[first]:
+            cell = find(others[last], cells.ids[slot], cells.fill[slot])
+            if cell < 0:
+                new[count] = last
+                count += 1
+            else:
+                grow(slot, cell, together[last], after[last], cells)
+            last += 1
+        for at in new[:count]:
+            if cells.fill[slot] == cells.ids.shape[1]:
+                pruned += prune(slot, keep, cells, numbering)
+            cell = cells.fill[slot]
+            cells.ids[slot, cell] = others[at]
+            cells.together[slot, cell], cells.after[slot, cell] = together[at], after[at]
+            cells.fill[slot] += 1
+        first = last
+    return pruned
+
+
+@kernel
+def claim(row: int, slot: int, cells: Cells) -> None:
+    """Empty a slot's row if it still belongs to an evicted item."""
+    if cells.owner[slot] != row:
+        cells.owner[slot] = row
+        cells.fill[slot] = 0
+        cells.ids[slot, :] = 0
+
+
+@kernel
+def find(other: int, ids: Numbers, fill: int) -> int:
+    """The cell of a row, int32 ``[width]``, that names another item; -1 if none does."""
+    for cell in range(fill):
+        if ids[cell] == other:
+            return cell
+    return -1
+
+
+@kernel
+def grow(slot: int, cell: int, together: float, after: float, cells: Cells) -> None:
+    """Add to both weights of a cell."""
+    cells.together[slot, cell] = np.float64(cells.together[slot, cell]) + together
+    cells.after[slot, cell] = np.float64(cells.after[slot, cell]) + after
+
+
+@kernel
+def prune(slot: int, keep: int, cells: Cells, numbering: Numbering) -> int:
+    """Keep the best cells of a row, those of evicted items last of all; how many had to go.
+
+    Of equals the newest stay. What is kept stands in the order of its weight.
+    """
+    ids, together, after = cells.ids[slot], cells.together[slot], cells.after[slot]
+    fill, alive = cells.fill[slot], 0
+    order = np.empty(fill, np.int64)
+    for cell in range(fill):
+        if lives(ids[cell], numbering.numbers, numbering.mask):
+            place, weight = alive, together[cell] + after[cell]
+            while place > 0 and together[order[place - 1]] + after[order[place - 1]] > weight:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = cell
+            alive += 1
+    kept = order[max(0, alive - keep) : alive]
+    old = ids.copy(), together.copy(), after.copy()
+    ids[:], together[:], after[:] = 0, 0.0, 0.0
+    for place in range(len(kept)):
+        cell = kept[place]
+        ids[place], together[place], after[place] = old[0][cell], old[1][cell], old[2][cell]
+    cells.fill[slot] = len(kept)
+    pruned: int = fill - len(kept)
+    return pruned
 
 
 class PairTable:
@@ -39,6 +193,8 @@ class PairTable:
         int32 ``[capacity, width]``: the other item's number, 0 where the cell is empty.
     together, after
         float32 ``[capacity, width]``: the two weights; a row's order is by their sum.
+    cells
+        All arrays, for kernels.
     pruned
         Cells given up so far.
     """
@@ -55,91 +211,29 @@ class PairTable:
         self.ids: Numbers = np.zeros(shape, np.int32)
         self.together: Floats = np.zeros(shape, np.float32)
         self.after: Floats = np.zeros(shape, np.float32)
+        self.cells = Cells(self.owner, self.fill, self.ids, self.together, self.after)
         self.pruned = 0
 
     def add(
         self,
         rows: Numbers,
         others: Numbers,
-        together: NDArray[np.float64],
-        after: NDArray[np.float64],
+        together: Weights,
+        after: Weights,
     ) -> None:
         """Add weights to the cells (``rows[i]``, ``others[i]``); a pair may come repeatedly."""
-        alive = self.vocabulary.live(rows) & self.vocabulary.live(others)
-        keys = (rows.astype(np.int64) << 32 | others)[alive]
-        if not len(keys):
+        numbering = self.vocabulary.numbering
+        keys, order = np.empty((2, len(rows)), np.int64), np.empty((2, len(rows)), np.int64)
+        first = np.empty(len(rows), np.int64)
+        alive, count = grouped(rows, others, numbering, keys, order, first)
+        if not alive:
             return
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-        together = np.add.reduceat(together[alive][order], first)
-        after = np.add.reduceat(after[alive][order], first)
-        keys = keys[first]
-        rows, others = (keys >> 32).astype(np.int32), (keys & 0x7FFFFFFF).astype(np.int32)
-        slots = rows & self.vocabulary.mask
-        self._claim(rows, slots)
-        same = self.ids[slots] == others[:, None]
-        places = same.argmax(axis=1)
-        found = same[np.arange(len(slots)), places]
-        at = slots[found], places[found]
-        self.together[at] += together[found]
-        self.after[at] += after[found]
-        new = ~found
-        self._append(slots[new], others[new], together[new], after[new])
-
-    def _claim(self, rows: Numbers, slots: Numbers) -> None:
-        """Empty those rows that still belong to an evicted item."""
-        stale = self.owner[slots] != rows
-        if stale.any():
-            slots = slots[stale]
-            self.owner[slots] = rows[stale]
-            self.fill[slots] = 0
-            self.ids[slots] = 0
-
-    def _append(
-        self,
-        slots: Numbers,
-        others: Numbers,
-        together: NDArray[np.float64],
-        after: NDArray[np.float64],
-    ) -> None:
-        """Put new pairs, sorted by row, behind the last cell; cut back rows that are full."""
-        while len(slots):
-            first = np.concatenate(([True], slots[1:] != slots[:-1]))
-            starts = np.flatnonzero(first)
-            ranks = np.arange(len(slots)) - starts[np.cumsum(first) - 1]
-            places = self.fill[slots] + ranks
-            fits = places < self.width
-            at = slots[fits], places[fits]
-            self.ids[at], self.together[at], self.after[at] = (
-                others[fits],
-                together[fits],
-                after[fits],
-            )
-            np.add.at(self.fill, slots[fits], 1)
-            rest = ~fits
-            slots, others, together, after = slots[rest], others[rest], together[rest], after[rest]
-            self._prune(np.unique(slots))
-
-    def _prune(self, slots: Numbers) -> None:
-        """Keep the best cells of these full rows, those of evicted items last of all."""
-        if not len(slots):
-            return
-        ids = self.ids[slots]
-        alive = self.vocabulary.live(ids)
-        score = np.where(alive, self.together[slots] + self.after[slots], -1.0)
-        best = np.argsort(score, axis=1, kind="stable")[:, -self.keep :]  # of equals, the newest
-        kept = np.minimum(alive.sum(axis=1), self.keep)
-        places = np.arange(self.keep)
-        best = np.take_along_axis(best, (places - kept[:, None]) % self.keep, axis=1)
-        empty = places >= kept[:, None]
-        for cells in (self.ids, self.together, self.after):
-            moved = np.take_along_axis(cells[slots], best, axis=1)
-            moved[empty] = 0
-            cells[slots] = 0
-            cells[slots, : self.keep] = moved
-        self.pruned += int((self.fill[slots] - kept).sum())
-        self.fill[slots] = kept
+        order, first = order[0, :alive], first[:count]
+        together = np.add.reduceat(together[order], first)
+        after = np.add.reduceat(after[order], first)
+        rows, others = rows[order[first]], others[order[first]]
+        cut = write(rows, others, together, after, self.keep, self.cells, numbering)
+        self.pruned += int(cut)
 
     def holds(self, row: int) -> bool:
         """Whether the live item ``row`` has a row of its own by now."""
@@ -187,12 +281,12 @@ class PairTable:
         """The table that gave ``state``, to the bit."""
         self = cls(vocabulary, int(state["keep"]))
         self.pruned = int(state["pruned"])
-        for name in CELLS:
+        for name in Cells._fields:
             getattr(self, name)[: vocabulary.used] = state[name]
         return self
 
     def patch(self, changes: Changes, used: int) -> None:
         """Take over what changed, in place; ``used`` slots of the vocabulary were in use before."""
-        for name in CELLS:
+        for name in Cells._fields:
             changes.into(name, getattr(self, name), used)
         self.pruned = changes.value("pruned", self.pruned)

@@ -14,7 +14,8 @@ import numpy as np
 from river.reco.base import Ranker
 
 from stream.models.hashing import feature_hash
-from stream.models.recommender import Recommender, Step
+from stream.models.recommender import Recommender
+from stream.models.steps import Step
 
 REACH = 32
 

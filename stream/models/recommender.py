@@ -9,8 +9,9 @@ leave open, and each answer names its source and its rung. Reading changes nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -19,27 +20,18 @@ from numpy.typing import NDArray
 from stream.models.blend import Blend
 from stream.models.changes import Changes, patched
 from stream.models.cooccurrence import CoOccurrence
-from stream.models.factors import Factors, Move
+from stream.models.factors import Factors
+from stream.models.features import FEATURES, LOOK_BACK, SOURCES
+from stream.models.names import Names
 from stream.models.sessions import SessionIndex
-from stream.models.sources import COMMON, FEATURES, NOBODY, SOURCES, Pool, Sources, prior
+from stream.models.sources import NOBODY, Pool, Sources, prior
 from stream.models.state import State, nested, part_of
+from stream.models.steps import Step, Steps
 from stream.models.trending import Trending
+from stream.models.vocabulary import Numbers
 
 LADDER: Final = ("personal", "segment", "trending", "new")
-OWN_ITEM: Final = "own"
-
-
-class Step(NamedTuple):
-    """One step of a session: ``item`` at ``time`` (ms) after ``previous`` (newest last).
-
-    ``session`` is a number of the session's own, of at most 63 bits.
-    """
-
-    session: int
-    previous: Sequence[str]
-    item: str
-    time: int
-    segment: int | None = None
+SAID_BY: Final = (*SOURCES, "own")
 
 
 class Ranked(Struct, frozen=True, gc=False):
@@ -120,6 +112,7 @@ class Recommender:
         self.eager, self.thin = eager, thin
         self.steps = 0
         self._sources = Sources(self.pairs, self.index, self.factors)
+        self._names = Names()
 
     def learn(self, step: Step) -> None:
         """Learn one step; :meth:`learn_many` is several times faster per step."""
@@ -127,34 +120,37 @@ class Recommender:
 
     def learn_many(self, steps: Sequence[Step]) -> None:
         """Learn steps in order; the blend predicts them from what was known before them all."""
-        teaching = []
-        for step in steps:
-            if not step.previous:
-                continue
-            self.steps += 1
-            if self.steps <= self.eager or self.steps // BLOCK % self.thin == 0:
-                teaching.append(step)
-                pool = self.gather(step.previous, step.session)
-                if pool is not None:
-                    self._teach(pool, step.item)
-        self._sources.forget()
-        self.pairs.learn_many((step.previous, step.item, step.time) for step in steps)
-        came = []
-        for step in steps:
-            number = self.pairs.vocabulary.find(step.item)
-            if number:
-                self.index.learn(step.session, number)
-                came.append(number)
-            self.trending.learn(step.item, step.segment, step.time)
-        self.factors.learn_many(list(self._moves(teaching)), came)
+        if self._names.many:
+            self._names = Names()
+        self.learn_steps(Steps.of(steps, self._names), self._names)
 
-    def _moves(self, steps: Iterable[Step]) -> Iterator[Move]:
-        find = self.pairs.vocabulary.find
-        for step in steps:
-            known = [n for n in map(find, dict.fromkeys(reversed(step.previous))) if n]
-            number = find(step.item)
-            if known and number:
-                yield known, number
+    def learn_steps(self, steps: Steps, names: Names) -> None:
+        """As `learn_many`, of columns; names that come often are best known by the same codes."""
+        vocabulary = self.pairs.vocabulary
+        teaching = self._teaching(steps)
+        chosen = vocabulary.found(steps.items[teaching], names).tolist()
+        for at, number in zip(teaching, chosen, strict=True):
+            if number:
+                known = vocabulary.found(steps.before(at)[-LOOK_BACK:], names)
+                self._sources.teach(known, steps.sessions.item(at), number, self.blend)
+        self.pairs.learn_steps(steps, names)
+        self.trending.learn_steps(steps, names)
+        numbers = vocabulary.found(steps.items, names)
+        there = numbers > 0
+        came = numbers[there].tolist()
+        self.index.learn_many(steps.sessions[there].tolist(), came)
+        newest = [vocabulary.found(steps.before(at)[::-1], names) for at in teaching]
+        moves = zip(map(_distinct, newest), numbers[teaching].tolist(), strict=True)
+        self.factors.learn_many([(items, item) for items, item in moves if items and item], came)
+
+    def _teaching(self, steps: Steps) -> list[int]:
+        """Which steps teach the blend."""
+        follow = np.flatnonzero(np.diff(steps.starts))
+        numbers = self.steps + 1 + np.arange(len(follow))
+        self.steps += len(follow)
+        taught = (numbers <= self.eager) | (numbers // BLOCK % self.thin == 0)
+        teaching: list[int] = follow[taught].tolist()
+        return teaching
 
     def gather(self, items: Sequence[str], session: int = NOBODY) -> Pool | None:
         """The candidates after these items, with their features; None if no item is known."""
@@ -163,13 +159,6 @@ class Recommender:
     def scores(self, pool: Pool) -> NDArray[np.floating]:
         """Log-odds of each candidate to be next, ``[candidates]``, up to a constant."""
         return self.blend.scores(pool.features, pool.context, pool.own, pool.said)
-
-    def _teach(self, pool: Pool, item: str) -> None:
-        number = self.pairs.vocabulary.find(item)
-        chosen = np.flatnonzero(pool.slots == (number & self.pairs.vocabulary.mask))
-        if number and len(chosen):
-            at = int(chosen[0])
-            self.blend.learn(pool.features, at, pool.context, pool.own, pool.said)
 
     def recommend(
         self,
@@ -205,26 +194,9 @@ class Recommender:
     def _personal(
         self, items: Sequence[str], k: int, exclude: Collection[str], session: int
     ) -> list[Ranked]:
-        pool = self.gather(items, session)
-        if pool is None:
-            return []
-        scores = self.scores(pool)
-        odds = np.exp(scores - scores.item(scores.argmax()))
-        order = (-scores).argsort(kind="stable")[: k + len(exclude)]
-        strongest = pool.features[len(SOURCES) : COMMON].take(order, axis=1).argmax(axis=0).tolist()
-        shares = (odds.take(order) / odds.sum()).tolist()
-        own = set(pool.own.tolist())
-        names = self.pairs.vocabulary.names
-        slots = pool.slots.take(order).tolist()
-        ranked = [
-            Ranked(names[slot], share, OWN_ITEM if at in own else SOURCES[source], LADDER[0])
-            for at, slot, share, source in zip(
-                order.tolist(), slots, shares, strongest, strict=True
-            )
-        ]
-        if exclude:
-            ranked = [one for one in ranked if one.item not in exclude]
-        return ranked[:k]
+        names, shares, sources = self._sources.best(items, session, k, exclude, self.blend)
+        said_by = map(SAID_BY.__getitem__, sources)
+        return list(map(Ranked, names, shares, said_by, repeat(LADDER[0])))
 
     def _fill(
         self,
@@ -296,4 +268,8 @@ class Recommender:
         self.trending.patch(changes.part("trending"))
         self.blend = Blend.from_state(patched(self.blend.state(), changes.part("blend").entries))
         self.steps = changes.value("steps", self.steps)
-        self._sources.forget()
+
+
+def _distinct(numbers: Numbers) -> list[int]:
+    """Those numbers that name an item, each once."""
+    return list(dict.fromkeys(numbers[numbers > 0].tolist()))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from stream.models.density import DensitySegments
 from stream.models.segments import IncrementalKMeans
 from stream.models.state import StateError, StateValue
 
-Segmenter: TypeAlias = IncrementalKMeans | DensitySegments
+if TYPE_CHECKING:
+    from stream.models.density import DensitySegments
+
+Segmenter: TypeAlias = "IncrementalKMeans | DensitySegments"
 
 SEGMENTERS: Final = ("kmeans", "density")
 
@@ -33,7 +35,7 @@ def segmenter(kind: str, k: int, seed: int = 0) -> Segmenter:
     if kind == "kmeans":
         return IncrementalKMeans(k, seed=seed)
     if kind == "density":
-        return DensitySegments(k)
+        return _density()(k)
     raise ValueError(f"{kind}: not one of {', '.join(SEGMENTERS)}")
 
 
@@ -48,5 +50,11 @@ def segmenter_from(state: Mapping[str, StateValue]) -> Segmenter:
     if "sample" in state:
         return IncrementalKMeans.from_state(state)
     if "radius" in state:
-        return DensitySegments.from_state(state)
+        return _density().from_state(state)
     raise StateError("segments: the state of no segmenter")
+
+
+def _density() -> type[DensitySegments]:
+    from stream.models.density import DensitySegments  # river's: 13 MB, and only where asked for
+
+    return DensitySegments

@@ -30,8 +30,9 @@ import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.coreset import Coreset
-from stream.models.lloyd import Points, Weights, best_of, distances, inertia, settled
+from stream.models.coreset import Coreset, Numbers, put
+from stream.models.kernel import kernel
+from stream.models.lloyd import Points, Weights, best_of, distance, inertia, nearest, settled
 from stream.models.state import (
     State,
     StateError,
@@ -128,12 +129,20 @@ class IncrementalKMeans(base.Clusterer):
         ValueError
             If a coordinate is not finite, or their number is not that of the first point.
         """
-        point = self._checked(x)
-        self._keep(point)
-        if len(self._centres):
-            self._move(point)
-        if self._is_due():
-            self._refit()
+        self.learn_many(self._checked(x).reshape(1, -1))
+
+    def learn_many(self, points: Points) -> None:
+        """Learn points, of shape (points, dimensions), as `learn` does each in order."""
+        for point in points[:1]:
+            self._checked(point)
+        if not _finite(points.reshape(-1)):
+            raise ValueError(f"a point must be {points.shape[1]} finite numbers")
+        while len(points):
+            due = self._due()
+            now, points = np.split(points, [due - self.seen])
+            self._keep(now)
+            if self.seen == due:
+                self._refit()
 
     def assign(self, x: Sequence[float]) -> int:
         """Return the identity of the nearest centre; 0 before the first fit.
@@ -144,52 +153,40 @@ class IncrementalKMeans(base.Clusterer):
             As `learn`.
         """
         point = self._checked(x)
-        return self._nearest(point) if len(self._centres) else 0
+        if not len(self._centres):
+            return 0
+        which, _ = nearest(point.reshape(1, -1), self._centres)
+        return int(which[0])
 
     def _checked(self, x: Sequence[float]) -> Points:
-        point = np.asarray(x, dtype=np.float64)
+        point = np.array(x, dtype=np.float64)
         size = self._mean.size or point.size
-        if point.shape != (size,) or not np.isfinite(point).all():
+        if point.shape != (size,) or not _finite(point):
             raise ValueError(f"a point must be {size} finite numbers")
         return point
 
-    def _keep(self, point: Points) -> None:
-        """Add a point to the sample, and to the overall mean, variance and distance.
+    def _keep(self, points: Points) -> None:
+        """Add points to the sample, to the overall mean, variance and distance, and to centres.
 
         What is far from its centre, or in a small cluster, is kept more likely: those few decide
         where a centre has to be [2]_.
         """
         if not self.seen:
-            self._mean, self._var = np.zeros(point.size), np.zeros(point.size)
-        rate = 1.0 / min(self.seen + 1, self.k * self.memory)
-        gap = point - self._mean
-        off, small = gap, 0.0
-        if len(self._centres):
-            nearest = self._nearest(point)
-            off = point - self._centres[nearest]
-            self._share *= 1.0 - rate
-            self._share[nearest] += rate
-            small = 1.0 / (self.k * self._share[nearest])
-        distance = float(off @ off)
-        far = min(distance / self._distance, 1e12) if self._distance > 0.0 else 0.0
-        self._coreset.add(point, 1.0 + far + small)
-        self._distance += rate * (distance - self._distance)
-        self._mean = self._mean + rate * gap
-        self._var = (1.0 - rate) * (self._var + rate * gap * gap)
+            self._mean, self._var = np.zeros(points.shape[1]), np.zeros(points.shape[1])
+        drawn, kept = self._coreset.room(*points.shape)
+        distance = np.array([self._distance])
+        limits = self.seen, self.k, self.memory, self._coreset.window
+        spread = self._centres, self._counts, self._share, self._mean, self._var, distance
+        _keep(points, drawn, limits, spread, kept, self._coreset.arrays)
+        self._coreset.took(len(points), kept)
+        self._distance = distance.item()
 
-    def _nearest(self, point: Points) -> int:
-        gaps = self._centres - point
-        return int(np.einsum("ij,ij->i", gaps, gaps).argmin())
-
-    def _move(self, point: Points) -> None:
-        nearest = self._nearest(point)
-        self._counts[nearest] = min(self._counts[nearest] + 1.0, self.memory)
-        self._centres[nearest] += (point - self._centres[nearest]) / self._counts[nearest]
-
-    def _is_due(self) -> bool:
-        if self._coreset.whole:
-            return self.seen >= _FIRST_FIT and self.seen & (self.seen - 1) == 0
-        return self.seen % self.sample == 0
+    def _due(self) -> int:
+        """How many points will have been seen when the next fresh start is due."""
+        power = max(_FIRST_FIT, 1 << self.seen.bit_length())
+        if power <= self.sample:
+            return power
+        return (max(self.seen, self.sample) // self.sample + 1) * self.sample
 
     def _refit(self) -> None:
         points, weights = self._coreset.weighted()
@@ -203,20 +200,20 @@ class IncrementalKMeans(base.Clusterer):
             return
         moved = settled(points, weights, self._centres)
         fresh = min(moved, fresh, key=lambda centres: inertia(points, centres, weights))
-        served = distances(points, self._centres).argmin(axis=1)
+        served, _ = nearest(points, self._centres)
         dead = len(np.unique(served)) < min(self.k, len(np.unique(points, axis=0)))
         needed = 1.0 if self._coreset.whole else self.better
         now = inertia(points, self._centres, weights)
         if dead or inertia(points, fresh, weights) < needed * now:
-            serves = distances(points, fresh).argmin(axis=1)
+            serves, _ = nearest(points, fresh)
             order, same = _successors(serves, served, weights, self.k)
             self._born[~same] = self.seen
             self._adopt(fresh[order], points, weights)
 
     def _adopt(self, centres: Points, points: Points, weights: Weights) -> None:
         self._centres = np.ascontiguousarray(centres)
-        nearest = distances(points, centres).argmin(axis=1)
-        sizes = np.bincount(nearest, weights, minlength=self.k)
+        serves, _ = nearest(points, self._centres)
+        sizes = np.bincount(serves, weights, minlength=self.k)
         self._counts = np.minimum(sizes, float(self.memory))
         self._share = sizes / sizes.sum()
 
@@ -302,7 +299,95 @@ class IncrementalKMeans(base.Clusterer):
         model._coreset = Coreset.from_state(part_of(state, "coreset"))
         if model._coreset.size != model.sample:
             raise StateError("coreset: not of the size that the parameters say")
+        if size != model._coreset.dimensions or (fitted and not size):
+            raise StateError("centres, mean, coreset: not of one number of dimensions")
         return model
+
+
+@kernel
+def _finite(point: Points) -> bool:
+    """Return whether all coordinates are finite, of shape (dimensions,)."""
+    return bool(np.isfinite(point).all())
+
+
+@kernel
+def _keep(
+    points: Points, drawn: Weights, limits: Any, spread: Any, kept: Numbers, sample: Any
+) -> None:
+    """Keep points; see `IncrementalKMeans._keep`.
+
+    Parameters
+    ----------
+    points, drawn
+        Of shape (points, dimensions), and what each draws, in [0, 1).
+    limits
+        Points seen before, k, the points that a centre remembers, and the window of the sample.
+    spread
+        Centres, counts, shares, mean and variance, as of `_follow`; the mean squared distance to
+        the nearest centre, of shape (1,).
+    kept, sample
+        As of `stream.models.coreset.put`.
+    """
+    seen, k, memory, window = limits
+    centres, counts, share, mean, var, distance = spread
+    for at in range(len(points)):
+        rate = 1.0 / min(seen + at + 1, k * memory)
+        point = points[at : at + 1]
+        squared, own = _follow(point, rate, centres, counts, share, float(memory), mean, var)
+        far = min(squared / distance[0], 1e12) if distance[0] > 0.0 else 0.0
+        small = 1.0 / (k * own) if len(centres) > 0 else 0.0
+        put(points[at], 1.0 + far + small, drawn[at], seen + at + 1, window, kept, sample)
+        distance[0] += rate * (squared - distance[0])
+
+
+@kernel
+def _follow(
+    point: Points,
+    rate: float,
+    centres: Points,
+    counts: Weights,
+    share: Weights,
+    memory: float,
+    mean: Weights,
+    var: Weights,
+) -> tuple[float, float]:
+    """Move what is known of all points, and the centre nearest to this one, towards it.
+
+    Parameters
+    ----------
+    point
+        Of shape (1, dimensions).
+    rate
+        Share of the way for what is known of all.
+    centres
+        Of shape (k, dimensions), or empty.
+    counts, share
+        Points that a centre remembers, ``memory`` at most, and its share of all, of shape (k,).
+    mean, var
+        Of shape (dimensions,).
+
+    Returns
+    -------
+    squared
+        Distance of the point from where its centre was; from the mean, where there is no centre.
+    share
+        Of the nearest centre; 1 where there is none.
+    """
+    squared, own = distance(point, 0, mean.reshape(1, -1), 0), 1.0
+    if len(centres) > 0:
+        which, least = nearest(point, centres)
+        at, squared = which[0], least[0]
+        share *= 1.0 - rate
+        share[at] += rate
+        own = share[at]
+        counts[at] = min(counts[at] + 1.0, memory)
+        for axis in range(len(mean)):
+            centres[at, axis] += (point[0, axis] - centres[at, axis]) / counts[at]
+    for axis in range(len(mean)):
+        gap = point[0, axis] - mean[axis]
+        mean[axis] += rate * gap
+        var[axis] = (1.0 - rate) * (var[axis] + rate * gap * gap)
+    return float(squared), float(own)
 
 
 def _successors(

@@ -8,13 +8,16 @@ outgrows its row goes on in a new one. Reading changes nothing but scratch memor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
+from stream.models.choosing import nth_largest
+from stream.models.kernel import kernel
+from stream.models.pairs import find
 from stream.models.state import State
 from stream.models.vocabulary import Numbers, Vocabulary
 
@@ -23,7 +26,6 @@ Cells = NDArray[np.int64]
 Scored = tuple[Numbers, Scores]
 
 POSTINGS: Final = ("owner", "counts", "cells")
-NONE: Final[Scored] = (np.zeros(0, np.int32), np.zeros(0))
 
 
 class Neighbourhood(NamedTuple):
@@ -63,6 +65,207 @@ class Neighbourhood(NamedTuple):
 
 
 DEFAULT: Final = Neighbourhood()
+
+
+class Rings(NamedTuple):
+    """A session index as kernels see it.
+
+    Attributes
+    ----------
+    items, sizes
+        int32 ``[sessions * length]``, int64 ``[sessions]``: numbers in each row, and how many.
+    owner, counts, cells
+        int32 ``[capacity]``, int64 ``[capacity]``, int32 ``[capacity, postings]``: the item of
+        each slot, in how many cells it ever stood, and the newest of these.
+    near, fade, shrink
+        float64 ``[2 length + 1]``, ``[steps]``, ``[length + 1]``: weight by place relative to the
+        match, by step back in the current session, by a neighbour's length.
+    length, nearest
+        Items in one row, neighbours that count.
+    """
+
+    items: Numbers
+    sizes: NDArray[np.int64]
+    owner: Numbers
+    counts: NDArray[np.int64]
+    cells: Numbers
+    near: Scores
+    fade: Scores
+    shrink: Scores
+    length: int
+    nearest: int
+
+
+class Met(NamedTuple):
+    """What one look into the index meets; scratch.
+
+    Attributes
+    ----------
+    cells, rows, similarity, ordered
+        int64, int64, float64, float64 ``[matches]``: where a current item stands, that session's
+        row and similarity, and room to find the nearest.
+    place
+        int64 ``[sessions]``: the latest match in each row, of those met this time.
+    numbers, weights
+        int32, float64 ``[matches * length]``: items of the nearest sessions, and their weights.
+    """
+
+    cells: Cells
+    rows: Cells
+    similarity: Scores
+    ordered: Scores
+    place: Cells
+    numbers: Numbers
+    weights: Scores
+
+
+def met(matches: int, sessions: int, length: int) -> Met:
+    """Room for so many matches."""
+    return Met(
+        np.zeros(matches, np.int64),
+        np.zeros(matches, np.int64),
+        np.zeros(matches),
+        np.zeros(matches),
+        np.zeros(sessions, np.int64),
+        np.zeros(matches * length, np.int32),
+        np.zeros(matches * length),
+    )
+
+
+class Visits(NamedTuple):
+    """Items that come to sessions.
+
+    Attributes
+    ----------
+    keys, rows
+        int64 ``[sessions]``: each session once, and its row, -1 if it has none.
+    which, numbers
+        int64, int32 ``[visits]``: the session's place in ``keys``, and the item.
+    moved
+        int64 ``[2, visits]``: of each row that is begun the old and the new session's key.
+    """
+
+    keys: Cells
+    rows: Cells
+    which: Cells
+    numbers: Numbers
+    moved: Cells
+
+
+@kernel
+def extend(visits: Visits, begun: int, keys: Cells, rings: Rings, mask: int) -> int:
+    """Put items behind the others of their sessions; how many rows were ever begun.
+
+    Parameters
+    ----------
+    begun
+        How many they were before.
+    keys
+        int64 ``[sessions]``: the session of each row.
+    mask
+        Of the vocabulary.
+    """
+    first, length = begun, rings.length
+    for visit in range(len(visits.numbers)):
+        number, which = visits.numbers[visit], visits.which[visit]
+        key, row = visits.keys[which], visits.rows[which]
+        held = row >= 0 and keys[row] == key  # and not overwritten since
+        size = rings.sizes[row] if held else 0
+        if held and find(number, rings.items[row * length : row * length + size], size) >= 0:
+            continue
+        if not held or size == length:
+            row, size = begun % len(keys), 0
+            visits.moved[0, begun - first], visits.moved[1, begun - first] = keys[row], key
+            rings.items[row * length : (row + 1) * length] = 0
+            keys[row], visits.rows[which] = key, row
+            begun += 1
+        rings.items[row * length + size] = number
+        rings.sizes[row] = size + 1
+        post(number, row * length + size, number & mask, rings)
+    return begun
+
+
+@kernel
+def post(number: int, cell: int, slot: int, rings: Rings) -> None:
+    """Note in which cell an item stands, in place of its oldest one."""
+    if rings.owner[slot] != number:
+        rings.owner[slot] = number
+        rings.counts[slot] = 0
+    rings.cells[slot, rings.counts[slot] % rings.cells.shape[1]] = cell
+    rings.counts[slot] += 1
+
+
+@kernel
+def similar(current: Numbers, rarity: Scores, own: int, mask: int, rings: Rings, met: Met) -> int:
+    """Items of the sessions like the current one, into ``met``; how many they are.
+
+    Parameters
+    ----------
+    current
+        int32 ``[items]``: distinct numbers, newest first.
+    rarity
+        float64 ``[items]``: their weights (idf).
+    own
+        The current session's row, which is left out; -1 if there is none.
+    mask
+        Of the vocabulary.
+    """
+    matches = matched(current, rarity, mask, rings, met)
+    for at in range(matches):
+        row = met.rows[at]
+        met.similarity[at] *= 0.0 if row == own else rings.shrink[rings.sizes[row]]
+    least = 0.0
+    if matches > rings.nearest:
+        least = nth_largest(met.similarity[:matches], rings.nearest, met.ordered)
+    return spread(matches, least, rings, met)
+
+
+@kernel
+def matched(current: Numbers, rarity: Scores, mask: int, rings: Rings, met: Met) -> int:
+    """Where the current items stand, the newest item's cells last; how many these are.
+
+    Of several matches in a session the newest item's counts for all.
+    """
+    count, items = 0, rings.items
+    found, rows, similarity, place = met.cells, met.rows, met.similarity, met.place
+    for back in range(len(current) - 1, -1, -1):
+        number = current[back]
+        slot = number & mask
+        if rings.owner[slot] != number:
+            continue
+        weight = rings.fade[back] * rarity[back]
+        cells = rings.cells[slot]
+        for posting in range(min(rings.counts[slot], len(cells))):
+            cell = cells[posting]
+            if items[cell] != number:
+                continue
+            row = cell // rings.length
+            found[count], rows[count], similarity[count] = cell, row, weight
+            before = place[row]
+            if before < count and rows[before] == row:
+                similarity[count] += similarity[before]
+                similarity[before] = 0.0
+            place[row] = count
+            count += 1
+    return count
+
+
+@kernel
+def spread(matches: int, least: float, rings: Rings, met: Met) -> int:
+    """All items of the sessions at least so similar, by similarity and closeness to the match."""
+    count, numbers, weights = 0, met.numbers, met.weights
+    items, near = rings.items, rings.near
+    for match in range(matches):
+        similarity = met.similarity[match]
+        if similarity == 0.0 or similarity < least:
+            continue
+        row = met.rows[match]
+        first = row * rings.length
+        for cell in range(first, first + rings.sizes[row]):
+            numbers[count] = items[cell]
+            weights[count] = near[cell - met.cells[match]] * similarity
+            count += 1
+    return count
 
 
 class SessionIndex:
@@ -106,51 +309,52 @@ class SessionIndex:
         self.begun = 0
         self.keys: Cells = np.zeros(sessions, np.int64)
         self._rows: dict[int, int] = {}
-        self._places: NDArray[np.int64] = np.zeros(sessions, np.int64)  # scratch
-        self._near = weights.closeness(length)
-        self._fade = [weights.position**back for back in range(weights.steps)]
         sizes = np.arange(length + 1, dtype=np.float64).clip(1.0)
-        self._shrink: Scores = sizes**-weights.size
+        self.rings = Rings(
+            self.items,
+            self.sizes,
+            self.owner,
+            self.counts,
+            self.cells,
+            weights.closeness(length),
+            np.array([weights.position**back for back in range(weights.steps)]),
+            sizes**-weights.size,
+            length,
+            weights.nearest,
+        )
+        self.met = met(weights.steps * postings, sessions, length)
 
     @property
     def evicted(self) -> int:
         """Rows overwritten so far."""
         return max(0, self.begun - self.sessions)
 
-    def holds(self, session: int) -> bool:
-        """Whether the index knows of this session."""
-        return session in self._rows
-
     def learn(self, session: int, number: int) -> None:
         """Put an item behind the others of its session."""
-        row = self._rows.get(session, -1)
-        size = int(self.sizes[row]) if row >= 0 else 0
-        start = row * self.length
-        if size and (self.items[start : start + size] == number).any():
-            return
-        if row < 0 or size == self.length:
-            row, size = self._begin(session), 0
-            start = row * self.length
-        self.items[start + size] = number
-        self.sizes[row] = size + 1
-        slot = number & self.vocabulary.mask
-        if self.owner[slot] != number:
-            self.owner[slot] = number
-            self.counts[slot] = 0
-        count = int(self.counts[slot])
-        self.cells[slot, count % self.postings] = start + size
-        self.counts[slot] = count + 1
+        self.learn_many([session], [number])
 
-    def _begin(self, session: int) -> int:
-        row = self.begun % self.sessions
-        if self.begun >= self.sessions:
-            if self._rows.get(int(self.keys[row])) == row:
-                del self._rows[int(self.keys[row])]
-            self.items[row * self.length : (row + 1) * self.length] = 0
-        self.keys[row] = session
-        self._rows[session] = row
-        self.begun += 1
-        return row
+    def learn_many(self, sessions: Sequence[int], numbers: Sequence[int]) -> None:
+        """Put items behind the others of their sessions, in order."""
+        which = {key: at for at, key in enumerate(dict.fromkeys(sessions))}
+        visits = Visits(
+            np.array(list(which), np.int64),
+            np.array([self._rows.get(key, -1) for key in which], np.int64),
+            np.array(list(map(which.__getitem__, sessions)), np.int64),
+            np.array(numbers, np.int32),
+            np.zeros((2, len(numbers)), np.int64),
+        )
+        first = self.begun
+        self.begun = int(extend(visits, first, self.keys, self.rings, self.vocabulary.mask))
+        moves = visits.moved[:, : self.begun - first].T.tolist()
+        for begun, (old, new) in enumerate(moves, first):
+            row = begun % self.sessions
+            if begun >= self.sessions and self._rows.get(old) == row:
+                del self._rows[old]
+            self._rows[new] = row
+
+    def row(self, session: int) -> int:
+        """The row that the session goes on in, -1 if the index does not know of it."""
+        return self._rows.get(session, -1)
 
     def similar(self, current: list[int], rarity: list[float], session: int) -> Scored:
         """Items of the sessions like the current one, each as often as it stands there.
@@ -164,57 +368,15 @@ class SessionIndex:
         session
             The current session's key, whose own row is left out.
         """
-        cells, weights = self._matches(current, rarity)
-        if not len(cells):
-            return NONE
-        rows = cells // self.length
-        similarity = self._shrink.take(self.sizes.take(rows))
-        if len(current) > 1:  # of several matches in a session the newest item's counts for all
-            self._places[rows] = np.arange(len(rows))
-            similarity *= np.bincount(self._places.take(rows), weights)
-        else:
-            similarity *= weights
-        own = self._rows.get(session, -1)
-        if own >= 0:
-            similarity[rows == own] = 0.0
-        nearest = self.weights.nearest
-        least = np.partition(similarity, -nearest)[-nearest] if len(rows) > nearest else 0.0
-        best = (similarity >= least if least else similarity).nonzero()[0]
-        if not len(best):
-            return NONE
-        return self._spread(rows.take(best), cells.take(best), similarity.take(best))
-
-    def _matches(self, current: list[int], rarity: list[float]) -> tuple[Cells, Scores]:
-        """Cells in which the current items stand, the newest item's last, and their weights."""
-        found: list[Numbers] = []
-        weights: list[float] = []
-        numbers: list[int] = []
-        mask = self.vocabulary.mask
-        for number, rare, fade in zip(current, rarity, self._fade, strict=False):
-            slot = number & mask
-            if self.owner[slot] == number:
-                found.append(self.cells[slot, : self.counts[slot]])
-                weights.append(fade * rare)
-                numbers.append(number)
-        if not found:
-            return np.zeros(0, np.int64), np.zeros(0)
-        found.reverse()
-        lengths = [len(part) for part in found]
-        cells = np.concatenate(found, dtype=np.int64)
-        each = np.array(weights[::-1]).repeat(lengths)
-        if self.begun > self.sessions:
-            valid = self.items.take(cells) == np.array(numbers[::-1]).repeat(lengths)
-            cells, each = cells[valid], each[valid]
-        return cells, each
-
-    def _spread(self, rows: Cells, cells: Cells, similarity: Scores) -> Scored:
-        """All items of these sessions, weighed by similarity and closeness to the match."""
-        sizes = self.sizes.take(rows)
-        ends = sizes.cumsum()
-        at = np.arange(ends[-1]) + (rows * self.length + sizes - ends).repeat(sizes)
-        near = self._near.take(at - cells.repeat(sizes))
-        near *= similarity.repeat(sizes)
-        return self.items.take(at), near
+        count = similar(
+            np.array(current, np.int32),
+            np.array(rarity),
+            self.row(session),
+            self.vocabulary.mask,
+            self.rings,
+            self.met,
+        )
+        return self.met.numbers[:count].copy(), self.met.weights[:count].copy()
 
     def state(self) -> State:
         """Everything that :meth:`from_state` needs beside the vocabulary."""

@@ -4,7 +4,9 @@ Rules
 -----
 - All score the same examples, each before it learns it, and the champion's own scores of these
   examples are kept beside theirs: so the numbers compare.
-- Which examples, is drawn by a hash of their number: a bounded share, the same in every replay.
+- Which examples, is drawn by a hash of their number: a bounded share, the same in every replay. Of
+  the first `FULL` it is all of the share, and then a tenth: a comparison takes hundreds of
+  examples, and thousands of them a day tell no more.
 - River's state cannot be restored bit for bit, so it is in no snapshot: after a restart the
   challengers begin anew, and so does the comparison. Nothing that is published depends on them.
 - The decision threshold is the share of positives: above it, an example is likelier than usual.
@@ -13,13 +15,19 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stream.models.challengers import Challenger, challengers
-from stream.models.hashing import draw
+import numpy as np
+
+from stream.models.hashing import draw, draws
 from stream.models.metrics import Quality, Rolling
 
+if TYPE_CHECKING:
+    from stream.models.challengers import Challenger
+
 CHAMPION = "champion"
+FULL: Final = 50_000
+DRAWN: Final = 1_024  # at once
 
 
 class Standing(NamedTuple):
@@ -35,7 +43,7 @@ class Shadow:
     Parameters
     ----------
     share
-        Of the examples that are in the sample, in [0, 1]; 0 for no challengers.
+        Of the first examples that are in the sample, in [0, 1]; 0 for no challengers.
     seed
         Of the draw, and of challengers that are random.
     window
@@ -53,7 +61,9 @@ class Shadow:
     def __init__(self, share: float, seed: int = 0, window: int = 2048) -> None:
         self.share = share
         self.seed = seed
-        self._challengers: Sequence[Challenger] = challengers(seed) if share > 0.0 else ()
+        self._drawn = 0, 0  # of these numbers it is known which are in the sample
+        self._seen: list[int] = []
+        self._challengers: Sequence[Challenger] = _fresh(seed) if share > 0.0 else ()
         self._rolling = {name: Rolling(window) for name in (CHAMPION, *self._names())}
 
     def _names(self) -> list[str]:
@@ -61,7 +71,18 @@ class Shadow:
 
     def sees(self, number: int) -> bool:
         """Return whether the example of this number is in the sample."""
-        return self.share > 0.0 and draw(self.seed, number) < self.share
+        share = self.share if number < FULL else self.share / 10
+        return share > 0.0 and draw(self.seed, number) < share
+
+    def seen(self, first: int, count: int) -> list[int]:
+        """Return those of so many examples from the ``first`` on that are in the sample."""
+        begin, end = self._drawn
+        if not begin <= first <= first + count <= end:
+            self._drawn = begin, end = first, first + max(count, DRAWN)
+            numbers = np.arange(begin, end)
+            share = np.where(numbers < FULL, self.share, self.share / 10)
+            self._seen = numbers[draws(self.seed, begin, end - begin) < share].tolist()
+        return [number for number in self._seen if first <= number < first + count]
 
     def learn(self, number: int, x: Mapping[Any, Any], label: int, champion: float) -> None:
         """Score an example, then learn it, if it is in the sample.
@@ -93,3 +114,9 @@ class Shadow:
         return tuple(
             Standing(name, rolling.quality(threshold)) for name, rolling in self._rolling.items()
         )
+
+
+def _fresh(seed: int) -> Sequence[Challenger]:
+    from stream.models.challengers import challengers  # river takes its time, and 80 MB
+
+    return challengers(seed)

@@ -15,10 +15,46 @@ from numpy.typing import NDArray
 
 from stream.models.changes import Changes
 from stream.models.decay import Decay
+from stream.models.kernel import kernel
+from stream.models.names import Codes, Names
 from stream.models.state import State, nested, part_of
-from stream.models.vocabulary import Numbers, Vocabulary, best_slots
+from stream.models.steps import Steps
+from stream.models.vocabulary import Numbering, Numbers, Vocabulary, best_slots
+
+Weights = NDArray[np.float64]
 
 KEPT = 64  # of a list that was asked for: a slate, what fills it up, and what is excluded
+
+
+@kernel
+def count(steps: Any, known: Numbers, numbering: Numbering, table: Any, first: int) -> int:
+    """Count items from the ``first`` on, up to a stranger; how many are counted by then.
+
+    Parameters
+    ----------
+    steps
+        Items and segments, as of `Steps`, and their weights, float64 ``[steps]``.
+    known
+        int32 ``[codes]``: numbers of those that are no strangers.
+    numbering
+        Of the vocabulary.
+    table
+        Owners, int32 ``[capacity]``, and weights, float32 ``[capacity, segments]``.
+    """
+    items, segments, weights = steps
+    owner, counts = table
+    for at in range(first, len(items)):
+        number = known[items[at]]
+        if number == 0:
+            return at
+        slot = number & numbering.mask
+        numbering.use[slot] += weights[at]
+        if owner[slot] != number:
+            owner[slot] = number
+            counts[slot] = 0.0
+        if 0 <= segments[at] < counts.shape[1]:
+            counts[slot, segments[at]] += np.float32(weights[at])
+    return len(items)
 
 
 class Trending:
@@ -53,13 +89,32 @@ class Trending:
         self.weights: NDArray[np.float32] = np.zeros((items, segments), np.float32)
         self._tops: dict[int | None, tuple[int, list[tuple[str, float]]]] = {}
 
+    def learn_steps(self, steps: Steps, names: Names) -> None:
+        """Count the items of steps, in order, each once."""
+        self._tops.clear()
+        learned, count = 0, len(steps.items)
+        while learned < count:
+            self._shift(steps.times.item(learned))
+            weights = self.decay.weights(steps.times[learned:])
+            last = learned + len(weights)
+            self._count(steps.items[learned:last], steps.segments[learned:last], weights, names)
+            learned = last
+
+    def _count(self, items: Codes, segments: Codes, weights: Weights, names: Names) -> None:
+        counted = 0
+        while True:
+            known = self.vocabulary.known(names)
+            given = items, segments, weights
+            table = self.owner, self.weights
+            counted = int(count(given, known, self.vocabulary.numbering, table, counted))
+            if counted == len(items):
+                return
+            self.vocabulary.admitted(items.item(counted), names)
+
     def learn(self, item: str, segment: int | None, time: int, weight: float = 1.0) -> None:
         """Count the item at ``time`` (ms) with ``weight`` ≥ 0, for its segment and overall."""
         self._tops.clear()
-        factor = self.decay.shift(time)
-        if factor != 1.0:
-            self.vocabulary.scale(factor)
-            self.weights *= np.float32(factor)
+        self._shift(time)
         weight *= self.decay.weight(time)
         number = self.vocabulary.admit(item, weight)
         slot = number & self.vocabulary.mask
@@ -68,6 +123,12 @@ class Trending:
             self.weights[slot] = 0.0
         if segment is not None and 0 <= segment < self.segments:
             self.weights[slot, segment] += weight
+
+    def _shift(self, time: int) -> None:
+        factor = self.decay.shift(time)
+        if factor != 1.0:
+            self.vocabulary.scale(factor)
+            self.weights *= np.float32(factor)
 
     def top(self, segment: int | None, k: int) -> list[tuple[str, float]]:
         """The ``k`` items that trend most in a segment (None: overall), best first."""

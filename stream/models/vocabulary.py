@@ -9,15 +9,42 @@ are positive; 0 means none. Full, the vocabulary evicts its least used eighth at
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
+from stream.models.kernel import kernel
+from stream.models.names import Codes, Names, grown
 from stream.models.state import State
 
 Numbers = NDArray[np.int32]
+
+
+class Numbering(NamedTuple):
+    """A vocabulary as kernels see it.
+
+    Attributes
+    ----------
+    numbers
+        int32 ``[capacity]``: the number that each slot's item has.
+    use
+        float64 ``[capacity]``: how much each slot's item is used.
+    mask
+        Bits of a number that are its slot.
+    """
+
+    numbers: Numbers
+    use: NDArray[np.float64]
+    mask: int
+
+
+@kernel
+def lives(number: int, numbers: Numbers, mask: int) -> bool:
+    """Whether a number still names an item, 0 does not; the rest as of `Numbering`."""
+    alive: bool = (numbers[number & mask] == number) & (number > 0)
+    return alive
 
 
 class Vocabulary:
@@ -34,6 +61,8 @@ class Vocabulary:
         float64 ``[capacity]``: how much each slot's item is used; its owner adds to it.
     names, index
         Names by slot and numbers by name, to read only.
+    numbering
+        The same for kernels.
     evicted
         Items that had to go so far.
 
@@ -61,6 +90,9 @@ class Vocabulary:
         self.names: list[str] = []
         self.index: dict[str, int] = {}
         self._free: list[int] = []
+        self._names: Names | None = None
+        self._known: Numbers = np.zeros(0, np.int32)
+        self.numbering = Numbering(self.numbers, self.use, self.mask)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -88,6 +120,31 @@ class Vocabulary:
         if not number:
             number = self._give(name)
         self.use[number & self.mask] += use
+        return number
+
+    def known(self, names: Names) -> Numbers:
+        """Live numbers by code, int32 ``[at least all codes]``; 0 where to ask for the name.
+
+        Whoever asks for a name by code notes its number here.
+        """
+        if self._names is not names:
+            self._names, self._known = names, np.zeros(0, np.int32)
+        self._known = grown(self._known, len(names))
+        return self._known
+
+    def found(self, codes: Codes, names: Names) -> Numbers:
+        """Numbers of the names of some codes, 0 for strangers; ``[codes]``."""
+        known = self.known(names)
+        numbers: Numbers = known[codes]
+        for at in np.flatnonzero(numbers == 0).tolist():
+            code = codes.item(at)
+            numbers[at] = known[code] = self.find(names.texts[code])
+        return numbers
+
+    def admitted(self, code: int, names: Names, use: float = 0.0) -> int:
+        """As `admit`, by code."""
+        number = self.admit(names.texts[code], use)
+        self.known(names)[code] = number
         return number
 
     def _give(self, name: str) -> int:
@@ -119,6 +176,7 @@ class Vocabulary:
             self.names[slot] = ""
         self.numbers[least] *= -1
         self.use[least] = 0.0
+        self._known[~self.live(self._known)] = 0
         self._free = least[::-1].tolist()
         self.evicted += room
 
@@ -173,6 +231,7 @@ class Vocabulary:
         self.used = len(self.names)
         self.evicted = changes.value("evicted", self.evicted)
         self._free = changes.value("free", np.array(self._free, np.int32)).tolist()
+        self._names = None
 
 
 def numbers_of(vocabulary: Vocabulary, names: Iterable[str]) -> Numbers:

@@ -6,7 +6,8 @@ Rules:
 - It is known when its last line is: it is published at that line's place, with that line's time.
   Of lines that stand together, the last is that of the purchase and its refund together.
 - An event holds at most 500 lines, the most that the pipeline takes; a longer order goes on in
-  another event of the same order, with an id of its own.
+  another event. The ids of that, its own and the order's, end in the number of the part: an order
+  counts once by its id.
 - Its id, session and consent are those of its first line.
 """
 
@@ -44,12 +45,12 @@ def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) ->
     """
     first, last = lines[0], lines[-1]
     timed = timed or last
-    event_id = first.event["event_id"]
+    ending = f":{part}" if part > 1 else ""
     event = first.event | {
-        "event_id": f"{event_id}:{part}" if part > 1 else event_id,
+        "event_id": first.event["event_id"] + ending,
         "event": first.key.trade,
         "timestamp": timed.event["timestamp"],
-        "order_id": first.key.order,
+        "order_id": first.key.order + ending,
         "currency": first.key.currency,
         "products": [line.product for line in lines],
     }

@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaError
 
 from stream.config import ConfigError, Settings
 from stream.replay.resume import Headers
+from stream.runtime.batching.fetching import POLL_RECORDS, read_carefully
+from stream.runtime.batching.records import Unreadable
 from stream.runtime.connection import client_options
 from stream.runtime.local.log import Log
 
@@ -88,7 +90,7 @@ async def _last_on_kafka(settings: Settings) -> list[LastRecord]:
             consumer.assign(filled)
             for place in filled:
                 consumer.seek(place, ends[place] - 1)
-        while len(found) < len(filled):
+        while any([await consumer.position(place) < ends[place] for place in filled]):
             for place, records in (await consumer.getmany(timeout_ms=500)).items():
                 found[place] = tuple(records[-1].headers)
         return [(places[place], place.partition, headers) for place, headers in found.items()]
@@ -103,16 +105,23 @@ async def _values_on_kafka(settings: Settings) -> list[bytes]:
         ends = await consumer.end_offsets(places)
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             for place, records in (await consumer.getmany(timeout_ms=500)).items():
-                values[place.partition] += [r.value for r in records if r.value is not None]
+                values[place.partition] += [
+                    record.value
+                    for record in records
+                    if record.value is not None and not isinstance(record, Unreadable)
+                ]
     return [value for number in sorted(values) for value in values[number]]
 
 
 @asynccontextmanager
 async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """Connect a consumer that belongs to no group."""
-    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **client_options(settings), enable_auto_commit=False, max_poll_records=POLL_RECORDS
+    )
     try:
         await consumer.start()
+        read_carefully(consumer)
     except KafkaError as error:
         raise ConfigError(f"broker {settings.broker} does not answer: {error}") from error
     try:

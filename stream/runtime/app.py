@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
-from mode import get_logger
+from mode import Service, get_logger
 
 from stream.codec.events import EventDecoder
 from stream.codec.reference import ReferenceDecoder
@@ -22,17 +23,24 @@ from stream.runtime.batching.kafka import KafkaTransport
 from stream.runtime.batching.lane import Group
 from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing, Record
 from stream.runtime.batching.schema import AsIs
+from stream.runtime.batching.store import Rebuilds, StoreFault
 from stream.runtime.batching.table import BatchTable, PromptTables
 from stream.runtime.connection import faust_credentials
 from stream.runtime.follow import Follower, KafkaFollower, LocalFollower
+from stream.runtime.inquiry import Inquiry, inquiry
+from stream.runtime.inspection import Inspection
 from stream.runtime.intake import Intake
 from stream.runtime.learning.agent import Learning
 from stream.runtime.learning.rulebook import RuleBook
 from stream.runtime.local.log import Log
-from stream.runtime.metrics import Metrics
+from stream.runtime.lost_ends import skip_lost_ends
+from stream.runtime.mendable import is_mendable
+from stream.runtime.metrics import Internal, Metrics
 from stream.runtime.observing import Observing
 from stream.runtime.pipeline import Pipeline
+from stream.runtime.plausibility import Plausibility
 from stream.runtime.reading import EventReader, as_it_is
+from stream.runtime.restoring import Restoring
 from stream.runtime.topics import MAX_CHANGELOG_BATCH
 from stream.runtime.worldview import WorldView
 
@@ -42,8 +50,6 @@ Take: TypeAlias = Callable[[Delivery], Awaitable[None]]
 T = TypeVar("T")
 EVENTS = "events"
 MAX_REQUEST = 4 << 20  # bytes: a dead letter is larger than what it buries
-STORE_BUFFERS = 128 << 20  # bytes of writes that all partitions' stores hold before they are files
-STORE_CACHE = 256 << 20  # bytes of blocks that they cache together; Faust's 2 GiB are for each
 LESSONS_AHEAD = 10_000  # lessons are acknowledged by publications, not one by one
 
 
@@ -57,6 +63,8 @@ class OfferstreamApp(faust.App):
     pipeline: Pipeline
     learning: Learning
     observing: Observing
+    inquiry: Inquiry
+    inspection: Inspection
     #: The group of each topic that is read in batches.
     groups: Mapping[str, Group]
 
@@ -66,6 +74,14 @@ class OfferstreamApp(faust.App):
         self._knows_world = False
         super().__init__(settings.app_id, TableManager=PromptTables, **_options(settings))
 
+    async def places(self, commits: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """Where reading goes on in each partition, once it is compared with what is kept."""
+        return await self.inspection.places(commits)
+
+    async def jumped(self, jumps: Mapping[TP, tuple[int, int]]) -> None:
+        """Judge reading that did not go on where it should have."""
+        await self.inspection.jumped(jumps)
+
     def on_positions(self, offsets: Mapping[TP, int]) -> None:
         """Take note of where reading goes on: all before it is done."""
         examples = self.settings.topics.examples
@@ -74,9 +90,13 @@ class OfferstreamApp(faust.App):
 
     def absorbed(self, tp: TP, records: Sequence[Record]) -> Sequence[Record]:
         """Take in records of a changelog; those that Faust's recovery is to see."""
-        if tp.topic == self.table.changelog_topic_name:
+        if tp.topic != self.table.changelog_topic_name:
+            return records
+        try:
             return self.table.absorb(tp.partition, records)
-        return records
+        except StoreFault as fault:
+            self.fail(fault)
+            return ()
 
     async def recovered(self) -> None:
         """Wait until the tables are recovered, the world is known and events are being taken."""
@@ -88,6 +108,7 @@ class OfferstreamApp(faust.App):
         await super().on_stop()
         self.forget_partitions()
         await self.learning.stop()
+        await self.inquiry.close()
 
     async def world_known(self) -> None:
         """Wait until catalog, campaigns and models are in use as they stood at the start.
@@ -96,12 +117,29 @@ class OfferstreamApp(faust.App):
         """
         if not self._knows_world:
             await self.follower.progress.reach(await self.follower.ends())
-            await self.view.models_known()
+            await self.view.known()
             self._knows_world = True
+
+    async def purge_regularly(self) -> None:
+        """Have what is erased leave the files in time: at the start, then twice an interval."""
+        await self.recovered()
+        while True:
+            await self.table.purge()
+            try:
+                await self.table.stir()
+            except KafkaError as error:  # the next time will do
+                logger.warning("could not write to the changelogs: %r", error)
+            await asyncio.sleep(self.settings.worker.purge_interval / 2)
 
     def let_go(self) -> None:
         """Give up lessons that no publication holds yet: whoever learns next reads them again."""
         self.learning.forget()
+
+    def recovered_tables(self) -> None:
+        """Take note that the tables are whole: what is known of partitions may have changed."""
+        self.forget_partitions()
+        if self.settings.embedded_log is not None:
+            skip_lost_ends(self.open_log(), self.settings, self.table)
 
     def forget_partitions(self) -> None:
         """Drop what is known of partitions: they may have moved, or been recovered."""
@@ -123,6 +161,21 @@ class OfferstreamApp(faust.App):
         """Send records of one partition together; see :class:`BatchProducer`."""
         producer = cast(BatchProducer, self.producer)
         return await producer.send_batch(topic, partition, records)
+
+    async def crash(self, reason: BaseException) -> None:
+        """Crash, and log why."""
+        if is_mendable(reason):
+            self.fail(reason)
+        else:
+            await super().crash(reason)
+
+    def fail(self, fault: BaseException) -> None:
+        """Crash for what an operator can mend, and whoever ends the app tells: without a trace."""
+        if not self._crashed.is_set():
+            for child in self.beacon.children:
+                if isinstance(child.data, Service):
+                    child.data._crash(fault)
+            self._crash(fault)
 
     async def unless_crashed(self, waited: Awaitable[T]) -> T:
         """Await something that only a running worker can bring about.
@@ -155,7 +208,12 @@ class OfferstreamApp(faust.App):
 
 
 def build_app(
-    settings: Settings, *, metrics: Metrics, regular: bool = True, apart: bool = False
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    rebuilds: Rebuilds | None = None,
+    regular: bool = True,
+    apart: bool = False,
 ) -> OfferstreamApp:
     """Build the worker's application.
 
@@ -165,6 +223,8 @@ def build_app(
         Everything that an operator may choose.
     metrics
         What the worker reports to.
+    rebuilds
+        Who empties damaged stores: the same for all apps that the process has in turn.
     regular
         Whether the learner publishes each interval, as it should but in a replay in lockstep.
     apart
@@ -176,7 +236,7 @@ def build_app(
         If a schema or a certificate cannot be read.
     """
     topics, schemas = settings.topics, load_schemas()
-    reader = EventReader(EventDecoder(schemas, settings.core), topics)
+    reader = EventReader(EventDecoder(schemas, settings.core), topics, settings.partitions)
     app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(
@@ -185,16 +245,23 @@ def build_app(
         key_type=bytes,
         value_type=bytes,
         partitions=settings.partitions,
-        options=_store_options(settings.partitions),
+        options=_store_options(settings),
+        rebuilds=rebuilds or rebuilds_of(metrics),
         beacon=app.tables.beacon,
         help="One record for each customer, and a ledger for each partition.",
     )
     app.tables.add(app.table)
     app.observing = observing = Observing(metrics, settings, reader.unknown)
-    rules = RuleBook(app, settings)
+    app.inquiry = inquiry(settings, app.open_log)
+    rules = RuleBook(app, settings, lambda: metrics.internal_refused(Internal.RULES))
     learning = settings.learning
     app.view = WorldView(
-        settings.core, reference, learning.enabled, learning.key, metrics.models_refused
+        settings.core,
+        reference,
+        learning.enabled,
+        learning.key,
+        metrics.models_refused,
+        Plausibility(settings, app.inquiry).judged,
     )
     follow = {
         topics.catalog: app.view.take_item,
@@ -206,7 +273,23 @@ def build_app(
         app.follower = KafkaFollower(settings, follow)
     else:
         app.follower = LocalFollower(app.open_log, follow)
-    app.pipeline = Pipeline(app, app.table, settings, lambda: app.view.world, observing)
+    app.inspection = Inspection(
+        settings,
+        app.inquiry,
+        app.table,
+        lambda: app.consumer.assignment(),
+        reader.first_stamps,
+        metrics.records_lost,
+        lambda starts: cast(Any, app.consumer).skipped(starts),
+    )
+    app.pipeline = Pipeline(
+        app,
+        app.table,
+        settings,
+        lambda: app.view.world,
+        observing,
+        known=app.inspection.known,
+    )
     app.learning = Learning(
         app,
         settings,
@@ -216,7 +299,11 @@ def build_app(
         observing.learned,
         apart=apart,
     )
-    app.table.on_recovered = app.forget_partitions
+    app.table.restored = Restoring(
+        lambda count: metrics.internal_refused(Internal.CHANGELOG, count)
+    ).writes
+    app.table.on_recovered = app.recovered_tables
+    app.table.before_recovery = app.inspection.stores
     # Weakly: Faust keeps the signals of all apps of the process together.
     app.on_partitions_revoked.connect(app.on_revoked, weak=True)
     intake = Intake(app, settings, reference, observing)
@@ -225,11 +312,18 @@ def build_app(
         _agent(app, "learn", (topics.examples,), app.learning.take)
     _agent(app, "catalog", (topics.catalog,), intake.take_catalog)
     _agent(app, "campaigns", (topics.campaigns,), intake.take_campaigns)
-    _task(app, app.view.build_models)
+    _task(app, app.view.build)
     _task(app, app.follower.run)
+    _task(app, app.purge_regularly)
+    _task(app, app.inspection.run)
     if regular and settings.learning.enabled:
         _task(app, app.learning.publish_regularly)
     return app
+
+
+def rebuilds_of(metrics: Metrics) -> Rebuilds:
+    """Who empties the damaged stores of a process, and counts them."""
+    return Rebuilds(metrics.store_rebuilt, metrics.record_unreadable)
 
 
 def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
@@ -245,8 +339,8 @@ def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
             gathered=True,
         ),
         Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False),
-        Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit),
-        Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit),
+        Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit, dense=False),
+        Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit, dense=False),
     ]
     return {topic: group for group in groups for topic in group.topics}
 
@@ -257,7 +351,8 @@ def _task(app: OfferstreamApp, run: Callable[[], Awaitable[None]]) -> None:
             await run()
         except Exception as error:
             # Faust would log it and go on with a world that no longer changes.
-            logger.exception("%s failed", run)
+            if not is_mendable(error):
+                logger.exception("%s failed", run)
             await app.crash(error)
 
     app.task(task)
@@ -270,6 +365,9 @@ def _agent(app: OfferstreamApp, name: str, topics: tuple[str, ...], take: Take) 
                 await take(event)
         except Exception as error:
             # Faust would acknowledge the event and restart the agent: a silent loss.
+            if is_mendable(error):
+                app.fail(error)
+                await asyncio.Future()  # until it is stopped: Faust would log what is raised
             logger.exception("agent %s failed", name)
             await app.crash(error)
             raise
@@ -288,15 +386,20 @@ def _decide(app: OfferstreamApp) -> Take:
 
 async def _caught_up(app: OfferstreamApp) -> None:
     await app.follower.progress.reach(await app.follower.ends())
-    await app.view.models_known()
+    await app.view.known()
 
 
-def _store_options(partitions: int) -> dict[str, int]:
-    """What RocksDB may hold in memory for one partition: a share of what all may."""
+def _store_options(settings: Settings) -> dict[str, int]:
+    """What RocksDB may hold in memory for one partition: a share of what all may.
+
+    Faust's own are 2 GiB and 64 MiB for each.
+    """
+    worker, partitions = settings.worker, settings.partitions
+    buffers = 2
     return {
-        "write_buffer_size": min(STORE_BUFFERS // (2 * partitions), 16 << 20),
-        "max_write_buffer_number": 2,
-        "block_cache_size": STORE_CACHE // partitions,
+        "write_buffer_size": min(worker.store_buffers // (buffers * partitions), 16 << 20),
+        "max_write_buffer_number": buffers,
+        "block_cache_size": worker.store_cache // partitions,
     }
 
 
@@ -320,7 +423,8 @@ def _options(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": kafka.heartbeat_interval,
         "broker_max_poll_interval": kafka.max_poll_interval,
         "broker_max_poll_records": kafka.poll_records,
-        "broker_request_timeout": kafka.request_timeout,
+        # Faust refuses a session that is longer than a request.
+        "broker_request_timeout": max(kafka.request_timeout, kafka.session_timeout),
         "consumer_max_fetch_size": MAX_CHANGELOG_BATCH,  # or recovery could wait for its turn
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": kafka.group_instance_id or None,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from stream.config import ConfigError, Settings
+from stream.runtime.batching.fetching import POLL_RECORDS, read_carefully
 from stream.runtime.batching.records import Record
-from stream.runtime.connection import client_options
+from stream.runtime.connection import client_options, may_pass, overheard, started, stopped
 from stream.runtime.local.log import Log
+from stream.runtime.metadata import FORBIDDEN, ask_topics
 
 if TYPE_CHECKING:
     from faust.types import TP
@@ -27,7 +31,8 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
     Raises
     ------
     ConfigError
-        If the broker does not answer, or the local log is open elsewhere.
+        If the topic is not there, the broker does not answer for ``kafka.request_timeout``, or the
+        local log is open elsewhere.
     """
     if settings.embedded_log is None:
         asyncio.run(_read_topic(settings, topic, partitions, take))
@@ -44,18 +49,24 @@ async def read_between(
 ) -> AsyncIterator[list[Record]]:
     """The records of a partition from ``start`` to before ``end``, in order, by fetches.
 
-    None is empty. What the topic no longer holds is passed over. ``open_log`` gives the local log
-    where embedded.
-
-    Raises
-    ------
-    ConfigError
-        If the broker does not answer.
+    None is empty. What the topic no longer holds is passed over. A broker that is away is asked
+    until it answers. ``open_log`` gives the local log where embedded.
     """
     if settings.embedded_log is None:
-        async with _connected(settings) as consumer:
-            async for records in _in_topic(consumer, {TopicPartition(*tp): (start, end)}):
-                yield records
+        at = start
+        while at < end:
+            consumer = await started(lambda: _consumer(settings))
+            read_carefully(consumer)
+            try:
+                async for records in _in_topic(consumer, {TopicPartition(*tp): (at, end)}):
+                    yield records
+                    at = records[-1].offset + 1
+                return
+            except KafkaError as error:
+                if not may_pass(error):
+                    raise
+            finally:
+                await stopped(consumer)
     else:
         for records in _in_log(open_log(), *tp, (start, end)):
             yield records
@@ -73,39 +84,74 @@ def _in_log(log: Log, topic: str, partition: int, span: tuple[int, int]) -> Iter
 
 async def _read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> None:
     async with _connected(settings) as consumer:
+        await _refuse_missing(consumer, settings, topic, partitions)
         assigned = [TopicPartition(topic, number) for number in range(partitions)]
         ends = await consumer.end_offsets(assigned)
-        async for records in _in_topic(consumer, {tp: (0, end) for tp, end in ends.items()}):
+        spans = {tp: (0, end) for tp, end in ends.items()}
+        async for records in _in_topic(consumer, spans, settings.kafka.request_timeout):
             for record in records:
                 take(record)
 
 
+async def _refuse_missing(
+    consumer: AIOKafkaConsumer, settings: Settings, topic: str, partitions: int
+) -> None:
+    fact = (await ask_topics(consumer._client, [topic]))[topic]
+    if fact.error == FORBIDDEN:
+        raise ConfigError(f"the login may not read topic {topic}: grant it Read")
+    if not fact.partitions:
+        raise ConfigError(
+            f"topic {topic} is missing on {settings.broker}; run `offerstream topics apply`"
+        )
+    if fact.partitions < partitions:
+        raise ConfigError(
+            f"topic {topic} has {fact.partitions} partition(s), and the settings ask for "
+            f"{partitions}: set partitions (OFFERSTREAM_PARTITIONS) to what is there"
+        )
+
+
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
+    consumer = _consumer(settings)
+    with overheard() as heard:
+        try:
+            await consumer.start()
+            read_carefully(consumer)
+            yield consumer
+        except KafkaError as error:
+            why = heard[-1] if heard else str(error)
+            raise ConfigError(f"broker {settings.broker} does not answer: {why}") from error
+        finally:
+            await stopped(consumer)
+
+
+def _consumer(settings: Settings) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
         **client_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=16 << 20,
+        max_poll_records=POLL_RECORDS,
     )
-    try:
-        await consumer.start()
-        yield consumer
-    except KafkaError as error:
-        raise ConfigError(f"broker {settings.broker} does not answer: {error}") from error
-    finally:
-        await consumer.stop()
 
 
 async def _in_topic(
-    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
+    consumer: AIOKafkaConsumer,
+    spans: Mapping[TopicPartition, tuple[int, int]],
+    patience: float = inf,
 ) -> AsyncIterator[list[Record]]:
+    """The records within ``spans``; raise if nothing came for ``patience`` seconds."""
     consumer.assign(list(spans))
     first = await consumer.beginning_offsets(list(spans))
     for tp, (start, _) in spans.items():
         consumer.seek(tp, max(start, first[tp]))
     for tp, (_, end) in spans.items():
-        while await consumer.position(tp) < end:
+        at, since = -1, monotonic()
+        while (position := await consumer.position(tp)) < end:
+            if position > at:
+                at, since = position, monotonic()
+            elif monotonic() - since > patience:
+                raise KafkaTimeoutError(f"nothing came for {patience:g} s")
             for found in (await consumer.getmany(tp, timeout_ms=500)).values():
                 if records := [record for record in found if record.offset < end]:
                     yield records

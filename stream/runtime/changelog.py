@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from stream.codec.state import decode_ledger, decode_state
+from stream.codec.state import StateError, decode_ledger, decode_state
 from stream.config import Settings
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
 from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
+from stream.runtime.batching.records import Record, Unreadable
+from stream.runtime.batching.store import OWN
 from stream.runtime.partition import ledger_key
+from stream.runtime.restoring import Restoring
 
 
 class Customers:
-    """Customers' records and partitions' ledgers, as the changelog has them."""
+    """Customers' records and partitions' ledgers, as the changelog has them.
+
+    ``unreadable`` holds a line for each record that cannot be read.
+    """
 
     def __init__(self, records: dict[bytes, bytes], partitions: int) -> None:
-        self.states: dict[str, CustomerState] = {
-            key.decode(): decode_state(records[key])
-            for key in sorted(records)
-            if not key.startswith(b"\0")
-        }
-        stored = [records.get(ledger_key(number)) for number in range(partitions)]
-        self.ledgers = [Ledger() if found is None else decode_ledger(found) for found in stored]
+        self.states: dict[str, CustomerState] = {}
+        self.ledgers: list[Ledger] = []
+        self.unreadable: list[str] = []
+        for key in sorted(records):
+            if not key.startswith(OWN):
+                self._take(key, records[key])
+        for number in range(partitions):
+            stored = records.get(ledger_key(number))
+            try:
+                ledger = Ledger() if stored is None else decode_ledger(stored)
+            except StateError as error:
+                self.unreadable.append(f"the ledger of partition {number} cannot be read: {error}")
+            else:
+                self.ledgers.append(ledger)
+
+    def _take(self, key: bytes, value: bytes) -> None:
+        try:
+            self.states[key.decode()] = decode_state(value)
+        except (StateError, UnicodeDecodeError) as error:
+            name = key.decode(errors="backslashreplace")
+            self.unreadable.append(f"the record of customer {name!r} cannot be read: {error}")
 
 
 def read_customers(settings: Settings) -> Customers:
@@ -33,14 +52,17 @@ def read_customers(settings: Settings) -> Customers:
         If the broker does not answer, or the local log is open elsewhere.
     """
     records: dict[bytes, bytes] = {}
+    restoring = Restoring()
 
     def take(record: Record) -> None:
-        if record.key is None:
-            return
-        if record.value is None:
-            records.pop(record.key, None)
-        else:
-            records[record.key] = record.value
+        writes = [(record.key or b"", record.value)]
+        if isinstance(record, Unreadable):
+            writes = restoring.writes([record])
+        for key, value in writes:
+            if value is None:
+                records.pop(key, None)
+            else:
+                records[key] = value
 
     read_topic(settings, settings.customers_changelog, settings.partitions, take)
     return Customers(records, settings.partitions)

@@ -1,18 +1,27 @@
 """Connections to Kafka: how every client of ours logs in, and what it is told when it can't.
 
 Rules: TLS checks the broker's certificate and name, always; a password goes over TLS unless the
-settings say otherwise (they refuse to exist else); no login is ever part of a message.
+settings say otherwise (they refuse to exist else); no login is ever part of a message. A client
+that a worker opens while it runs waits for a broker that is away, as its other clients do.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 
 from stream.config import ConfigError, KafkaSettings, Settings
 
 if TYPE_CHECKING:
     from faust.types.auth import CredentialsT
+
+BETWEEN: Final = 0.5  # seconds until a broker that was away is asked again
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -38,6 +47,73 @@ def client_options(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": kafka.sasl_password.reveal(),
         }
     return options
+
+
+async def answers(settings: Settings, seconds: float) -> bool:
+    """Whether any broker of the cluster answers within some seconds."""
+    from aiokafka.client import AIOKafkaClient
+
+    options = client_options(settings) | {"request_timeout_ms": int(seconds * 1000)}
+    client = AIOKafkaClient(**options)
+    try:
+        async with asyncio.timeout(seconds):
+            await client.bootstrap()
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether asking again may help: a broker was away, or does not know yet."""
+    return error.retriable or isinstance(error, KafkaConnectionError | NodeNotReadyError)
+
+
+async def started(make: Callable[[], Any]) -> Any:
+    """Start what ``make`` makes of aiokafka's clients, as soon as a broker answers."""
+    while True:
+        client = make()
+        try:
+            await client.start()
+        except BaseException as error:
+            await client.stop()
+            if not isinstance(error, KafkaError) or not may_pass(error):
+                raise
+        else:
+            return client
+        await asyncio.sleep(BETWEEN)
+
+
+async def stopped(client: Any) -> None:
+    """Stop one of aiokafka's clients; that a fetch of its is cancelled ends nobody else.
+
+    aiokafka awaits the fetches that it cancels, and raises what they do.
+    """
+    await asyncio.wait({asyncio.ensure_future(client.stop())})
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """Keep what aiokafka would log: it raises without the reason, and logs that."""
+    logger, heard = logging.getLogger("aiokafka"), list[str]()
+    handler = _Listener(heard)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard.append(record.getMessage())
 
 
 def faust_credentials(kafka: KafkaSettings) -> CredentialsT | None:

@@ -10,7 +10,7 @@ from stream import __version__
 from stream.codec.deadletters import Record as Buried
 from stream.codec.deadletters import build_dead_letter
 from stream.core.event import Rejection, RejectionCode
-from stream.runtime.batching.records import Outgoing, Record
+from stream.runtime.batching.records import Outgoing, Record, Unreadable
 
 logger = get_logger(__name__)
 BUG = Rejection(RejectionCode.INTERNAL, "a bug of offerstream's; its log has the trace")
@@ -31,6 +31,10 @@ def bug_met(record: Record, stage: str, error: Exception) -> Rejection:
 
 def letter(record: Record, rejection: Rejection, stage: str = "decode") -> Outgoing:
     """The dead letter of a refused record, with its burial as its timestamp."""
+    cut = first = None
+    if isinstance(record, Unreadable):
+        stage, cut = "fetch", record.aside.cut
+        first = record.aside.first if record.aside.first < record.offset else None
     original = Buried(
         record.topic,
         record.partition,
@@ -39,6 +43,7 @@ def letter(record: Record, rejection: Rejection, stage: str = "decode") -> Outgo
         record.key,
         record.value,
         tuple(record.headers),
+        first,
     )
-    built = build_dead_letter(original, rejection, stage=stage, version=__version__)
+    built = build_dead_letter(original, rejection, stage=stage, version=__version__, cut=cut)
     return built.key, built.value, None, built.headers

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple, Self, TypeAlias
 
 from faust.types import TP
 
 from stream.codec.partition import partition_for
-from stream.codec.state import decode_ledger, decode_state
+from stream.codec.state import decode_ledger
 from stream.config import Settings
 from stream.core.learner import Quality
 from stream.core.state import CustomerState
-from stream.runtime.app import OfferstreamApp, build_app
+from stream.runtime.app import OfferstreamApp, build_app, rebuilds_of
 from stream.runtime.batching.records import Outgoing
+from stream.runtime.batching.store import StoreFault
+from stream.runtime.directory import held
 from stream.runtime.metrics import Metrics
 from stream.runtime.partition import ledger_key
+from stream.runtime.restoring import state_of
 
 Publication: TypeAlias = tuple[str, bytes, bytes | None, Sequence[tuple[str, bytes]], int | None]
 """Topic by its kind (``clicks``, ``catalog`` …), key, value, headers, timestamp in ms."""
@@ -58,6 +62,8 @@ class Engine:
         self.settings = settings
         self.metrics = Metrics(group=settings.app_id)
         self._lockstep = lockstep
+        self._rebuilds = rebuilds_of(self.metrics)
+        self._holding = ExitStack()
         self._app: OfferstreamApp | None = None
 
     @property
@@ -68,23 +74,61 @@ class Engine:
         return self._app
 
     async def __aenter__(self) -> Self:
-        self._app = build_app(self.settings, metrics=self.metrics, regular=not self._lockstep)
-        self._app.observing.keep_offers = True
-        try:
-            await self._app.start()
-            await self._app.recovered()
-        except BaseException:
-            await self._app.stop()  # its tasks would outlive us, and ignore being cancelled
-            raise
+        with ExitStack() as stack:
+            if self.settings.table_store == "rocksdb":
+                stack.enter_context(held(self.settings.data_dir, "data_dir"))
+            await self._start()
+            self._holding = stack.pop_all()
         return self
 
+    async def _start(self) -> None:
+        while True:
+            self._app = app = await asyncio.to_thread(self._built)
+            try:
+                await app.start()
+                await app.recovered()
+            except BaseException as error:
+                await app.stop()  # its tasks would outlive us, and ignore being cancelled
+                if not isinstance(error, StoreFault):
+                    raise
+                self._rebuilds.empty(error)
+            else:
+                return
+
+    def _built(self) -> OfferstreamApp:
+        """An app: it takes a while, and needs no event loop."""
+        app = build_app(
+            self.settings,
+            metrics=self.metrics,
+            rebuilds=self._rebuilds,
+            regular=not self._lockstep,
+        )
+        app.observing.keep_offers = True
+        return app
+
+    async def _unless_damaged(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something, and again from its start when a store was damaged meanwhile."""
+        while True:
+            try:
+                return await work()
+            except StoreFault as fault:
+                before = self.app.observing
+                await self.app.stop()
+                self._rebuilds.empty(fault)
+                await self._start()
+                self.app.observing.take_over(before)
+
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        app, self._app = self.app, None
         try:
             if kind is None:
-                await app.learning.finish()
+                await self._unless_damaged(self._finish)
         finally:
-            await app.stop()
+            app, self._app = self.app, None
+            with self._holding:
+                await app.stop()
+
+    async def _finish(self) -> None:
+        await self.app.learning.finish()
 
     async def publish(self, records: Sequence[Publication]) -> None:
         """Append records to their topics; they are durable on return."""
@@ -98,7 +142,16 @@ class Engine:
         await asyncio.gather(*sent)
 
     async def settle(self) -> None:
-        """Wait until everything in the topics is decided, learned and in use."""
+        """Wait until everything in the topics is decided, learned and in use.
+
+        Raises
+        ------
+        StoreFault
+            If a store cannot be read or written, and to rebuild it does not help.
+        """
+        await self._unless_damaged(self._settle)
+
+    async def _settle(self) -> None:
         app, topics = self.app, self.settings.topics
         await app.follower.progress.reach(await app.follower.ends())
         events = [TP(t, p) for t in topics.events for p in range(self.settings.partitions)]
@@ -111,7 +164,7 @@ class Engine:
         await app.unless_crashed(app.learning.progress.reach(lessons))
         await app.learning.publish()
         await app.follower.progress.reach(await app.follower.ends())
-        await app.unless_crashed(app.view.models_known())
+        await app.unless_crashed(app.view.known())
 
     def drain_offers(self) -> list[bytes]:
         """The offers that became durable since the last call, partition by partition."""
@@ -138,4 +191,4 @@ class Engine:
         for number in range(self.settings.partitions):
             for key, value in self.app.table.items_of(number):
                 if not key.startswith(b"\0"):
-                    yield key.decode(), decode_state(value)
+                    yield key.decode(), state_of(value)

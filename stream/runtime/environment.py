@@ -115,6 +115,12 @@ def load(
         raise ConfigError(_with_sources(str(error), given)) from error
 
 
+def secrets(settings: Settings) -> list[Secret]:
+    """Every setting's value that must never show."""
+    values = (setting.default for setting in _walk(settings, ""))
+    return [value for value in values if isinstance(value, Secret)]
+
+
 def shown(settings: Settings) -> dict[str, object]:
     """Every setting's value by dotted name, fit for a terminal or JSON; secrets are masked."""
     return {setting.name: _plain(setting.default) for setting in _walk(settings, "")}

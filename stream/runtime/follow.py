@@ -15,11 +15,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from stream.config import Settings
+from stream.runtime.batching.fetching import POLL_RECORDS, read_carefully
 from stream.runtime.batching.records import Record
 from stream.runtime.connection import client_options
 from stream.runtime.local.follow import Appended
 from stream.runtime.local.log import Log
 from stream.runtime.progress import Progress
+from stream.runtime.turns import TURN, in_turns
 
 Take = Callable[[Record], None]
 POLL_MS = 500
@@ -56,8 +58,10 @@ class KafkaFollower:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=16 << 20,
             fetch_max_wait_ms=POLL_MS,
+            max_poll_records=POLL_RECORDS,
         )
         await consumer.start()
+        read_carefully(consumer)
         try:
             partitions = [TopicPartition(topic, 0) for topic in self._topics]
             consumer.assign(partitions)
@@ -67,8 +71,9 @@ class KafkaFollower:
             while True:
                 found = await consumer.getmany(timeout_ms=POLL_MS)
                 for (topic, _), records in found.items():
-                    for record in records:
-                        self._topics[topic](record)
+                    async for some in in_turns(records):
+                        for record in some:
+                            self._topics[topic](record)
                 for partition in partitions:
                     position = await consumer.position(partition)
                     self.progress.advance({TP(*partition): position})
@@ -98,8 +103,9 @@ class LocalFollower:
         with Appended(log, self._topics.keys()) as appended:
             while True:
                 appended.clear()
-                if any(self._read(log, topic) for topic in self._topics):
-                    appended.set()  # there may be more
+                for topic in self._topics:
+                    if self._read(log, topic):
+                        appended.set()  # there may be more
                     await asyncio.sleep(0)
                 await appended.wait()
 
@@ -110,7 +116,7 @@ class LocalFollower:
 
     def _read(self, log: Log, topic: str) -> bool:
         tp = TP(topic, 0)
-        records = log.read(topic, 0, self.progress.done.get(tp, 0))
+        records = log.read(topic, 0, self.progress.done.get(tp, 0), TURN)
         for record in records:
             self._topics[topic](record)
         end = records[-1].offset + 1 if records else log.highwater(topic, 0)

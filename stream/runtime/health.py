@@ -3,7 +3,8 @@
 Rules:
 
 - ``/livez`` is 200 while the event loop answers and, where records wait, something moves; never
-  "messages arrive". ``/readyz`` is 200 while the worker takes events, and says why it does not.
+  "messages arrive". ``/readyz`` is 200 while the worker takes events and its learner answers, and
+  says why it does not.
 - The server is up before recovery begins and answers while the event loop is busy.
 - Loopback unless ``metrics.host`` says otherwise; it serves counts and reasons, no customer.
 """
@@ -12,23 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
-import sys
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
-from socketserver import TCPServer
-from threading import Lock, Thread
+from socket import AF_INET, AF_INET6, create_server
+from threading import Lock
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from stream.config import ConfigError, MetricsSettings
 from stream.runtime.metrics import Metrics
-
-log = logging.getLogger(__name__)
+from stream.runtime.serving import TEXT, Answer, TextServer
 
 STARTING: Final = "starting"
 BEAT: Final = 0.5  # seconds between two beats of the event loop: late ones are seen soon enough
@@ -65,6 +61,7 @@ class Health:
         self._lock = Lock()
         self._unready: str | None = STARTING
         self._beat: float | None = None
+        self._learner = 0.0
         self._backlog = 0
         self._moved = clock()
 
@@ -83,6 +80,11 @@ class Health:
         self._beat = self._clock()
         self.metrics.loop_lag(late)
 
+    def learner(self, waited: float) -> None:
+        """Note for how many seconds the learner has owed an answer."""
+        self._learner = waited
+        self.metrics.learner_waited(waited)
+
     def backlog(self, records: int) -> None:
         """Note how many records wait: of the topics, or of a table's recovery."""
         with self._lock:
@@ -96,8 +98,10 @@ class Health:
             self._moved = self._clock()
 
     def readiness(self) -> Verdict:
-        """Whether the worker takes events."""
+        """Whether the worker takes events, and learns from them where it is the learner."""
         reason = self._unready
+        if reason is None and self._learner > self._settings.loop_timeout:
+            reason = f"the learner has not answered for {self._learner:.0f} s"
         return Verdict(reason is None, reason or "ready")
 
     def liveness(self) -> Verdict:
@@ -113,12 +117,19 @@ class Health:
         return Verdict(True, "alive")
 
 
-async def heartbeat(health: Health, interval: float = BEAT) -> None:
-    """Beat until cancelled; run it as a task of the worker's event loop."""
+async def heartbeat(
+    health: Health, interval: float = BEAT, learner: Callable[[], float] = lambda: 0.0
+) -> None:
+    """Beat until cancelled; run it as a task of the worker's event loop.
+
+    ``learner`` gives the seconds for which the learner has owed an answer.
+    """
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
         health.beat(max(loop.time() - due, 0.0))
+        health.metrics.loop_tasks(len(asyncio.all_tasks()))
+        health.learner(learner())
         due = loop.time() + interval
         await asyncio.sleep(interval)
 
@@ -141,34 +152,33 @@ class HealthServer:
 
     def __init__(self, settings: MetricsSettings, health: Health, metrics: Metrics) -> None:
         self._settings = settings
-        self._answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
+        self._answers: dict[str, Callable[[], Answer]] = {
             "/livez": lambda: _answer(health.liveness()),
             "/readyz": lambda: _answer(health.readiness()),
-            "/metrics": lambda: (200, CONTENT_TYPE_LATEST, metrics.text()),
+            "/metrics": lambda: Answer(200, CONTENT_TYPE_LATEST, metrics.text()),
         }
-        self._server: ThreadingHTTPServer | None = None
+        self._server: TextServer | None = None
 
     @property
     def port(self) -> int:
         """The port that is bound; 0 before :meth:`start`."""
-        return int(self._server.server_address[1]) if self._server else 0
+        return self._server.port if self._server else 0
 
     def start(self) -> None:
         """Bind the address and answer from now on."""
         host, port = self._settings.host, self._settings.port
         try:
-            server = _Server((host, port), self._handler())
+            family = AF_INET6 if ":" in host else AF_INET
+            listening = create_server((host, port), family=family)
         except (OSError, UnicodeError) as error:
             raise _unbound(host, port, error) from error
-        self._server = server
-        Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+        self._server = TextServer(listening, self._answers)
 
     def close(self) -> None:
         """Answer no more, and give the port back."""
         server, self._server = self._server, None
         if server is not None:
-            server.shutdown()
-            server.server_close()
+            server.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -182,56 +192,9 @@ class HealthServer:
     ) -> None:
         self.close()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        answers = self._answers
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 5  # seconds: a silent client keeps no thread
-            server_version = sys_version = ""
-
-            def do_GET(self) -> None:
-                answer = answers.get(self.path.partition("?")[0])
-                status, kind, body = answer() if answer else (404, _TEXT, b"not found\n")
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing: probes come every few seconds."""
-
-        return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 32
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self.address_family = AF_INET6 if ":" in address[0] else AF_INET
-        super().__init__(address, handler)
-
-    def server_bind(self) -> None:
-        """Bind without the look-up of the host's name that HTTPServer does: it can take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "offerstream", int(self.server_address[1])
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a client that went away; a fault of ours is logged."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            log.exception("a probe could not be answered")
-
-
-_TEXT: Final = "text/plain; charset=utf-8"
-
-
-def _answer(verdict: Verdict) -> tuple[int, str, bytes]:
-    return 200 if verdict.ok else 503, _TEXT, f"{verdict.reason}\n".encode()
+def _answer(verdict: Verdict) -> Answer:
+    return Answer(200 if verdict.ok else 503, TEXT, f"{verdict.reason}\n".encode())
 
 
 def _unbound(host: str, port: int, error: OSError | UnicodeError) -> ConfigError:

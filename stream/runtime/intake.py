@@ -13,9 +13,10 @@ from stream.codec.envelope import Headers
 from stream.codec.reference import ReferenceDecoder
 from stream.config import Settings
 from stream.core.event import Rejection
-from stream.runtime.batching.records import Delivery, Record
+from stream.runtime.batching.records import Delivery, Outgoing, Record, Unreadable
 from stream.runtime.deadletters import letter
 from stream.runtime.observing import Observing
+from stream.runtime.turns import in_turns
 
 Decode = Callable[[bytes | None, bytes | None, Headers], object]
 
@@ -41,13 +42,22 @@ class Intake:
 
     async def _take(self, event: Delivery, decode: Decode) -> None:
         batch = event.value
-        refused: list[tuple[Record, Rejection]] = []
-        for record in batch.records:
-            outcome = decode(record.key, record.value, record.headers)
-            if isinstance(outcome, Rejection):
-                refused.append((record, outcome))
-        if refused:
-            letters = [letter(record, rejection) for record, rejection in refused]
+        refused: list[Rejection] = []
+        letters: list[Outgoing] = []
+        async for some in in_turns(list(batch.records)):
+            for record in some:
+                rejection = _refused(record, decode)
+                if rejection is not None:
+                    refused.append(rejection)
+                    letters.append(letter(record, rejection))
+        if letters:
             await (await self._app.send_batch(self._topic, 0, letters))
-        self._observing.checked(batch, [rejection for _, rejection in refused])
+        self._observing.checked(batch, refused)
         event.ack()
+
+
+def _refused(record: Record, decode: Decode) -> Rejection | None:
+    if isinstance(record, Unreadable):
+        return record.aside.rejection
+    outcome = decode(record.key, record.value, record.headers)
+    return outcome if isinstance(outcome, Rejection) else None

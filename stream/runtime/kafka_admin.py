@@ -8,9 +8,8 @@ topic's values, so those set by others are read and sent again.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,9 +17,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream.config import ConfigError, Settings
-from stream.runtime.connection import client_options
+from stream.runtime.access import WAY, missing_access, needed, refused_login, who
+from stream.runtime.connection import client_options, overheard
+from stream.runtime.metadata import FORBIDDEN, ask_topics
 from stream.runtime.topics import TopicSpec, TopicState
 
+REFUSED_LOGIN: Final = "uthentication"  # in whatever words the client logs it
 _SET_ON_TOPIC: Final = 1  # DescribeConfigs' source of a value that was set for this very topic
 _LOOKS: Final = 200  # for a change to be known to every broker: ten seconds of …
 _BETWEEN: Final = 0.05  # … waiting, in seconds
@@ -31,8 +33,8 @@ class KafkaCluster:
 
     compared: frozenset[str] | None = None
 
-    def __init__(self, client: AIOKafkaAdminClient) -> None:
-        self._client = client
+    def __init__(self, client: AIOKafkaAdminClient, settings: Settings) -> None:
+        self._client, self._settings = client, settings
 
     async def brokers(self) -> int:
         """How many brokers are up."""
@@ -41,19 +43,45 @@ class KafkaCluster:
     async def describe(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """The topics that are there."""
         found = {
-            topic["topic"]: topic["partitions"]
-            for topic in await self._client.describe_topics()  # by name might create them
-            if topic["topic"] in set(names) and not topic["error_code"]
+            name: fact
+            for name, fact in (await ask_topics(self._client._client, names)).items()
+            if not self._heeded(name, fact.error)
         }
         configs = await self._configs(list(found))
         return {
             name: TopicState(
-                len(partitions),
-                min((len(each["replicas"]) for each in partitions), default=0),
+                fact.partitions,
+                fact.replicas,
                 {key: value for key, (value, _) in configs[name].items()},
             )
-            for name, partitions in found.items()
+            for name, fact in found.items()
         }
+
+    async def refuse_without_access(self, settings: Settings) -> None:
+        """Compare what a worker needs with what the login may do.
+
+        Raises
+        ------
+        ConfigError
+            If anything is missing; it is named.
+        """
+        client = self._client._client
+        facts = await ask_topics(client, needed(settings))
+        if missing := await missing_access(client, settings, facts):
+            more = f", and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise ConfigError(f"{who(settings)} lacks {', '.join(missing[:3])}{more}; {WAY}")
+
+    def _heeded(self, name: str, error: int) -> bool:
+        """Whether a topic is not there, or just not ready.
+
+        Raises
+        ------
+        ConfigError
+            If one may not see it.
+        """
+        if error == FORBIDDEN:
+            raise ConfigError(f"{who(self._settings)} may not describe topic {name}; {WAY}")
+        return bool(error)
 
     async def create(self, specs: Sequence[TopicSpec], replication: int) -> None:
         """Create topics; return when they can be used."""
@@ -85,6 +113,12 @@ class KafkaCluster:
         configs: dict[str, dict[str, tuple[str, int]]] = {}
         for response in await self._client.describe_configs(resources) if resources else ():
             for resource in response.to_object()["resources"]:
+                if resource["error_code"]:
+                    reason = _reason(resource["error_code"], [resource["error_message"]])
+                    raise ConfigError(
+                        f"topic {resource['resource_name']}'s settings can't be read: {reason}; "
+                        f"{who(self._settings)} needs DescribeConfigs: {WAY}"
+                    )
                 entries = resource["config_entries"]
                 configs[resource["resource_name"]] = {
                     entry["config_names"]: (entry["config_value"] or "", _source(entry))
@@ -112,47 +146,26 @@ async def open_kafka(settings: Settings) -> AsyncIterator[KafkaCluster]:
         If no broker answers in ``kafka.request_timeout``, or the login fails.
     """
     client = AIOKafkaAdminClient(client_id=settings.app_id, **client_options(settings))
-    with _overheard() as heard:
+    with overheard() as heard:
         try:
             async with asyncio.timeout(settings.kafka.request_timeout):
                 await client.start()
         except (KafkaError, TimeoutError) as error:
             await client.close()
             reason = heard[-1] if heard else "no answer in time"
+            if any(REFUSED_LOGIN in words for words in heard):
+                raise ConfigError(refused_login(settings)) from error
             raise ConfigError(
                 f"broker {settings.broker} doesn't answer: {reason}; start it, or name another "
                 "with --broker or OFFERSTREAM_BROKER"
             ) from error
         try:
-            yield KafkaCluster(client)
+            yield KafkaCluster(client, settings)
         except (KafkaError, TimeoutError) as error:
             reason = heard[-1] if heard else str(error) or "no answer in time"
             raise ConfigError(f"broker {settings.broker} failed: {reason}; try again") from error
         finally:
             await client.close()
-
-
-@contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """Keep what aiokafka would log: it raises without the reason, and logs that."""
-    logger, heard = logging.getLogger("aiokafka"), list[str]()
-    handler = _Listener(heard)
-    propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagated
-
-
-class _Listener(logging.Handler):
-    def __init__(self, heard: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._heard = heard
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._heard.append(record.getMessage())
 
 
 def _source(entry: Mapping[str, Any]) -> int:

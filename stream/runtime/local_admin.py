@@ -40,8 +40,12 @@ class LocalCluster:
                 spec.partitions,
                 config["cleanup.policy"] == "compact",
                 retention_ms=_number(config.get("retention.ms")),
-                tombstone_ms=_number(config.get("delete.retention.ms")) or DAY,
+                tombstone_ms=int(config.get("delete.retention.ms", DAY)),
+                compaction_ms=int(config.get("max.compaction.lag.ms", DAY // 4)),
             )
+
+    async def refuse_without_access(self, settings: Settings) -> None:
+        """Do nothing: whoever may open the directory may do all."""
 
     async def alter(self, name: str, config: Mapping[str, str]) -> None:
         """Refuse: a local topic is what it is."""

@@ -15,6 +15,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 from numpy.typing import ArrayLike
@@ -61,6 +62,15 @@ _STANDINGS: Final = {
     "recall": "Share of the conversions that were called, test then learn.",
     "f1": "Harmonic mean of precision and recall, test then learn.",
 }
+
+
+class Internal(StrEnum):
+    """The topics that only workers write and read."""
+
+    CHANGELOG = "changelog"
+    EXAMPLES = "examples"
+    MODELS = "models"
+    RULES = "rules"
 
 
 class BatchCounts(NamedTuple):
@@ -162,6 +172,10 @@ class Metrics:
         else:
             self._unacked.since(fetched, str(partition))
 
+    def records_lost(self, topic: str, number: int) -> None:
+        """Count records that were removed from a topic before they were read."""
+        self._lost.labels(topic).inc(number)
+
     def committed(self) -> None:
         """Note that offsets were committed now."""
         self._commit.since(self._clock())
@@ -196,6 +210,22 @@ class Metrics:
         """Note how late the event loop ran what was due."""
         self._loop.set(seconds)
 
+    def store_rebuilt(self) -> None:
+        """Count a damaged store that was emptied, to be filled from its changelog."""
+        self._store_rebuilt.inc()
+
+    def record_unreadable(self) -> None:
+        """Count a record of a changelog that cannot be read."""
+        self._unreadable.inc()
+
+    def loop_tasks(self, number: int) -> None:
+        """Note how many tasks the event loop has."""
+        self._tasks.set(number)
+
+    def learner_waited(self, seconds: float) -> None:
+        """Note for how long the learner's process has owed an answer."""
+        self._learner.set(seconds)
+
     def state_keys(self, table: str, keys: int) -> None:
         """Note how many keys a table holds on this worker."""
         self._keys.labels(table).set(keys)
@@ -229,6 +259,11 @@ class Metrics:
     def models_refused(self) -> None:
         """Count a publication of models that was damaged, forged, or did not fit."""
         self._refused.inc()
+        self.internal_refused(Internal.MODELS)
+
+    def internal_refused(self, topic: Internal, records: int = 1) -> None:
+        """Count records of a topic of our own that were not what we write there, and passed."""
+        self._internal.labels(topic).inc(records)
 
     def evicted(self, table: str, keys: int) -> None:
         """Count what gave way in memory that is bounded."""
@@ -274,6 +309,8 @@ class Metrics:
         self._watermark = self._age("watermark_lag_seconds", text, "partition")
         text = "Age of the oldest batch fetched and not yet acked."
         self._unacked = self._age("oldest_unacked_seconds", text, "partition")
+        text = "Records that were removed from their topic before they were read."
+        self._lost = self._counter("records_lost", text, "topic")
         self._commit = self._age("commit_age_seconds", "Since the last commit of offsets.")
         self._rebalances = self._counter("rebalances", "Times that partitions moved.")
         text = "From the first revocation until the tables were whole again."
@@ -282,7 +319,14 @@ class Metrics:
         self._recovery = gauge("recovery_remaining_records", text)
         self._ready = gauge("ready", "1 while the worker takes events.")
         self._loop = gauge("event_loop_lag_seconds", "How late the event loop ran what was due.")
+        self._tasks = gauge("event_loop_tasks", "Tasks of the event loop that are not done.")
+        text = "How long the learner's process has owed an answer; 0 while it answers."
+        self._learner = gauge("learner_unanswered_seconds", text)
         self._keys = gauge("state_keys", "Keys of a table on this worker.", "table")
+        text = "Damaged stores that were emptied and filled from their changelogs."
+        self._store_rebuilt = self._counter("store_rebuilt", text)
+        text = "Records of changelogs that could not be read: their customers are nobody's."
+        self._unreadable = self._counter("state_records_unreadable", text)
         self._evicted = self._counter("evictions", "Keys that gave way to others.", "table")
 
     def _declare_models(self) -> None:
@@ -299,6 +343,10 @@ class Metrics:
         self._snapshot = self._age("model_snapshot_age_seconds", text, "model")
         text = "Publications of models that were damaged, forged, or did not fit."
         self._refused = self._counter("models_refused", text)
+        text = "Records of our own topics that we had not written so: passed over."
+        self._internal = self._counter("internal_records_refused", text, "topic")
+        for topic in Internal:
+            self._internal.labels(topic)
         self._learned = self._counter("examples_learned", "Examples that the learner took.")
 
     def _info(self) -> None:

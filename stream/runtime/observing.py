@@ -13,10 +13,12 @@ from stream.core.admission import Outcome
 from stream.core.event import Rejection, RejectionCode
 from stream.core.learner import Quality
 from stream.core.policy import Denial
+from stream.core.stamps import offset_of
 from stream.runtime.batching.records import Batch
 from stream.runtime.learning.trainer import Publication
-from stream.runtime.metrics import BatchCounts, Metrics
+from stream.runtime.metrics import BatchCounts, Internal, Metrics
 from stream.runtime.partition import Flush
+from stream.runtime.silence import Silence
 
 WAITS = 10_000
 K = TypeVar("K", bound=StrEnum)
@@ -32,6 +34,7 @@ class Observing:
         self._topics = settings.topics.events
         self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
         self._unacked: defaultdict[int, deque[float]] = defaultdict(deque)
+        self._silence = Silence()
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
 
@@ -40,13 +43,15 @@ class Observing:
         tally = flush.decided.tally
         outcomes = {outcome: tally[outcome] for outcome in Outcome if tally[outcome]}
         outcomes[Outcome.REPLAYED] = len(batch) - sum(outcomes.values())
+        denied = _named(tally, "denied:", Denial)
+        self._silence.note(len(flush.decided.offers), denied)
         self._metrics.batch_decided(
             BatchCounts(
                 consumed=batch.by_topic(),
                 outcomes=outcomes,
                 rejected=_named(tally, "rejected:", RejectionCode),
                 offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
-                denied=_named(tally, "denied:", Denial),
+                denied=denied,
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
             )
@@ -67,7 +72,7 @@ class Observing:
             now = time()
             born = {(record.topic, record.offset): record.timestamp for record in batch.records}
             waits = [
-                now - born[self._topics[offer.cause.source], offer.cause.offset] / 1000
+                now - born[self._topics[offer.cause.source], offset_of(offer.cause.offset)] / 1000
                 for offer in flush.decided.offers
             ]
             self._metrics.offers_sent(waits)
@@ -87,6 +92,13 @@ class Observing:
         self._offers.clear()
         return drained
 
+    def take_over(self, before: Observing) -> None:
+        """Take over what was not yet drained of an app that another follows."""
+        self.keep_offers, self.quality = before.keep_offers, before.quality
+        for partition, offers in before._offers.items():
+            self._offers[partition][:0] = offers
+        self.waits.extendleft(reversed(before.waits))
+
     def checked(self, batch: Batch, refused: Sequence[Rejection]) -> None:
         """Entries of the catalog or the campaigns were checked."""
         self._metrics.batch_decided(
@@ -100,6 +112,7 @@ class Observing:
     def learned(self, publication: Publication) -> None:
         """The learner published."""
         self._metrics.learned(publication.new)
+        self._metrics.internal_refused(Internal.EXAMPLES, publication.refused)
         self.quality = quality = publication.quality
         self._metrics.model_snapshot("models", time())
         self._metrics.model_quality(

@@ -1,36 +1,45 @@
 """One partition of the event topics: entries in, one decided batch out.
 
 Rules: states are read through an overlay of what is decided but not yet durable, then a bounded
-cache of decoded records, then the store. Nothing here awaits, so a batch is decided whole.
+cache of records, then the store. Nothing here awaits, so a batch is decided whole.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.examples import Lesson, Taught, encode_lesson, framed_examples
 from stream.codec.offers import encode_offer
 from stream.codec.state import (
+    LOST,
+    VERSION,
+    StateError,
     decode_ledger,
     decode_page,
-    decode_state,
+    decode_record,
     encode_ledger,
     encode_page,
-    encode_state,
+    encode_record,
+    is_newer,
 )
-from stream.core.due import Page
+from stream.config import ConfigError
+from stream.core.consent import closed
+from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
-from stream.core.state import CustomerState
+from stream.core.record import Desk, front
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Record
-from stream.runtime.batching.table import BatchTable, Write
+from stream.runtime.batching.store import Write
+from stream.runtime.batching.table import BatchTable
 from stream.runtime.deadletters import BUG, bug_met
+from stream.runtime.identity import ENDLESS, Known, identified
 
 K = TypeVar("K")
 V = TypeVar("V")
+STALE = Due(-1, "")  # an entry of a page that was lost: nobody waits since then
 LESSON_BYTES = 512 << 10
 RECORD_OVERHEAD = 32  # bytes of a record in a record batch beside key and value, at most
 
@@ -58,7 +67,7 @@ class EffectWriter:
     """The codec of effects, as the core wants it."""
 
     offer = staticmethod(encode_offer)
-    examples = staticmethod(encode_examples)
+    examples = staticmethod(framed_examples)
 
 
 def ledger_key(partition: int) -> bytes:
@@ -94,17 +103,21 @@ class Partition:
         number: int,
         table: BatchTable,
         cached: int,
+        known: Known | None = None,
     ) -> None:
         self.number = number
+        self._known = known or Known.nothing()
         self._table = table
+        self._desk = Desk()
         self._cached = cached
-        self._cache: OrderedDict[str, CustomerState] = OrderedDict()
-        self._overlay = Overlay[str, CustomerState | None]()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._overlay = Overlay[str, bytes | None]()
         self._pages = Overlay[int, Page]()
+        self._lost: dict[str, int] = {}  # whose record is lost, and since when that is known
         self._flushes = 0
-        self._durable = UNSTAMPED
-        stored = table.read(number, ledger_key(number))
-        self.ledger = Ledger() if stored is None else decode_ledger(stored)
+        self._durable = self._known.durable.get(number, UNSTAMPED)
+        self._ends = self._known.ends.get(number, ENDLESS)
+        self.ledger = read_ledger(table, number) or Ledger()
 
     def decide(self, batch: Batch, world: World, limit: int, alone: bool) -> Flush | None:
         """Decide as many of a batch's first records as make a write of about ``limit`` bytes.
@@ -124,7 +137,9 @@ class Partition:
                 self._page,
                 world,
                 EffectWriter,
+                self._desk,
             )
+            decided.ledger = identified(decided.ledger, batch, self._known.topic_ids, self._durable)
             writes = self._writes(decided)
             if _size(writes) <= limit or (alone and len(batch) == 1):
                 return self._adopted(batch, entries, decided, writes)
@@ -158,45 +173,67 @@ class Partition:
         changed, pages = flush.decided.changed, flush.decided.pages
         self._overlay.lift(flush.number, changed)
         self._pages.lift(flush.number, pages)
-        for customer_id, state in changed.items():
-            self._remember(customer_id, state)
+        for customer_id, record in changed.items():
+            self._remember(customer_id, record)
 
     def safe(self, flush: Flush) -> None:
         """Note that the effects of a batch are durable and need not be kept."""
         pairs = zip(self._durable, flush.stamps, strict=True)
         self._durable = tuple(max(known, new) for known, new in pairs)
 
-    def _lookup(self, customer_id: str) -> CustomerState | None:
+    def _lookup(self, customer_id: str) -> bytes | None:
         known = self._overlay.get(customer_id)
         if known is not None:
             return known[1]
-        state = self._cache.get(customer_id)
-        if state is not None:
+        record = self._cache.get(customer_id)
+        if record is not None:
             self._cache.move_to_end(customer_id)
-            return state
-        stored = self._table.read(self.number, customer_id.encode())
-        return None if stored is None else decode_state(stored)
+            return record
+        return self._read(customer_id.encode(), self._plausible, lambda: self._closed(customer_id))
+
+    def _plausible(self, stored: bytes) -> bytes:
+        """The record in these bytes, of which nothing is from beyond the topics.
+
+        A write that was torn leaves stamps beyond the ledger's, but not beyond where topics ended.
+        """
+        record = decode_record(stored)
+        stamps = front(record)[:4]
+        for stamp, accounted, end in zip(stamps, self.ledger.stamps, self._ends, strict=True):
+            if stamp > accounted and stamp >= end:
+                raise StateError(f"a record with the stamp {stamp}, and its topic ends at {end}")
+        return record
+
+    def _closed(self, customer_id: str) -> bytes:
+        """Whose record is lost: a yes counts from the stream time on at which that was noticed."""
+        time = self._lost.get(customer_id) or self.ledger.stream_time
+        self._lost[customer_id] = time
+        return closed(time)
 
     def _page(self, at: int) -> Page | None:
         known = self._pages.get(at)
         if known is not None:
             return known[1]
-        stored = self._table.read(self.number, page_key(self.number, at))
-        return None if stored is None else decode_page(stored)
+        last = self.ledger.due.last if at >= 0 else ~self.ledger.traces.last
+        is_last = at == last  # and will be written to: it must have room
+        lost = (STALE,) * (PAGE - is_last)
+        return self._read(page_key(self.number, at), decode_page, lambda: lost)
 
-    def _remember(self, customer_id: str, state: CustomerState | None) -> None:
-        if state is None:
+    def _read(self, key: bytes, decode: Callable[[bytes], V], instead: Callable[[], V]) -> V | None:
+        return _stored(self._table, self.number, key, decode, instead)
+
+    def _remember(self, customer_id: str, record: bytes | None) -> None:
+        if record is None:
             self._cache.pop(customer_id, None)
             return
-        self._cache[customer_id] = state
+        self._cache[customer_id] = record
         self._cache.move_to_end(customer_id)
         if len(self._cache) > self._cached:
             self._cache.popitem(last=False)
 
     def _writes(self, decided: Decided) -> list[Write]:
         writes: list[Write] = [
-            (customer_id.encode(), None if state is None else encode_state(state))
-            for customer_id, state in decided.changed.items()
+            (customer_id.encode(), None if record is None else encode_record(record))
+            for customer_id, record in decided.changed.items()
         ]
         writes += [
             (page_key(self.number, at), encode_page(page) if page else None)
@@ -204,6 +241,51 @@ class Partition:
         ]
         writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
         return writes
+
+
+def read_ledger(table: BatchTable, number: int) -> Ledger | None:
+    """The ledger that the table holds of a partition; None if there is none, or it was lost.
+
+    Raises
+    ------
+    ConfigError
+        If a newer release wrote it: to this one all that it wrote would look damaged.
+    StoreFault
+        If the store is damaged.
+    """
+
+    def decode(stored: bytes) -> Ledger | None:
+        if is_newer(stored):
+            raise ConfigError(
+                f"the customers' records of partition {number} are of version {stored[0]}, and "
+                f"this release reads {VERSION}: run the release that wrote them"
+            )
+        return decode_ledger(stored)
+
+    return _stored(table, number, ledger_key(number), decode, lambda: None)
+
+
+def _stored(
+    table: BatchTable,
+    number: int,
+    key: bytes,
+    decode: Callable[[bytes], V],
+    instead: Callable[[], V],
+) -> V | None:
+    """What the store holds of a key; ``instead`` where even the changelog's is unreadable."""
+    stored = table.read(number, key)
+    if stored is None:
+        return None
+    if stored == LOST:
+        table.rebuilds.lost(number, "none is left of it")
+        return instead()
+    try:
+        return decode(stored)
+    except StateError as error:
+        fault = table.doubt(number, str(error))
+        if fault is not None:
+            raise fault from error
+        return instead()
 
 
 def _entries(batch: Batch) -> list[Entry]:

@@ -1,17 +1,15 @@
-"""The ordered flush of decided batches: state first, effects when it is durable, ack last.
+"""The worker's execution of scripts: batches of the event topics, carried through in order.
 
-For each partition, in the order of its batches: the changed records are appended to the
-changelog; when they are durable they enter the store, and offers, examples, late events and dead
-letters are sent; when those are durable the batch is acknowledged. The next batch is decided
-meanwhile. A write to the changelog fits into one record batch, so that it is durable whole or not
-at all; a batch of records that would make a larger one is decided in parts. Any failure crashes the
-worker: what was not acknowledged is decided again.
+What a batch does, and in which order, is its :mod:`stream.runtime.script`. A batch is decided while
+those before it are made durable. A write to the changelog fits into one record batch, so that it is
+durable whole or not at all; a batch of records that would make a larger one is decided in parts.
+Any failure crashes the worker: what was not acknowledged is decided again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -20,16 +18,19 @@ from mode import get_logger
 from stream.config import Settings
 from stream.core.event import RejectionCode
 from stream.core.world import World
-from stream.runtime.batching.records import Batch, Delivery, Outgoing
+from stream.runtime.batching.records import Batch, Delivery
 from stream.runtime.batching.table import BatchTable
 from stream.runtime.breaker import Breaker
-from stream.runtime.deadletters import letter
+from stream.runtime.identity import Known
+from stream.runtime.mendable import is_mendable
 from stream.runtime.partition import Flush, Partition
 from stream.runtime.progress import Progress
+from stream.runtime.script import Acknowledge, Append, Effect, Keep, Script, Send, Settle, script
 from stream.runtime.topics import MAX_CHANGELOG_BATCH
 
 logger = get_logger(__name__)
 LARGEST_WRITE = MAX_CHANGELOG_BATCH * 3 // 4
+TURN = 100  # records decided in one go, some 20 ms: heartbeats, commits and probes have their turn
 BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
@@ -44,14 +45,14 @@ class Observer(Protocol):
 
 
 class Pending(NamedTuple):
-    """Decided records on their way: their flush, its changelog, and when it was that.
+    """A decided batch on its way: the first stage of its script, begun, and the stages left.
 
-    ``event`` is the delivery that they are the last of, if they are.
+    ``taken`` and ``decided`` are the times of a clock in seconds.
     """
 
-    event: Delivery | None
     flush: Flush
-    changelog: Awaitable[Any]
+    begun: Sequence[Awaitable[Any] | None]
+    left: Script
     taken: float
     decided: float
 
@@ -83,39 +84,49 @@ class Pipeline:
         world: Callable[[], World],
         observer: Observer,
         largest_write: int = LARGEST_WRITE,
+        known: Known | None = None,
+        turn: int = TURN,
     ) -> None:
         self._app = app
         self._table = table
         self._topics = settings.topics
-        self._cached = settings.worker.cached_customers
+        # A share of what all may hold together; a worker may own every partition.
+        self._cached = max(settings.worker.cached_customers // settings.partitions, 1)
         self._largest_write = largest_write
+        self._known = known
         self._world = world
         self._observer = observer
         self._flows: dict[int, Flow] = {}
         self._breaker = Breaker()
+        self._turn = turn
         self.progress = Progress()
 
     async def take(self, event: Delivery) -> None:
-        """Decide a batch and hand its changelog over; the rest follows in its own task."""
+        """Decide a batch and begin its script; the rest of it follows in the partition's task.
+
+        A large batch is decided in turns, and the event loop has one between them. They are counted
+        in records and not in time, so that a replay in lockstep makes the same again.
+        """
         rest = event.value
         if rest.void:
             return
         flow = self._flow(rest.partition)
-        while len(rest):
+        while len(rest) and not event.value.void:
             taken = perf_counter()
-            alone = flow.idle.is_set()
-            world, limit = self._world(), self._largest_write
-            flush = flow.partition.decide(rest, world, limit, alone)
+            alone, turn = flow.idle.is_set(), rest.first(self._turn)
+            flush = flow.partition.decide(turn, self._world(), self._largest_write, alone)
             if flush is None:
                 await flow.idle.wait()
                 continue
             self._breaker.note(len(flush.batch), flush.decided.tally[BUGS])
             decided = perf_counter()
             self._observer.decided(flush.batch, flush, decided - taken)
-            changelog = await self._table.send(rest.partition, flush.writes)
             rest = rest.after(len(flush.batch))
-            last = None if len(rest) else event
-            flow.put(Pending(last, flush, changelog, taken, decided))
+            delivery = None if len(rest) else event
+            first, *left = script(rest.partition, flush, delivery, self._topics)
+            begun = await self._begin(flow.partition, first, ())
+            flow.put(Pending(flush, begun, tuple(left), taken, decided))
+            await asyncio.sleep(0)
 
     def forget(self) -> None:
         """Drop what is known of partitions: a rebalance or a recovery may have changed it."""
@@ -127,7 +138,7 @@ class Pipeline:
     def _flow(self, number: int) -> Flow:
         flow = self._flows.get(number)
         if flow is None:
-            partition = Partition(number, self._table, self._cached)
+            partition = Partition(number, self._table, self._cached, self._known)
             flow = self._flows[number] = Flow(partition)
             flow.task = asyncio.create_task(self._carry(flow), name=f"partition-{number}")
         return flow
@@ -139,40 +150,51 @@ class Pipeline:
                 if flow.pending.empty():
                     flow.idle.set()
         except Exception as error:
-            logger.exception("partition %d could not be made durable", flow.partition.number)
+            if not is_mendable(error):
+                logger.exception("partition %d could not be made durable", flow.partition.number)
             await self._app.crash(error)
 
     async def _finish(self, partition: Partition, pending: Pending) -> None:
-        flush = pending.flush
-        written = await pending.changelog
+        results = await _durable(pending.begun)
         stored = perf_counter()
-        self._table.store(partition.number, flush.writes, written.offset)
-        partition.stored(flush)
-        await self._send_effects(partition.number, flush)
-        partition.safe(flush)
-        if pending.event is not None:
-            pending.event.ack()
+        for stage in pending.left:
+            results = await _durable(await self._begin(partition, stage, results))
         stages = {
             "decide": pending.decided - pending.taken,
             "changelog": stored - pending.decided,
             "effects": perf_counter() - stored,
         }
+        flush = pending.flush
         self._observer.done(flush.batch, flush, stages)
         self.progress.advance(flush.batch.next_offsets)
 
-    async def _send_effects(self, number: int, flush: Flush) -> None:
-        outgoing = [
-            await self._app.send_batch(topic, partition, records)
-            for topic, partition, records in self._effects(number, flush)
-            if records
-        ]
-        await asyncio.gather(*outgoing)
+    async def _begin(
+        self, partition: Partition, stage: Sequence[Effect], before: Sequence[Any]
+    ) -> Sequence[Awaitable[Any] | None]:
+        """Begin a stage's effects, in order; ``before`` is what came of the stage before."""
+        return [await self._effect(partition, effect, before) for effect in stage]
 
-    def _effects(self, number: int, flush: Flush) -> Iterable[tuple[str, int, Sequence[Outgoing]]]:
-        topics = self._topics
-        yield topics.offers, number, [(key, value, None, ()) for key, value in flush.offers]
-        yield topics.examples, 0, [(None, lesson, None, ()) for lesson in flush.lessons]
-        yield topics.late, number, [(r.key, r.value, r.timestamp, r.headers) for r in flush.late]
-        letters = [letter(*refused) for refused in flush.rejected]
-        letters += [letter(*failed, "decide") for failed in flush.failed]
-        yield topics.dead_letters, number, letters
+    async def _effect(
+        self, partition: Partition, effect: Effect, before: Sequence[Any]
+    ) -> Awaitable[Any] | None:
+        """Begin an effect; what comes is done when it is durable, None if it is at once."""
+        match effect:
+            case Append(number, writes):
+                return await self._table.send(number, writes)
+            case Keep(flush):
+                (written,) = before
+                self._table.store(partition.number, flush.writes, written.offset)
+                partition.stored(flush)
+            case Send(topic, number, records):
+                sent: Awaitable[Any] = await self._app.send_batch(topic, number, records)
+                return sent
+            case Settle(flush):
+                partition.safe(flush)
+            case Acknowledge(delivery):
+                delivery.ack()
+        return None
+
+
+async def _durable(begun: Sequence[Awaitable[Any] | None]) -> Sequence[Any]:
+    """What came of effects, when all of them are durable."""
+    return await asyncio.gather(*[effect for effect in begun if effect is not None])

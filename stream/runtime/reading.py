@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from mode import get_logger
 
 from stream.codec.events import Decoded, EventDecoder
+from stream.codec.partition import partition_for
 from stream.config import Topics
-from stream.core.event import Event, Rejection, Source
+from stream.core.event import Event, Rejection, RejectionCode, Source, Word
 from stream.core.ledger import Entry
-from stream.runtime.batching.records import Record
+from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.deadletters import bug_met
 
+logger = get_logger(__name__)
 Content: TypeAlias = Event | Rejection | None
+ASTRAY: Final = Rejection(
+    RejectionCode.PARTITION,
+    "the key belongs to another partition: publish with Kafka's default partitioner (in librdkafka "
+    "partitioner=murmur2_random), or, if all your producers use another one, set "
+    "topics.partitioner to any",
+)
 
 
 def as_it_is(record: Record) -> tuple[int | None, None]:
@@ -23,30 +33,64 @@ def as_it_is(record: Record) -> tuple[int | None, None]:
 class EventReader:
     """Reads the event topics' records into entries, each decoded once.
 
+    A customer is in one partition of all topics. A record in another one would make a second
+    customer of them, whose word the first never hears; so it is refused, if ``partitions`` says
+    how many there are. Where its producer puts all keys elsewhere, the setting says so.
+
     Attributes
     ----------
     unknown : Counter[str]
         Fields that nobody knew, by topic, since somebody last cleared it.
+    first_stamps : dict[tuple[str, int], int]
+        The stamp of offset 0, of each topic and partition that was made anew.
     """
 
-    def __init__(self, decoder: EventDecoder, topics: Topics) -> None:
+    def __init__(self, decoder: EventDecoder, topics: Topics, partitions: int) -> None:
         self._of = {
             topic: (source, decoder.of(source))
             for topic, source in zip(topics.events, Source, strict=True)
         }
+        self._withdrawal = decoder.withdrawal
+        self._partitions = partitions if topics.partitioner == "murmur2" else 0
+        self._told: set[str] = set()
         self.unknown: Counter[str] = Counter()
+        self.first_stamps: dict[tuple[str, int], int] = {}
 
     def read(self, record: Record) -> tuple[int | None, Entry]:
         """The event time, None of what is no event, and the entry."""
         source, decode = self._of[record.topic]
+        at = record.offset
+        if self.first_stamps:
+            at += self.first_stamps.get((record.topic, record.partition), 0)
+        if isinstance(record, Unreadable):
+            word = None if record.aside.cut else self._word(record)
+            return None, Entry(source, at, record.aside.rejection, word)
         try:
             outcome = decode(record.key, record.value, record.headers, record.timestamp)
         except Exception as error:  # one record must not hold up all behind it
-            return None, Entry(source, record.offset, bug_met(record, "decode", error))
+            bug = bug_met(record, "decode", error)
+            return None, Entry(source, at, bug, self._word(record))
         if isinstance(outcome, Decoded):
-            event = outcome.event
-            if outcome.extra_fields:
-                self.unknown[record.topic] += outcome.extra_fields
-            return event.time, Entry(source, record.offset, event)
+            if self._partitions and self._is_astray(record):
+                return None, Entry(source, at, ASTRAY, self._word(record))
+            event, extra_fields, word = outcome
+            if extra_fields:
+                self.unknown[record.topic] += extra_fields
+            return event.time, Entry(source, at, event, word)
         content = outcome if isinstance(outcome, Rejection) else None
-        return None, Entry(source, record.offset, content)
+        return None, Entry(source, at, content, self._word(record))
+
+    def _is_astray(self, record: Record) -> bool:
+        is_astray = partition_for(record.key or b"", self._partitions) != record.partition
+        if is_astray and record.topic not in self._told:
+            self._told.add(record.topic)
+            logger.error("%s-%d: %s", record.topic, record.partition, ASTRAY.detail)
+        return is_astray
+
+    def _word(self, record: Record) -> Word | None:
+        """What a record takes away, though it is no event."""
+        try:
+            return self._withdrawal(record.key, record.value, record.headers, record.timestamp)
+        except Exception as error:
+            bug_met(record, "decode", error)
+            return None

@@ -4,8 +4,9 @@ Rules:
 
 - Events, what they cause and the tables' changelogs have ``partitions`` partitions, so that a
   customer's events, state and offers stay together; what every worker reads whole has one.
-- Creating what is missing and setting what is configured is safe and ``apply`` does it; changing a
-  number of partitions would tear customers apart and is refused.
+- Creating what is missing and setting what is configured is safe and ``apply`` does it; what keeps
+  or takes more than it must stays so. Changing a number of partitions would tear customers apart
+  and is refused.
 - Retention counts from arrival: history that is replayed must not be deleted before it is read.
 - A worker verifies before it starts; a local log, which belongs to it alone, it sets up itself.
 """
@@ -13,29 +14,40 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from stream.config import ConfigError, Settings
+from stream.runtime.topic_faults import settings_odd, settings_refused, suffices, widths_differ
 
+log = logging.getLogger(__name__)
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 MAX_SNAPSHOT: Final = 8 << 20
 """Bytes of the largest record on the ``models`` topic: its ``max.message.bytes``."""
 MAX_CHANGELOG_BATCH: Final = 8 << 20
 """Bytes of the largest record batch on a changelog: what a batch of events changed, all of it."""
+MAX_DEAD_LETTER: Final = 2 << 20
+"""Bytes of the largest dead letter: the largest of records, and some 400 bytes of why."""
+MAX_BATCH: Final = 1_048_588
+"""Bytes of the largest record batch on any other topic: Kafka's own default."""
 
 _WANTED_REPLICAS: Final = 3  # one broker may fail while another is down for an upgrade
 
 
 class TopicSpec(NamedTuple):
-    """A topic as it should be; ``config`` by Kafka's own names."""
+    """A topic as it should be; ``config`` by Kafka's own names.
+
+    One that is ``shared`` is read whole by every worker.
+    """
 
     name: str
     partitions: int
     config: Mapping[str, str]
+    shared: bool = False
 
 
 class TopicState(NamedTuple):
@@ -65,11 +77,17 @@ class Change(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What there should be, what differs, and the replicas that new topics get."""
+    """What there should be, what differs, the replicas that new topics get, and what there is."""
 
     specs: tuple[TopicSpec, ...]
     changes: tuple[Change, ...]
     replication: int
+    states: Mapping[str, TopicState] = {}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many partitions there are."""
+        return {name: state.partitions for name, state in self.states.items()}
 
 
 class Cluster(Protocol):
@@ -90,35 +108,39 @@ class Cluster(Protocol):
     async def alter(self, name: str, config: Mapping[str, str]) -> None:
         """Set these values, and leave a topic's others as they are."""
 
+    async def refuse_without_access(self, settings: Settings) -> None:
+        """Raise a `ConfigError` that names what the login lacks of what a worker needs."""
+
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Every topic that a worker reads or writes."""
+    """Every topic that a worker reads or writes; of what it writes, the largest batch, too."""
     topics, spread = settings.topics, settings.partitions
     week, month, copies = _kept(7), _kept(30), {"message.timestamp.type": "CreateTime"}
     compacted = {"cleanup.policy": "compact"}
-    # A changelog holds customers: what was erased or overwritten is gone from disk in two days.
+    written = _taken(max(MAX_BATCH, settings.kafka.batch_bytes))
+    # A changelog holds customers. The record of an erased one is gone with a compaction, within six
+    # hours; the key a day later, with the next compaction but one.
     changelog = compacted | {
-        "max.compaction.lag.ms": str(DAY),
+        "max.compaction.lag.ms": str(6 * HOUR),
         "delete.retention.ms": str(DAY),
-        "max.message.bytes": str(MAX_CHANGELOG_BATCH),
+        **_taken(MAX_CHANGELOG_BATCH),
     }
     # Deltas come each second: small segments, soon compacted, keep a new worker's start short.
     models = compacted | {
-        "max.message.bytes": str(MAX_SNAPSHOT),
+        **_taken(MAX_SNAPSHOT),
         "segment.bytes": str(64 << 20),
         "max.compaction.lag.ms": str(HOUR),
     }
     return (
         *(TopicSpec(name, spread, week) for name in topics.events),
-        TopicSpec(topics.catalog, 1, compacted),
-        TopicSpec(topics.campaigns, 1, compacted),
-        TopicSpec(topics.offers, spread, week),
-        # A dead letter is its record and some 400 bytes of why: room for the largest of records.
-        TopicSpec(topics.dead_letters, spread, month | copies | {"max.message.bytes": "2097152"}),
-        TopicSpec(topics.late, spread, month | copies),
-        TopicSpec(topics.examples, 1, month),
-        TopicSpec(topics.models, 1, models),
-        TopicSpec(topics.rules, 1, compacted),
+        TopicSpec(topics.catalog, 1, compacted, shared=True),
+        TopicSpec(topics.campaigns, 1, compacted, shared=True),
+        TopicSpec(topics.offers, spread, week | written),
+        TopicSpec(topics.dead_letters, spread, month | copies | _taken(MAX_DEAD_LETTER)),
+        TopicSpec(topics.late, spread, month | copies | written),
+        TopicSpec(topics.examples, 1, month | written, shared=True),
+        TopicSpec(topics.models, 1, models, shared=True),
+        TopicSpec(topics.rules, 1, compacted | written, shared=True),
         TopicSpec(settings.customers_changelog, spread, changelog),
     )
 
@@ -143,7 +165,7 @@ async def plan(cluster: Cluster, settings: Settings, replication: int | None = N
         for spec in specs
         for change in _differences(spec, states.get(spec.name), cluster.compared)
     ]
-    return Plan(specs, tuple(changes), replicas)
+    return Plan(specs, tuple(changes), replicas, states)
 
 
 async def apply(cluster: Cluster, wanted: Plan) -> None:
@@ -154,9 +176,8 @@ async def apply(cluster: Cluster, wanted: Plan) -> None:
     ConfigError
         If a topic has a wrong number of partitions; nothing is changed then.
     """
-    for change in wanted.changes:
-        if change.kind is Kind.PARTITIONS:
-            raise ConfigError(_wrong_partitions(change))
+    if refused := widths_differ(wanted.specs, wanted.widths):
+        raise ConfigError(refused)
     missing = {change.topic for change in wanted.changes if change.kind is Kind.MISSING}
     if missing:
         specs = [spec for spec in wanted.specs if spec.name in missing]
@@ -187,7 +208,7 @@ def open_cluster(settings: Settings) -> AbstractAsyncContextManager[Cluster]:
 
 
 def verify(settings: Settings) -> None:
-    """See that a worker can start: the broker answers, and each topic is there and as wide.
+    """See that a worker can start: each topic is there, as wide, and keeps what it is given.
 
     Raises
     ------
@@ -199,13 +220,13 @@ def verify(settings: Settings) -> None:
 
 async def _verify(settings: Settings) -> None:
     async with open_cluster(settings) as cluster:
+        await cluster.refuse_without_access(settings)
         found = await plan(cluster, settings, replication=1)
         if settings.embedded_log is not None:
             await apply(cluster, found)
             return
-    for change in found.changes:
-        if change.kind is Kind.PARTITIONS:
-            raise ConfigError(_wrong_partitions(change))
+    if refused := widths_differ(found.specs, found.widths):
+        raise ConfigError(refused)
     missing = [change.topic for change in found.changes if change.kind is Kind.MISSING]
     if missing:
         more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
@@ -213,6 +234,11 @@ async def _verify(settings: Settings) -> None:
             f"topic {missing[0]}{more} missing on {settings.broker}; "
             "create what is missing with `offerstream topics apply`"
         )
+    differing = [change for change in found.changes if change.kind is Kind.CONFIG]
+    if refused := settings_refused(differing, found.specs, found.states):
+        raise ConfigError(refused)
+    for line in settings_odd(differing, found.specs, found.states):
+        log.warning("%s", line)
 
 
 async def _replicas(cluster: Cluster, wanted: int) -> int:
@@ -230,8 +256,14 @@ def _kept(days: int) -> dict[str, str]:
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(days * DAY),
+        "segment.ms": str(DAY),  # whole files are removed: a record goes a day later, and not seven
         "message.timestamp.type": "LogAppendTime",
     }
+
+
+def _taken(size: int) -> dict[str, str]:
+    """Take record batches of so many bytes."""
+    return {"max.message.bytes": str(size)}
 
 
 def _insured(spec: TopicSpec, replicas: int) -> TopicSpec:
@@ -250,27 +282,10 @@ def _differences(
     changes = [
         Change(spec.name, Kind.CONFIG, key, state.config.get(key, ""), value)
         for key, value in spec.config.items()
-        if state.config.get(key, "") != value and (compared is None or key in compared)
+        if (compared is None or key in compared)
+        and not suffices(key, state.config.get(key, ""), value, state.replication)
     ]
     if state.partitions != spec.partitions:
         have, want = str(state.partitions), str(spec.partitions)
         changes.insert(0, Change(spec.name, Kind.PARTITIONS, "partitions", have, want))
     return changes
-
-
-def _partitions(number: int) -> str:
-    return "1 partition" if number == 1 else f"{number} partitions"
-
-
-def _wrong_partitions(change: Change) -> str:
-    if change.want == "1":
-        way = "it is read whole by every worker: delete it and run `offerstream topics apply`"
-    else:
-        way = (
-            f"changing that would part customers from their state: set partitions = {change.have} "
-            "(OFFERSTREAM_PARTITIONS), or use new topics with topics.prefix and app_id"
-        )
-    return (
-        f"topic {change.topic} has {_partitions(int(change.have))}, and the settings ask for "
-        f"{change.want}; {way}"
-    )

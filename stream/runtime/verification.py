@@ -9,7 +9,7 @@ from stream.codec.snapshot import fingerprint
 from stream.config import ConfigError, Settings
 from stream.core.learner import LOG, Learner
 from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
+from stream.runtime.batching.records import Record, value_of
 from stream.runtime.learning.trainer import learn_record
 
 
@@ -45,7 +45,7 @@ def verify_models(settings: Settings) -> Verdict:
     def learn(record: Record) -> None:
         first.append(record.offset)
         if record.offset <= published.through.get(LOG, -1):
-            learn_record(learner, record.offset, record.value)
+            learn_record(learner, settings.partitions, record.offset, value_of(record))
 
     read_topic(settings, settings.topics.examples, 1, learn)
     if not first or first[0] != 0:
@@ -62,4 +62,4 @@ def verify_models(settings: Settings) -> Verdict:
 
 
 def _assemble(assembler: Assembler, record: Record) -> None:
-    assembler.take(record.key, record.value)
+    assembler.take(record.key, value_of(record))

@@ -37,6 +37,9 @@ class Position(Protocol):
     def highwater(self, tp: TP) -> int | None:
         """The offset that a partition's next record gets; None if it is not known yet."""
 
+    def reached(self, tp: TP, done: int) -> int:
+        """How far a partition is done when all before ``done`` is: some offsets are no records."""
+
 
 class Arrivals:
     """When a partition's end was first seen where it is: so how long the oldest record waits.
@@ -129,6 +132,8 @@ class Watch:
         end = self._consumer.highwater(tp)
         if end is None:
             return 0
+        if done is not None:
+            done = self._consumer.reached(tp, done)
         arrivals = self._arrivals.setdefault(tp, Arrivals())
         records = max(end - (done or 0), 0)
         seconds = arrivals.waited(end, done or 0, self._clock())
@@ -149,11 +154,13 @@ class Watch:
 def watch_of(app: OfferstreamApp, health: Health) -> Watch:
     """Make the watch of an app that was started."""
     topics = app.settings.topics
-    tables: Any = app.tables  # Faust's type of it does not tell of its recovery
+    # Faust's types tell neither of its recovery nor of our consumer.
+    tables: Any = app.tables
+    consumer: Any = app.consumer
     return Watch(
         topics.events,
         (topics.examples,),
-        app.consumer,
+        consumer,
         lambda: app.pipeline.progress.done | app.learning.progress.done,
         tables.recovery.active_remaining_total,
         app.table.keys_held,

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from stream.config import ConfigError, Settings
+from stream.runtime.batching.fetching import read_carefully
 from stream.runtime.connection import client_options
 from stream.simulate.shoppers import Shoppers
 from stream.simulate.timeline import EVENTS, Record
@@ -69,10 +70,10 @@ class Feed:
         producer = await self._connected(stop, wait)
         if producer is None:
             return
-        consumer = AIOKafkaConsumer(
-            self._settings.topics.offers, auto_offset_reset="latest", **self._options
-        )
+        consumer = AIOKafkaConsumer(auto_offset_reset="latest", **self._options)
         await consumer.start()
+        read_carefully(consumer)
+        consumer.subscribe([self._settings.topics.offers])
         lines = asyncio.create_task(self._tell_regularly(every))
         answers = asyncio.create_task(self._receive(consumer))
         try:

@@ -25,8 +25,10 @@ REASONS = {
     "value_range": "value out of range",
     "future_time": "from the future",
     "key_mismatch": "key is not the customer",
+    "partition": "another partition's customer",
     "null_key": "no key",
     "tombstone": "no value",
+    "unreadable": "damaged bytes",
     "internal": "a fault of ours",
 }
 """What the engine's reasons mean, for people."""

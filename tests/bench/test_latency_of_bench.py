@@ -13,10 +13,11 @@ def offer(partition: int, offset: int, time: float) -> Arrival:
 
 
 def test_an_offer_finds_its_event_by_partition_and_offset() -> None:
-    sent = [[1.0, 2.0], [1.5]]
+    sent = {(0, 0): 1.0, (0, 1): 2.0, (1, 0): 1.5}
     arrived = [offer(1, 0, 1.75), offer(0, 0, 2.0), offer(0, 1, 2.5)]
     assert matched(sent, arrived, since=0.0) == [0.25, 1.0, 0.5]
 
 
 def test_offers_for_events_of_the_warm_up_do_not_count() -> None:
-    assert matched([[1.0, 2.0]], [offer(0, 0, 9.0), offer(0, 1, 3.0)], since=1.5) == [1.0]
+    sent = {(0, 0): 1.0, (0, 1): 2.0}
+    assert matched(sent, [offer(0, 0, 9.0), offer(0, 1, 3.0)], since=1.5) == [1.0]

@@ -8,20 +8,26 @@ import orjson
 import pytest
 from rich.console import Console
 
-from bench.figures import Sample
-from bench.report import BARS, document, lookup, tell
-from bench.results import CaughtUp, Memory, Results, Throughput, Workers, judged
-from bench.workload import Load, Shape
+from bench.quiet import Quietness
+from bench.report import BARS, OTHERS, document, judge, lookup, tell
+from bench.results import Memory, Results, Throughput, Workers, judged
+
+QUIET, LOUD = Quietness(0.01, 0.0, 0.01), Quietness(0.4, 0.0, 0.01)
 
 
-def results() -> Results:
+def results(machine: Quietness = QUIET) -> Results:
     found = Results()
-    rates = {"offerstream": [40.0, 20.0, 44.0], "bare_loop": [50.0, 25.0, 44.0]}
+    rates = {"offerstream": [40.0, 20.0, 44.0], "bare_loop": [80.0, 40.0, 44.0]}
     rates |= {"stock_faust": [2.0, 1.0, 2.0], "quixstreams": [20.0, 10.0, 20.0]}
+    rates |= {"bytewax": [20.0, 10.0, 22.0], "pathway": [10.0, 10.0, 11.0]}
     for job in ("state", "whole"):
         for name, values in rates.items():
-            found.runs[job][name] = [Throughput(v, 1e6 / v, {"decide": 3.0}) for v in values]
+            found.runs[job][name] = [
+                Throughput(v, 2e6 / v**0.5, {"decide": 3.0}, learner=15.0, quiet=machine)
+                for v in values
+            ]
     found.floor = [Throughput(400.0)]
+    found.starts, found.recommend_us = [2.0, 4.0, 3.0], {"mean": 50.0, "p99": 500.0}
     for name, p50 in (("offerstream", 5.0), ("quixstreams", 9.0)):
         found.latency[name] = [{"p50": p50 + n, "p99": 30.0, "p99_9": 50.0} for n in range(3)]
     found.latency_at_load = {0.25: {"p50": 4.0, "p99": 9.0, "p99_9": 12.0}}
@@ -29,19 +35,25 @@ def results() -> Results:
         kept = Memory(customers, customers, 900.0, recovery, 200.0, 1e4, 50.0, True)
         found.memory[customers] = [kept]
     found.workers = Workers(10.0, 15.0)
+    found.scaled["items"] = Throughput(40.0, 20.0, quiet=machine)
     return found
 
 
 def test_it_has_the_keys_that_were_asked_for_each_with_its_spread() -> None:
     made = document(results())
-    systems = ("stock_faust", "quixstreams", "bare_loop")
-    assert set(made["ratios"]) == {f"{s}_{job}" for s in systems for job in ("state", "whole")}
+    assert set(made["ratios"]) == {f"{s}_{job}" for s in OTHERS for job in ("state", "whole")}
+    assert set(OTHERS) == {"stock_faust", "quixstreams", "bytewax", "pathway", "bare_loop"}
+    assert set(made["cpu_us_per_event"]["whole"]) == {"offerstream", *OTHERS}
+    assert (made["learner_us_per_event"], made["start_seconds"]) == (15.0, 3.0)
+    assert made["recommend_us"] == {"mean": 50.0, "p99": 500.0}
+    assert made["quietness"]["quiet"] is True
     assert set(made["latency_ms"]) == {"offerstream", "quixstreams"}
     assert set(made["latency_ms"]["offerstream"]) == {"p50", "p99"}
     assert set(made["rss_mb"]) == {"10000", "1000000"}
-    asked = ("ratios", "latency_ms", "rss_mb", "recovery_records_per_second")
-    assert set(made) == {*asked, "spread", "details"}
-    assert set(made["spread"]) == set(asked)
+    asked = {"ratios", "latency_ms", "rss_mb", "recovery_records_per_second"}
+    asked |= {"cpu_us_per_event", "learner_us_per_event", "start_seconds"}
+    assert set(made) == {*asked, "recommend_us", "quietness", "spread", "details"}
+    assert set(made["spread"]) == asked
     assert made["spread"]["ratios"].keys() == made["ratios"].keys()
     orjson.dumps(made)
 
@@ -49,8 +61,8 @@ def test_it_has_the_keys_that_were_asked_for_each_with_its_spread() -> None:
 def test_a_ratio_is_ours_over_theirs_in_the_same_round() -> None:
     made = document(results())
     assert made["ratios"]["stock_faust_state"] == 20.0
-    assert made["ratios"]["bare_loop_whole"] == pytest.approx(0.8)
-    assert made["spread"]["ratios"]["bare_loop_whole"] == (0.8, 1.0)
+    assert made["ratios"]["bare_loop_whole"] == pytest.approx(0.5)
+    assert made["spread"]["ratios"]["bare_loop_whole"] == (0.5, 1.0)
 
 
 def test_a_round_in_which_either_failed_is_left_out_of_their_ratio() -> None:
@@ -71,6 +83,8 @@ def test_what_failed_throughout_is_null_and_never_a_number() -> None:
     assert made["ratios"]["stock_faust_state"] is None
     assert made["latency_ms"]["quixstreams"]["p99"] is None
     assert made["recovery_records_per_second"] is None
+    assert made["learner_us_per_event"] is made["start_seconds"] is made["quietness"] is None
+    assert made["recommend_us"] == {"mean": None, "p99": None}
     assert told(made).count("not measured") == len(BARS)
 
 
@@ -86,41 +100,47 @@ def test_every_bar_names_a_figure_of_the_document_and_is_told_as_reached_or_not(
     assert ("latency_ms.offerstream.p99", False) in verdicts  # equal is not below
 
 
-ONE_IN_TEN = Load(Shape(100_000), (), (), decisions=range(0, 100_000, 10))
-SAMPLES = [Sample(0.0, 0), Sample(1.0, 2_000, 1.0), Sample(3.0, 10_000, 1.8)]
+def test_keys_are_the_same_when_a_system_is_left_out_and_its_figures_are_null() -> None:
+    whole, found = document(results()), results()
+    for job in ("state", "whole"):
+        found.runs[job]["pathway"] = [None, None, None]
+    found.left_out["pathway"] = "there is no .venv-bench-pathway"
+    made = document(found)
+    assert made["ratios"].keys() == whole["ratios"].keys()
+    assert made["ratios"]["pathway_state"] is made["cpu_us_per_event"]["whole"]["pathway"] is None
+    assert "pathway is left out: there is no" in told(made)
 
 
-def test_offers_are_reckoned_back_to_events() -> None:
-    found = judged(SAMPLES, ONE_IN_TEN, "whole", {"decide": 0.5})
-    assert found.events_per_second == 40_000.0
-    assert found.cpu == pytest.approx(10.0)
-    assert found.stages == {"decide": 5.0}
+def test_on_a_quiet_machine_rates_decide_and_on_another_cpu() -> None:
+    bar = next(bar for bar in BARS if bar.name == "ratios.bytewax_whole")
+    assert judge(bar, document(results(QUIET))) == (2.0, False)
+    assert judge(bar, document(results(LOUD))) == (pytest.approx(2**0.5), True)
 
 
-def test_who_is_cut_off_gets_the_rate_of_the_events_that_were_done() -> None:
-    dense_at_first = Load(Shape(1_000), (), (), decisions=[*range(100), *range(100, 1_000, 10)])
-    slow = [Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 100), Sample(3.0, 105)]
-    assert judged(slow, dense_at_first, "whole", {}).events_per_second == 50.0
+def test_how_quiet_the_machine_was_is_told_before_any_ratio() -> None:
+    text = told(document(results(LOUD)))
+    assert text.index("Not quiet") < text.index("ratios.")
 
 
-@pytest.mark.parametrize(
-    ("learner", "rate", "behind"),
-    [
-        (CaughtUp(taught=500, known=490, seconds=0.5), 40_000.0, 0.0),
-        (CaughtUp(taught=500, known=200, seconds=6.0), 10_000.0, 6.0),
-        (CaughtUp(taught=500, known=0, seconds=2.0), 40_000.0, 2.0),
-    ],
-)
-def test_a_run_is_as_fast_as_its_learner_if_that_lags(
-    learner: CaughtUp, rate: float, behind: float
-) -> None:
-    found = judged(SAMPLES, ONE_IN_TEN, "whole", {}, learner)
-    assert (found.events_per_second, found.learner_behind) == (rate, behind)
+def test_each_system_is_told_with_what_its_user_gets_after_a_crash() -> None:
+    made = document(results())
+    assert all(
+        made["details"]["after_crash"][job][name]
+        for job in ("state", "whole")
+        for name in ("offerstream", *OTHERS)
+    )
 
 
-def test_more_offers_than_there_should_be_are_no_result() -> None:
-    with pytest.raises(ValueError, match="10001 offers"):
-        judged([Sample(0.0, 0), Sample(1.0, 50), Sample(2.0, 10_001)], ONE_IN_TEN, "whole", {})
+def test_a_turn_has_the_rate_of_its_events_and_the_stages_of_each() -> None:
+    found = judged(10_000, 0.5, 0.0, {"decide": 0.5})
+    assert (found.events_per_second, found.stages) == (20_000.0, {"decide": 50.0})
+
+
+@pytest.mark.parametrize(("behind", "rate"), [(0.5, 5_000.0), (1.5, 5_000.0), (3.0, 2_000.0)])
+def test_a_turn_lasts_until_its_learner_is_done_if_that_lags(behind: float, rate: float) -> None:
+    found = judged(10_000, 2.0, behind, {})
+    assert found.events_per_second == rate
+    assert found.learner_behind == (behind if behind > 1.5 else 0.0)
 
 
 def told(made: dict[str, Any]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import orjson
 import pytest
 
-from bench.run import OFFER_GAP_MS, Run
-from bench.workload import Load, Shape, catalog, clicks
+from bench.run import Run
+from bench.told import OFFER_GAP_MS
+from bench.workload import Shape, catalog, clicks, tellings
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import load_schemas
@@ -38,20 +40,17 @@ def test_under_the_gap_the_first_event_of_each_session_and_no_other_gets_an_offe
         if time - offered.get(key, -OFFER_GAP_MS) >= OFFER_GAP_MS:
             offered[key] = time
             offers.append(number)
-    assert offers == SHAPE.decisions()
+    assert offers == [n for n, telling in enumerate(tellings(SHAPE)) if telling.first]
     settled = [number for number in offers if number >= SHAPE.active]
     assert len(settled) / (SHAPE.events - SHAPE.active) == pytest.approx(0.1, rel=0.05)
 
 
-def test_offers_tell_how_many_events_are_done_though_the_first_are_denser_in_them() -> None:
-    load = Load.of(Shape(3_000, customers=600, active=200))
-    assert load.events_behind("state", 1_234) == 1_234
-    assert load.events_behind("whole", 0) == 0
-    assert load.events_behind("whole", 150) == 150  # everyone is new
-    offers = load.outputs("whole")
-    assert load.events_behind("whole", offers) == 3_000
-    half = sum(number < 1_500 for number in load.decisions)
-    assert load.events_behind("whole", half) == pytest.approx(1_500, abs=10)
+def test_what_is_told_again_is_told_shortly_before_and_nothing_else_changes() -> None:
+    told = list(tellings(replace(SHAPE, repeats=50)))
+    again = [n for n, telling in enumerate(told) if telling.again]
+    assert len(again) == pytest.approx(len(told) / 51, abs=2)
+    assert all(told[n].record in [t.record for t in told[n - 60 : n]] for n in again[2:])
+    assert [t.record for t in told if not t.again] == list(clicks(SHAPE))
 
 
 def test_times_never_go_back_and_a_session_has_its_events_in_order() -> None:

@@ -2,8 +2,9 @@
 
 An oracle counts the input by itself. In the end every customer's record must say the same, the
 ledgers must account for every record, no offer's id may have two contents, and the models must
-have learned every example once. Results are written to build/chaos.json (kills at random) and
-build/chaos-NAME.json (all others); the exit code is 1 if anything was lost, doubled or changed.
+have learned every example once. Results are written to build/chaos.json (kills at random),
+build/soak.json with soak.svg, and build/chaos-NAME.json (all others); the exit code is 1 if
+anything was lost, doubled or changed, or memory, descriptors, threads or tasks grow.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tests.chaos import faults, stock
 from tests.chaos.faults import Figures, Load
 from tests.chaos.judging import WRONG, judged
 from tests.chaos.lab import ROOT, Lab
+from tests.chaos.soak import soak
 from tests.kafka.broker import Broker, Cluster
 
 Experiment = Callable[[Lab, Load, argparse.Namespace, list[Broker]], Awaitable[Figures]]
@@ -33,6 +35,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "restarts": lambda lab, load, o, brokers: faults.restarts(lab, load, brokers, o.restarts),
     "storm": lambda lab, load, o, _: faults.storm(lab, load, o.storm),
     "ends": lambda lab, load, o, _: faults.ends(lab, load, o.ends),
+    "soak": lambda lab, load, o, _: soak(lab, load, o.soak, o.output.with_name("soak.json")),
     "bursts": lambda lab, load, o, _: faults.bursts(lab, load, o.bursts),
 }
 DEFAULT_CYCLES = 5
@@ -51,7 +54,9 @@ def main() -> None:
         load = Load(options.seed, options.rate, options.customers)
         compared = stock.side_by_side(load, options.cycles or DEFAULT_CYCLES)
         _written(options.output.with_name(f"{options.output.stem}-stock.json"), compared)
-    sys.exit(any(result[name] for result in results for name in WRONG))
+    sys.exit(
+        any(result.get(name) for result in results for name in (*WRONG, "growing", "piling_up"))
+    )
 
 
 def _told(name: str, options: argparse.Namespace) -> Figures:
@@ -69,7 +74,8 @@ def _told(name: str, options: argparse.Namespace) -> Figures:
         figures = asyncio.run(EXPERIMENTS[name](lab, load, options, brokers))
         result: Figures = {**figures, "seed": options.seed, **judged(lab.settings)}
     path = options.output
-    _written(path if name == "cycles" else path.with_name(f"{path.stem}-{name}.json"), result)
+    own = {"cycles": path.name, "soak": "soak.json"}.get(name, f"{path.stem}-{name}.json")
+    _written(path.with_name(own), result)
     return result
 
 
@@ -89,6 +95,7 @@ def _options() -> argparse.Namespace:
         "--restarts": "stop or kill a broker, and start it again",
         "--storm": "let a worker join or leave, every five seconds",
         "--ends": "ask a worker to end (SIGTERM)",
+        "--soak": "load one worker for so many seconds",
         "--bursts": "let ten times as much come, half of it of one customer",
     }.items():
         number.add_argument(flag, type=int, default=0, metavar="N", help=told)

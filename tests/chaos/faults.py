@@ -17,6 +17,7 @@ from tests.chaos.lab import SESSION, Lab, Watch
 from tests.chaos.lives import Fleet, Life, Lived, engine, worker
 from tests.chaos.points import POINTS, Doom
 from tests.kafka.broker import Broker
+from tests.waiting import InVain, eventually
 
 Figures = dict[str, float]
 WORKERS = 3
@@ -101,7 +102,7 @@ async def points_embedded(
         await _fulfilled(Life(_publishing(load, n), environ, lab.folder, doom), doom)
     environ = lab.environ | {"OFFERSTREAM_DATA_DIR": str(lab.folder / "store")}
     last = Life(_publishing(load, len(dooms)), environ, lab.folder)
-    assert await last.ended(120) == 0, last.words()
+    assert await last.ended() == 0, last.words()
     return {"points": len(names), "kills": len(dooms)}
 
 
@@ -122,20 +123,18 @@ def _dooms(chance: random.Random, times: int, names: Sequence[str], transport: s
 async def _fulfilled(life: Life, doom: Doom) -> None:
     print(f"until {doom.crossing} times {doom.point}", flush=True)
     try:
-        code = await life.ended(90)
+        code = await life.ended()
     finally:
         life.kill()
     assert code == -signal.SIGKILL, f"{doom}: it ended with {code}\n{life.words()}"
 
 
-async def restarts(
-    lab: Lab, load: Load, brokers: Sequence[Broker], times: int, bound: float = 120.0
-) -> Figures:
+async def restarts(lab: Lab, load: Load, brokers: Sequence[Broker], times: int) -> Figures:
     """Stop or kill a broker, and start it again (R4); how long until events are committed again."""
     chance, fleet, healed = random.Random(load.seed), lab.fleet(2), []
     try:
         async with Watch(lab) as watch, lab.under_load(load.seed, load.rate, load.customers):
-            await watch.goes_on(bound)
+            await watch.goes_on()
             for n in range(times):
                 broker = chance.choice(brokers)
                 hurt = broker.stop if n % 2 else broker.kill
@@ -143,7 +142,7 @@ async def restarts(
                 await asyncio.sleep(chance.uniform(0.0, 5.0))
                 fleet.revive()
                 await asyncio.to_thread(broker.start)
-                healed.append(await _on_again(watch, fleet, bound))
+                healed.append(await _on_again(watch, fleet))
                 print(f"broker {n + 1} of {times}: on again in {healed[-1]:.1f} s", flush=True)
                 await asyncio.sleep(chance.uniform(1.0, 4.0))
         await lab.all_done(fleet)
@@ -152,16 +151,12 @@ async def restarts(
     return {"restarts": times, "crashes": fleet.crashes, "slowest_healing_s": round(max(healed), 1)}
 
 
-async def _on_again(watch: Watch, fleet: Fleet, bound: float) -> float:
+async def _on_again(watch: Watch, fleet: Fleet) -> float:
     """Wait for the first commit since now, while a supervisor starts again what has ended."""
-    progress = asyncio.create_task(watch.goes_on(bound))
-    while not progress.done():
-        fleet.revive()
-        await asyncio.wait({progress}, timeout=0.5)
     try:
-        return progress.result()
-    except TimeoutError as error:
-        error.add_note(fleet.words())
+        return await watch.goes_on(fleet)
+    except InVain as vain:
+        vain.add_note(fleet.words())
         raise
 
 
@@ -171,7 +166,7 @@ async def storm(lab: Lab, load: Load, times: int, every: float = 5.0) -> Figures
     codes: list[int] = []
     try:
         async with Watch(lab) as watch, lab.under_load(load.seed, load.rate, load.customers):
-            await watch.goes_on(120)
+            await watch.goes_on()
             watching = asyncio.create_task(_longest_stall(watch, stalls))
             for n in range(times):
                 await asyncio.sleep(every)
@@ -180,7 +175,7 @@ async def storm(lab: Lab, load: Load, times: int, every: float = 5.0) -> Figures
                 else:
                     codes.append(await fleet.dismiss(chance.choice([*fleet.lives])))
                 print(f"change {n + 1} of {times}: {len(fleet.lives)} workers", flush=True)
-            await watch.goes_on(120)
+            await watch.goes_on()
             watching.cancel()
         await lab.all_done(fleet)
     finally:
@@ -234,6 +229,10 @@ async def ends(lab: Lab, load: Load, times: int) -> Figures:
 async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Figures:
     """Let ten times as much come for a while (R16): the worker's memory, and how the lag drains."""
     fleet, held, drained = lab.fleet(1), [0.0], [0.0]
+
+    def few(lag: int) -> bool:
+        return lag <= 2 * load.rate
+
     life = fleet.lives[0]
     try:
         await life.ready()
@@ -247,9 +246,12 @@ async def bursts(lab: Lab, load: Load, times: int, seconds: float = 20.0) -> Fig
                 tide.floods = True
                 await asyncio.sleep(seconds)
                 tide.floods, ended = False, time.monotonic()
-                while sum((await watch.left(lab.inputs)).values()) > 2 * load.rate:
+
+                async def lag() -> int:
                     held.append(life.resident_mb())
-                    await asyncio.sleep(0.1)
+                    return sum((await watch.left(lab.inputs)).values())
+
+                await eventually("a small lag", lag, few, left=float, every=0.1)
                 drained.append(time.monotonic() - ended)
                 held.append(life.resident_mb())
                 print(f"burst {n + 1} of {times}: drained in {drained[-1]:.1f} s", flush=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
+import operator
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,10 +20,10 @@ from stream.config import KafkaSettings, Settings, Topics
 from stream.runtime.batching.coordinator import heed_refusals
 from tests.chaos.lives import Fleet, Lived, worker
 from tests.chaos.shop import Sent, Tide, events
+from tests.waiting import eventually, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = 6.0  # seconds without a heartbeat after which a worker's partitions move
-QUIET = 120.0  # seconds without any progress after which there will be none
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,7 @@ class Lab:
             folder,
         )
         words = [sys.executable, "-m", "stream", "topics", "apply"]
-        done = subprocess.run(
-            words, env=lab.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-        )
+        done = run(words, env=lab.environ | {"PYTHONPATH": str(ROOT)})
         assert done.returncode == 0, done.stdout + done.stderr
         return lab
 
@@ -73,6 +72,7 @@ class Lab:
             "OFFERSTREAM_KAFKA__SESSION_TIMEOUT": str(kafka.session_timeout),
             "OFFERSTREAM_KAFKA__HEARTBEAT_INTERVAL": str(kafka.heartbeat_interval),
             "OFFERSTREAM_WORKER__COMMIT_INTERVAL": "0.3",
+            "OFFERSTREAM_WORKER__DRAIN_TIMEOUT": "240",  # how long ends took is told, not judged
             "OFFERSTREAM_LEARNING__PUBLISH_INTERVAL": "0.3",
             "OFFERSTREAM_LEARNING__PROPENSITY_BITS": "10",
             "OFFERSTREAM_CORE__POLICY__CONSENT_DEFAULT": "true",
@@ -96,11 +96,19 @@ class Lab:
 
     @asynccontextmanager
     async def under_load(
-        self, seed: int, rate: float = 300.0, customers: int = 2_000
+        self,
+        seed: int,
+        rate: float = 300.0,
+        customers: int = 2_000,
+        source: Iterator[Sent] | None = None,
     ) -> AsyncIterator[Tide]:
-        """Publish so many events a second meanwhile; all are durable in the end."""
+        """Publish so many events a second meanwhile; all are durable in the end.
+
+        ``source`` gives others than those of ``customers``.
+        """
         stop, tide = asyncio.Event(), Tide(rate)
-        load = asyncio.create_task(self._publish(tide.of(events(seed, customers)), tide.rate, stop))
+        source = events(seed, customers) if source is None else source
+        load = asyncio.create_task(self._publish(tide.of(source), tide.rate, stop))
         try:
             yield tide
         finally:
@@ -130,24 +138,17 @@ class Lab:
             await producer.flush()
 
     async def all_done(self, fleet: Fleet) -> None:
-        """Wait until the group has committed everything there is, examples too.
-
-        Raises
-        ------
-        TimeoutError
-            If nothing moves.
-        """
+        """Wait until the group has committed everything there is, examples too."""
         examples = [TopicPartition(self.settings.topics.examples, 0)]
         async with Watch(self) as watch:
             for tps in (self.inputs, examples):
-                least, since = -1, time.monotonic()
-                while left := await watch.left(tps):
-                    if least < 0 or sum(left.values()) < least:
-                        least, since = sum(left.values()), time.monotonic()
-                    if time.monotonic() > since + QUIET:
-                        raise TimeoutError(f"no progress for {QUIET} s, and still lag: {left}")
-                    fleet.revive()
-                    await asyncio.sleep(0.25)
+                look = partial(watch.left, tps, fleet)
+                await eventually("no lag", look, operator.not_, left=total, every=0.25)
+
+
+def total(left: Mapping[TopicPartition, int]) -> int:
+    """How much lag there is in all."""
+    return sum(left.values())
 
 
 class Watch:
@@ -170,8 +171,12 @@ class Watch:
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def left(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where there is lag, and how much."""
+    async def left(
+        self, tps: list[TopicPartition], fleet: Fleet | None = None
+    ) -> dict[TopicPartition, int]:
+        """Where there is lag, and how much; meanwhile a supervisor starts again what has ended."""
+        if fleet is not None:
+            fleet.revive()
         ends = await self._consumer.end_offsets(tps)
         left = {tp: end - await self._committed(tp) for tp, end in ends.items()}
         return {tp: n for tp, n in left.items() if n}
@@ -183,22 +188,24 @@ class Watch:
         return -1
 
     async def _committed(self, tp: TopicPartition) -> int:
-        offset = await asyncio.wait_for(self._consumer.committed(tp), 10)
+        offset = await asyncio.wait_for(self._consumer.committed(tp), 60)
         return offset or 0
 
-    async def goes_on(self, seconds: float) -> float:
-        """Wait until more is committed than now; how long that took.
+    async def goes_on(self, fleet: Fleet | None = None) -> float:
+        """Wait until more is committed than now; how long that took, in seconds.
 
-        Raises
-        ------
-        TimeoutError
-            If nothing is.
+        Meanwhile a supervisor starts again what has ended.
         """
-        began = time.monotonic()
-        before = await self.done()
-        while (now := await self.done()) <= before or before < 0:
-            before = now if before < 0 else before
-            if time.monotonic() - began > seconds:
-                raise TimeoutError(f"nothing was committed for {seconds} s")
-            await asyncio.sleep(0.2)
+        began, before = time.monotonic(), -1
+
+        async def look() -> int:
+            nonlocal before
+            if fleet is not None:
+                fleet.revive()
+            now = await self.done()
+            if before < 0:
+                before = now
+            return now
+
+        await eventually("a commit", look, lambda now: now > before >= 0, every=0.2)
         return time.monotonic() - began

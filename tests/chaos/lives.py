@@ -24,6 +24,7 @@ from stream.runtime.environment import load
 from stream.runtime.topics import verify
 from tests.chaos.points import Doom
 from tests.chaos.shop import Sent, events
+from tests.waiting import PATIENCE, InVain, eventually
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -70,17 +71,11 @@ class Life:
         self.process.kill()
         self.process.join()
 
-    async def ended(self, seconds: float) -> int:
-        """Wait for the end; the exit code.
-
-        Raises
-        ------
-        TimeoutError
-            If it still runs after that time.
-        """
-        await asyncio.to_thread(self.process.join, seconds)
+    async def ended(self) -> int:
+        """Wait for the end; the exit code."""
+        await asyncio.to_thread(self.process.join, PATIENCE)
         if self.code is None:
-            raise TimeoutError(f"still there after {seconds} s:\n{self.words()}")
+            raise InVain(f"the end of {self.log.parent.name}", PATIENCE, self.words())
         return self.code
 
     def words(self) -> str:
@@ -97,17 +92,20 @@ class Life:
         if not addresses:
             return ""
         with suppress(OSError):
-            answer = await asyncio.to_thread(urllib.request.urlopen, addresses[-1] + path, None, 5)
+            answer = await asyncio.to_thread(urllib.request.urlopen, addresses[-1] + path, None, 30)
             with answer:
                 return str(answer.read().decode())
         return ""
 
     async def ready(self) -> None:
         """Wait until it takes events."""
-        while not await self.page("/readyz"):
+
+        async def look() -> str:
             if self.code is not None:
                 raise AssertionError(f"it ended with {self.code}:\n{self.words()}")
-            await asyncio.sleep(0.05)
+            return await self.page("/readyz") or self.words()
+
+        await eventually("a worker that is ready", look, lambda seen: seen == "ready\n")
 
 
 def worker(environ: Mapping[str, str], folder: Path, doom: Doom | None) -> None:
@@ -184,11 +182,11 @@ class Fleet:
         """What the lives have logged, one after the other."""
         return "\n".join(f"worker {number}:\n{life.words()}" for number, life in self.lives.items())
 
-    async def dismiss(self, number: int, seconds: float = 25.0) -> int:
+    async def dismiss(self, number: int) -> int:
         """Ask a life to end (SIGTERM) and wait for it; the exit code."""
         life = self.lives.pop(number)
         life.send(signal.SIGTERM)
-        return await life.ended(seconds)
+        return await life.ended()
 
     def end(self) -> None:
         """End all, well if they can."""

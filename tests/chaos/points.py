@@ -50,6 +50,11 @@ def to(kind: str) -> Matches:
     return matches
 
 
+def begins(kind: str) -> Matches:
+    """Whether an effect of a script is of a kind."""
+    return lambda pipeline, partition, effect, before: type(effect).__name__ == kind
+
+
 def outside_recovery(*_: Any) -> bool:
     """Whether a batch's flow stores, and not recovery."""
     callers = {frame.function for frame in inspect.stack(0)}
@@ -72,10 +77,10 @@ POINTS = {
     "changelog durable": Point(DURABLE, f"{TABLE}.send"),
     "before the store": Point(BEFORE, f"{TABLE}.store", outside_recovery),
     "after the store": Point(AFTER, f"{TABLE}.store", outside_recovery),
-    "before the effects": Point(BEFORE, f"{PIPELINE}._send_effects"),
+    "before the effects": Point(BEFORE, f"{PIPELINE}._effect", begins("Send")),
     "offers on their way": Point(AFTER, f"{PRODUCER}.send_batch", to("offers")),
     "offers durable": Point(DURABLE, f"{PRODUCER}.send_batch", to("offers")),
-    "before the ack": Point(AFTER, f"{PIPELINE}._send_effects"),
+    "before the ack": Point(BEFORE, f"{PIPELINE}._effect", begins("Acknowledge")),
     "after the ack": Point(AFTER, f"{CONSUMER}.ack", of_events),
     "before the commit": Point(BEFORE, f"{CONSUMER}._commit", often=3),
     "after the commit": Point(AFTER, f"{CONSUMER}._commit", often=3),

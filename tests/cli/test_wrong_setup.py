@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stream.runtime.directory import held
+from tests.waiting import run
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -21,13 +24,10 @@ class Shell:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("OFFERSTREAM_")}
-        return subprocess.run(
+        return run(
             [sys.executable, "-m", "stream", *arguments],
             cwd=self.directory,
             env={**clean, "PYTHONPATH": str(ROOT), **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
         )
 
     def refused(self, *arguments: str, **variables: str) -> str:
@@ -154,3 +154,44 @@ def test_topics_that_are_missing_or_too_narrow(shell: Shell, kafka: str, topic_p
     line = shell.refused("worker", **variables | {"OFFERSTREAM_PARTITIONS": "5"})
     assert f"topic {topic_prefix}clicks has 2 partitions, and the settings ask for 5" in line
     assert "set partitions = 2 (OFFERSTREAM_PARTITIONS)" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        (("worker",), "clicks"),
+        (("customers",), "customers-changelog"),
+        (("verify-models",), "models"),
+        (("topics", "renew", "{}clicks"), "customers-changelog"),
+    ],
+)
+def test_commands_before_there_are_topics(
+    command: tuple[str, ...], missing: str, shell: Shell, kafka: str, topic_prefix: str
+) -> None:
+    line = shell.refused(
+        *(word.format(topic_prefix) for word in command),
+        OFFERSTREAM_BROKER=f"kafka://{kafka}",
+        OFFERSTREAM_APP_ID=topic_prefix,
+        OFFERSTREAM_TOPICS__PREFIX=topic_prefix,
+    )
+    assert f"{missing} " in line and " missing on kafka://" in line
+    assert "`offerstream topics apply`" in line
+
+
+def test_a_data_directory_that_another_worker_has(shell: Shell, tmp_path: Path) -> None:
+    with held(tmp_path / "offerstream-data" / "state", "data_dir"):
+        line = shell.refused("worker", OFFERSTREAM_STORE="rocksdb")
+    assert f"is open already, in process {os.getpid()}; stop that one" in line
+    assert "OFFERSTREAM_DATA_DIR" in line
+
+
+def test_what_a_command_writes_is_nobody_elses_to_read(shell: Shell, tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        done = shell.run("topics", "apply")
+    finally:
+        os.umask(mask)
+    assert done.returncode == 0, done
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}

@@ -8,6 +8,7 @@ import pytest
 
 from stream.codec.deadletters import (
     PREFIX,
+    Cut,
     DeadLetter,
     Record,
     build_dead_letter,
@@ -93,3 +94,41 @@ def test_what_is_no_dead_letter_is_refused_by_name(name: str) -> None:
         kept = tuple(header for header in letter.headers if header[0] != PREFIX + name)
         with pytest.raises(ValueError, match=PREFIX + name):
             restore(letter._replace(headers=kept + wrong))
+
+
+NAMES = [b"\xff\xfe trace", b"caf\xc3", b"\xed\xa0\x80", b"%41\xff", b""]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_not_utf8_keeps_its_bytes_and_can_be_sent(name: bytes) -> None:
+    headers = ((name.decode("utf-8", "surrogateescape"), b"1"), ("x", None))
+    rejection = Rejection(RejectionCode.UNREADABLE, "a name")
+    record = RECORD._replace(headers=headers)
+    letter = build(record, rejection)
+    assert all(isinstance(sent.encode(), bytes) for sent, _ in letter.headers)
+    restored = restore(letter)
+    assert restored.record == record and restored.complete
+    assert restored.record.headers[0][0].encode("utf-8", "surrogateescape") == name
+    again = record._replace(headers=retried(restored))
+    assert all(isinstance(sent.encode(), bytes) for sent, _ in again.headers)
+    second = restore(build(again, rejection))
+    assert second.attempt == 2 and second.record == record
+
+
+def test_what_only_looks_like_an_encoded_name_is_ours_and_replaced() -> None:
+    letter = build(RECORD._replace(headers=(("offerstream.name.plain", b"1"), ("x", b"2"))))
+    assert restore(letter).record.headers == (("x", b"2"),)
+
+
+def test_of_a_value_that_was_cut_before_the_length_and_the_fingerprint_are_told() -> None:
+    rejection = Rejection(RejectionCode.OVERSIZE, "too long")
+    cut = Cut(600_000_000, "ab" * 32)
+    record = RECORD._replace(value=bytes(4096), first=5)
+    letter = build_dead_letter(record, rejection, stage="fetch", version="1.2.3", cut=cut)
+    headers = dict(letter.headers)
+    assert headers["offerstream.value.bytes"] == b"600000000"
+    assert headers["offerstream.value.sha256"] == cut.sha256.encode()
+    assert headers["offerstream.offset.first"] == b"5"
+    restored = restore(letter)
+    assert restored.record == record
+    assert restored.cut == cut and not restored.complete

@@ -236,13 +236,18 @@ def test_identify_tells_traits_but_not_who_somebody_is() -> None:
             Consent(True, False),
         ),
         ({"allowedConsentIds": ["offers"], "deniedConsentIds": ["offers"]}, Consent(None, False)),
-        ({"allowedConsentIds": {"offers": "Offers"}}, Consent(None, True)),
+        ({"allowedConsentIds": {"offers": True, "profiling": "yes"}}, Consent(True, True)),
+        ({"allowedConsentIds": {"profiling": False, "offers": False}}, Consent(False, False)),
+        ({"allowedConsentIds": {"profiling": None, "offers": "no"}}, Consent(False, False)),
+        ({"allowedConsentIds": {"offers": "Offers", "Profiling": True}}, None),
         ({"allowedConsentIds": ["Profiling", "OFFERS", "c0001"]}, None),
+        ({"deniedConsentIds": ["Profiling", "OFFERS", "c0001"]}, Consent(False, False)),
+        ({"deniedConsentIds": {"Profiling": True}}, Consent(False, None)),
         ({"deniedConsentIds": None}, None),
         (None, None),
     ],
 )
-def test_consent_is_read_case_sensitively_and_denial_wins(
+def test_a_yes_is_read_to_the_letter_a_no_in_any_case_and_denial_wins(
     management: Any, consent: Consent | None
 ) -> None:
     context = {"consentManagement": management}

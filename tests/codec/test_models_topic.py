@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from stream.codec import models
 from stream.codec.models import Assembler, Collector, Published, Publisher, Reader
+from stream.codec.parts import PartError, split
 from stream.core.learner import LOG
 
 Records = list[tuple[bytes, bytes]]
@@ -108,3 +111,30 @@ def test_what_is_damaged_is_refused_and_the_last_good_state_kept(harm: str, seed
     if harm != "forged":
         assert reader.refused == 1
         assert reader.current.learned == 1
+
+
+def test_a_change_that_is_missing_is_told_once_and_mended_by_the_next_full_snapshot(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, states = published(seed, monkeypatch)
+    assembler = Assembler()
+    lost = next(n for n in range(3, 30) if all(b"full" not in key for key, _ in topic[n]))
+    refused = list[int]()
+    for n, records in enumerate(topic):
+        for key, value in records if n != lost else ():
+            assembler.take(key, value)
+        refused.append(assembler.refused)
+    assert refused[lost] == 0 and refused[lost + 1] == refused[-1] == 1
+    assert assembler.current is not None and same(assembler.current.states, states[-1])
+
+
+def test_parts_that_are_more_than_their_whole_are_refused_and_not_kept() -> None:
+    collector = Collector()
+    many = split(bytes(10_000), 1_040)
+    rests = [struct.pack("<IIQ16s", n, 10**6, 5_000, b"d" * 16) + bytes(1_000) for n in range(10)]
+    sealed = [b"OSPT" + struct.pack("<I", zlib.crc32(rest)) + rest for rest in rests]
+    with pytest.raises(PartError, match="more than the whole"):
+        for one in sealed:
+            collector.take(b"a/full/0", one)
+    parcels = [collector.take(b"a/full/0", part) for part in many]
+    assert parcels[:-1] == [None] * (len(many) - 1) and parcels[-1] is not None

@@ -6,13 +6,14 @@ import zlib
 from contextlib import suppress
 from typing import Any
 
+import cramjam
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.codec.entries import DTYPES
+from stream.codec.entries import DTYPES, pack_state
 from stream.codec.snapshot import Snapshot, SnapshotError, decode, encode, fingerprint
 
 KEY = b"a key of the operator's"
@@ -24,7 +25,7 @@ STATE = {
     "centres": np.arange(6, dtype=np.float64).reshape(2, 3),
     "none": np.zeros((0, 3), dtype=np.float32),
 }
-SMALL = encode("segments", 3, STATE, {"clicks/0": 41, "clicks/1": 7}, deflate=False)
+SMALL = encode("segments", 3, STATE, {"clicks/0": 41, "clicks/1": 7}, compress=False)
 SIGNED = encode("segments", 3, STATE, {"clicks/0": 41}, key=KEY)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -45,6 +46,14 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and repr(a) == repr(b)
 
 
+ABOUT = pack_state({"kind": "some", "version": 1, "through": [], "base": []})
+
+
+def squeezed(entries: bytes) -> bytes:
+    """A state's bytes as a snapshot has them."""
+    return bytes(cramjam.zstd.compress(entries))
+
+
 def sealed(body: bytes, flags: int = 0, length: int | None = None) -> bytes:
     """A frame whose checksum fits, whatever is in it: what a forger without the key can make."""
     size = len(body) if length is None else length
@@ -55,9 +64,9 @@ def sealed(body: bytes, flags: int = 0, length: int | None = None) -> bytes:
 
 @given(states, offsets, st.none() | offsets, st.none() | st.binary(min_size=1), st.booleans())
 def test_what_was_encoded_is_decoded_bit_for_bit(
-    state: Any, through: Any, base: Any, key: bytes | None, deflate: bool
+    state: Any, through: Any, base: Any, key: bytes | None, compress: bool
 ) -> None:
-    data = encode("some", 7, state, through, base=base, key=key, deflate=deflate)
+    data = encode("some", 7, state, through, base=base, key=key, compress=compress)
     snapshot = decode(data, key=key)
     assert snapshot._replace(state={}) == Snapshot("some", 7, {}, through, base)
     assert snapshot.state.keys() == state.keys()
@@ -112,7 +121,8 @@ def test_a_forger_who_knows_the_format_but_not_the_key_is_refused() -> None:
 
 @given(st.binary(max_size=300))
 def test_hostile_bytes_with_a_fitting_checksum_raise_nothing_else(body: bytes) -> None:
-    for data in (body, sealed(body), sealed(zlib.compress(body), 1, len(body)), sealed(body, 1)):
+    squeezed_up = sealed(ABOUT + squeezed(body), 1, len(body))
+    for data in (body, sealed(body), sealed(ABOUT + body), squeezed_up, sealed(ABOUT + body, 1)):
         with suppress(SnapshotError):
             decode(data)
 
@@ -121,18 +131,20 @@ def test_hostile_bytes_with_a_fitting_checksum_raise_nothing_else(body: bytes) -
 def test_a_forged_length_inside_raises_nothing_else(at: int, patch: bytes) -> None:
     body = SMALL[28:]
     forged = body[:at] + patch + body[at + len(patch) :]
-    with suppress(SnapshotError):
-        decode(sealed(forged))
+    for length in (len(forged), len(pack_state(STATE))):
+        with suppress(SnapshotError):
+            decode(sealed(forged, 0, length))
 
 
 def test_a_huge_array_is_refused_before_it_is_allocated() -> None:
     entry = struct.pack("<IH", 1, 1) + b"x" + b"a" + struct.pack("<BBQ", 9, 1, 2**60)
-    with pytest.raises(SnapshotError, match="cut"):
-        decode(sealed(entry))
+    for data in (sealed(entry), sealed(ABOUT + entry, 0, len(entry))):
+        with pytest.raises(SnapshotError, match="cut"):
+            decode(data)
 
 
 def test_a_bomb_is_refused_before_it_unpacks() -> None:
-    bomb = zlib.compress(bytes(50_000_000))
+    bomb = ABOUT + squeezed(bytes(50_000_000))
     with pytest.raises(SnapshotError, match="limit"):
         decode(sealed(bomb, 1, 50_000_000), max_bytes=1_000_000)
     with pytest.raises(SnapshotError, match="length"):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.stores.memory import Store as MemoryStore
@@ -49,16 +50,19 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
         "_getmany": "self, active_partitions, timeout",
         "_new_consumer_thread": "self",
         "_to_message": "self, tp, record",
+        "assignment": "self",
         "highwater": "self, tp",
         "seek_to_committed": "self",
         "seek_wait": "self, partitions",
     },
     driver.AIOKafkaConsumerThread: {
+        "_create_consumer": "self, loop",
         "call_thread": "self, fun, *args, **kwargs",
         "on_start": "self",
         "on_thread_stop": "self",
     },
     Service: {
+        "_crash": "self, reason",
         "_stop_children": "self",
         "_stop_exit_stacks": "self",
         "_stop_futures": "self",
@@ -70,24 +74,43 @@ FUNCTIONS: dict[Any, dict[str, str]] = {
     },
     driver.Producer: {
         "_ensure_producer": "self",
+        "_new_producer": "self, transactional_id=None",
         "_settings_auth": "self",
         "_settings_default": "self",
         "_settings_extra": "self",
+        "on_start": "self",
         "on_stop": "self",
     },
     App: {
         "_new_producer_transport": "self",
         "_new_transport": "self",
+        "_crash": "self, reason",
         "crash": "self, reason",
     },
     TableManager: {"_update_channels": "self", "on_start": "self"},
     Table: {
+        "_new_store_by_url": "self, url",
         "apply_changelog_batch": "self, batch",
         "on_rebalance": "self, assigned, revoked, newly_assigned, generation_id=0",
         "on_recovery_completed": "self, active_tps, standby_tps",
     },
-    RocksStore: {"_db_for_partition": "self, partition", "_visible_items": "self, db"},
+    RocksStore: {
+        "_db_for_partition": "self, partition",
+        "_open_for_partition": "self, partition",
+        "_try_open_db_for_partition": (
+            "self, partition, max_retries=30, retry_delay=1.0, generation_id=0"
+        ),
+        "partition_path": "self, partition",
+        "persisted_offset": "self, tp",
+    },
     GroupCoordinator: {"_send_req": "self, request", "coordinator_dead": "self"},
+    Fetcher: {"_proc_fetch_request": "self, assignment, node_id, request"},
+    PartitionRecords: {
+        "__init__": "self, tp, records, aborted_transactions, fetch_offset, key_deserializer, "
+        "value_deserializer, check_crcs, isolation_level",
+        "_consumer_record": "self, tp, record",
+        "_unpack_records": "self",
+    },
     AIOKafkaProducer: {"create_batch": "self", "send_batch": "self, batch, topic, *, partition"},
 }
 
@@ -101,8 +124,11 @@ ATTRIBUTES: dict[Any, tuple[str, ...]] = {
     App: ("_crashed", "consumer_generation_id", "crash_reason", "flow_control"),
     Recovery: ("active_offsets", "active_tps", "standby_offsets"),
     MemoryStore: ("data", "_key_partition"),
-    RocksStore: ("offset_key",),
+    RocksStore: ("_dbs", "offset_key", "rocksdb_options"),
     AIOKafkaProducer: ("_txn_manager",),
+    AIOKafkaConsumer: ("_fetcher",),
+    Fetcher: ("_client", "_isolation_level"),
+    PartitionRecords: ("_records", "_tp", "next_fetch_offset"),
 }  # fmt: skip
 
 #: Orders of events that we rest on: in a function, each of these comes after the one before it.
@@ -195,3 +221,16 @@ def test_the_fenced_producer_asks_its_manager_for_the_name_once() -> None:
     assert list(parameters_)[:2] == ["transactional_id", "transaction_timeout_ms"]
     assert "transactional_id" in inspect.getsource(InitPIDHandler)
     assert "InvalidProducerEpoch" in inspect.getsource(SendProduceReqHandler.handle_response)
+
+
+def test_a_fetch_is_read_by_what_stands_under_these_names() -> None:
+    """Others are put there (ADR 113); else what is opened would be read by nobody."""
+    code = Fetcher._proc_fetch_request.__code__
+    assert {"MemoryRecords", "PartitionRecords"} <= set(code.co_names)
+    assert code.co_freevars == ()
+    source = inspect.getsource(Fetcher._proc_fetch_request)
+    assert "response = await self._client.send(node_id, request)" in source
+    assert "for partition, error_code, highwater, *part_data in partitions:" in source
+    assert "records = MemoryRecords(part_data[-1])" in source
+    names = set(FetchResult.getall.__code__.co_names) | set(FetchResult.getone.__code__.co_names)
+    assert "_partition_records" in names

@@ -9,12 +9,12 @@ import pytest
 from stream.core import alike
 from stream.core.alike import Fresh
 from stream.core.candidates import gather
+from stream.core.decide import decide
 from stream.core.event import CatalogItem
-from stream.core.history import update
 from stream.core.offer import Origin
-from stream.core.state import NEW_CUSTOMER
+from stream.core.record import NEW, View
 from stream.core.world import World
-from tests.builders import a_click
+from tests.builders import a_cause, a_click, a_world
 
 CATALOG = {
     item.item_id: item
@@ -83,9 +83,8 @@ def test_what_was_described_before_leaves_no_trace(seed: int) -> None:
 def test_a_candidate_that_is_new_says_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = fresh_of(CATALOG)
     world = World(catalog=CATALOG, newest=fresh.newest, alike=fresh.alike)
-    history = update(NEW_CUSTOMER.history, a_click(item="pot"), world.settings)
-    state = type(NEW_CUSTOMER)(history=history)
-    found = {candidate.item_id: candidate for candidate in gather(state, world)}
+    customer = View(decide(NEW, a_click(item="pot"), a_cause(0), a_world()).record or NEW)
+    found = {candidate.item_id: candidate for candidate in gather(customer, world)}
     assert (found["jug"].origin, found["jug"].because) == (Origin.NEW, "pot")
     assert (found["sponge"].origin, found["sponge"].because) == (Origin.NEW, None)
     assert found["jug"].relevance > found["sponge"].relevance

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from stream.core.admission import Outcome
-from stream.core.decide import Step, decide
 from stream.core.event import Action, Campaign, CatalogItem, Event, Source, Trade
 from stream.core.example import Basket, Labelled
 from stream.core.example import Step as SessionStep
@@ -31,6 +32,7 @@ from tests.builders import (
     an_update,
     consent,
 )
+from tests.deciding import Step, decide
 
 SOURCES = {"Click": 0, "Purchase": 1, "Feedback": 2, "CustomerUpdate": 3}
 
@@ -113,6 +115,16 @@ def test_the_same_event_id_again_changes_nothing() -> None:
     assert again.state == first.state
 
 
+def test_an_event_that_is_decided_anew_makes_an_offer_of_another_id() -> None:
+    """Its customer was erased meanwhile, or its id is that of an order, too, or long forgotten."""
+    made = [
+        decide(NEW_CUSTOMER, a_click(0), cause, a_world()).offers[0].offer_id
+        for cause in (a_cause(7), a_cause(7), a_cause(8), a_cause(7, Source.PURCHASES))
+    ]
+    assert made[0] == made[1]
+    assert len({*made}) == 3
+
+
 def test_an_event_beyond_the_grace_is_late_and_one_within_it_is_applied() -> None:
     steps = take(
         [a_click(0), a_click(1, time=NOON - 25 * HOUR), a_click(2, time=NOON - 23 * HOUR)],
@@ -137,13 +149,28 @@ def test_an_event_at_its_stamp_changes_nothing() -> None:
     assert again.state == first.state
 
 
+@pytest.mark.parametrize("words", [{"consent": consent(False)}, {"erase": True}])
+def test_a_word_at_its_stamp_is_heard_once(words: dict[str, Any]) -> None:
+    (known,) = take([a_click(0)], a_world())
+    assert known.state is not None
+    forged = structs.replace(known.state, stamps=(9, 9, 9, 9))
+    word = an_update(1, **words)
+    step = decide(forged, word, a_cause(7, Source.CUSTOMERS), a_world())
+    assert step.outcome is Outcome.REPLAYED
+    assert step.state is None or step.state.profile == NEW_CUSTOMER.profile
+    assert (step.state is None) is ("erase" in words)
+    if step.state is not None:
+        again = decide(step.state, word, a_cause(7, Source.CUSTOMERS), a_world())
+        assert again.state is step.state
+
+
 def test_a_purchase_labels_the_exposure_with_the_features_it_had() -> None:
     clicked, bought = take([a_click(0), a_purchase(9)], a_world())
     assert clicked.state is not None
     (exposure,) = clicked.state.waiting.exposures
     labels = [e for e in bought.examples if isinstance(e, Labelled)]
     assert [(label.label, label.features) for label in labels] == [(1, exposure.features)]
-    assert len(unpack(exposure.features)) == 16
+    assert unpack([exposure.features]).shape == (1, 16)
 
 
 def test_an_exposure_that_matured_is_negative_once() -> None:

@@ -137,3 +137,25 @@ def test_each_customer_has_one_entry_and_the_queue_does_not_grow() -> None:
     held = sum(len(page) for at, page in shop.pages.items() if first <= at <= last) - taken
     assert held <= 50
     assert last > 1
+
+
+def test_pages_that_were_lost_are_passed_and_the_queue_goes_on() -> None:
+    pages: dict[int, Page] = {}
+
+    def filled(ends: Ends, first: int, count: int) -> Ends:
+        queue = DueQueue(ends, pages.get)
+        for n in range(first, first + count):
+            queue.put(Due(n, f"c{n}"))
+        pages.update(queue.changed)
+        return queue.ends
+
+    ends = filled(Ends(), 0, 2 * PAGE + 5)
+    queue = DueQueue(ends, pages.get)
+    assert [queue.take(10**9) for _ in range(3)] == [Due(n, f"c{n}") for n in range(3)]
+    del pages[0], pages[2]
+    ends = filled(queue.ends, 5_000_000, 7)
+    queue = DueQueue(ends, pages.get)
+    rest = []
+    while (entry := queue.take(10**9)) is not None:
+        rest.append(entry.time)
+    assert rest == [*range(PAGE, 2 * PAGE), *range(5_000_000, 5_000_007)]

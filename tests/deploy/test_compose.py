@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.runtime.environment import load
 from tests.kafka import install
 from tests.kafka.broker import Broker, free_ports
+from tests.waiting import PATIENCE, ended, eventually, run, within
 
 ROOT: Final = install.ROOT
 COMMAND: Final = Path(sys.executable).with_name("offerstream")
@@ -110,7 +111,7 @@ class Machine:
         try:
             yield
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, f"{service} did not stop in good order"
+            assert ended(process) == 0, f"{service} did not stop in good order"
         except BaseException:
             print(f"--- {service}:\n{self._log(service).read_text()[-5000:]}")
             raise
@@ -121,16 +122,14 @@ class Machine:
     def run(self, service: str) -> None:
         """Run a service that ends by itself."""
         command = [COMMAND, *SERVICES[service]["command"]]
-        subprocess.run(command, env=self.environment(service), check=True)
+        done = run(command, env=self.environment(service))
+        assert done.returncode == 0, done.stderr
 
     def healthy(self, service: str) -> bool:
         """Run the container's own health check."""
         kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
         assert (kind, program) == ("CMD", "python")
-        check = subprocess.run(
-            [sys.executable, *arguments], env=self.environment(service), capture_output=True
-        )
-        return check.returncode == 0
+        return run([sys.executable, *arguments], env=self.environment(service)).returncode == 0
 
     def _resolved(self, url: str) -> str:
         scheme, _, address = url.partition("://")
@@ -140,7 +139,6 @@ class Machine:
         return self._directory / f"{service}.log"
 
 
-@pytest.mark.timeout(400)
 async def test_shoppers_get_offers_and_every_worker_is_seen_at_work(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -150,18 +148,15 @@ async def test_shoppers_get_offers_and_every_worker_is_seen_at_work(
         for service in WORKERS:
             running.enter_context(machine.running(service))
         for service in WORKERS:
-            await until(partial(machine.healthy, service))
+            await eventually(
+                f"{service} to be healthy", partial(asyncio.to_thread, machine.healthy, service)
+            )
         running.enter_context(machine.running("simulate"))
         offers = await some_offers(broker.address, 10)
         assert all(offer["items"] and offer["customer_id"] for offer in offers)
         for target in TARGETS:
-            await until(partial(consumed, machine.address(target)))
-
-
-async def until(holds: Callable[[], float]) -> None:
-    """Ask again until it holds; the test's own timeout ends what never does."""
-    while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - another process sets no event
-        await asyncio.sleep(0.2)
+            taken = partial(asyncio.to_thread, consumed, machine.address(target))
+            await eventually(f"events taken by {target}", taken)
 
 
 async def some_offers(address: str, count: int) -> list[dict[str, Any]]:
@@ -170,12 +165,13 @@ async def some_offers(address: str, count: int) -> list[dict[str, Any]]:
         "offers", bootstrap_servers=address, auto_offset_reset="earliest", group_id=None
     )
     async with consumer:
-        return [orjson.loads((await consumer.getone()).value) for _ in range(count)]
+        offers = [await within("an offer", consumer.getone()) for _ in range(count)]
+        return [orjson.loads(offer.value) for offer in offers]
 
 
 def consumed(address: str) -> float:
     """Scrape a worker: how many events it has taken in."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return sum(
             sample.value

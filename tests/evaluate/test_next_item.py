@@ -37,7 +37,6 @@ def evaluate(*arguments: str) -> dict[str, object]:
     return json.loads(result.stdout)
 
 
-@pytest.mark.timeout(1200)
 def test_one_pass_over_yoochoose_reaches_the_bar_on_all_test_positions(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -60,7 +59,6 @@ def test_one_pass_over_yoochoose_reaches_the_bar_on_all_test_positions(
     assert report["peak_rss_mb"] < 1_000
 
 
-@pytest.mark.timeout(600)
 def test_a_tenth_of_the_sessions_costs_less_than_two_points(
     shared_data: Callable[[str], Path],
 ) -> None:

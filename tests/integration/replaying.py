@@ -7,9 +7,11 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,15 +76,29 @@ def run(
     *arguments: object, code: int = 0, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    done = subprocess.run(
-        command(*arguments),
-        env=dict(environ or environment()),
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    done = waiting.run(command(*arguments), env=dict(environ or environment()))
     assert done.returncode == code, done.stderr
     return done
+
+
+def kill_when(
+    seen: Callable[[], bool], *arguments: object, environ: Mapping[str, str] | None = None
+) -> None:
+    """Start a replay, too slow to end by itself soon, and kill it once something is seen of it."""
+    command_line = command("replay", *arguments, "--speed", "100/s")
+    process = subprocess.Popen(
+        command_line, env=dict(environ or environment()), stderr=subprocess.DEVNULL
+    )
+
+    def look() -> bool:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        return seen()
+
+    try:
+        waiting.until("something of the replay that is to be killed", look)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def replay(*arguments: object, environ: Mapping[str, str] | None = None) -> dict[str, Any]:

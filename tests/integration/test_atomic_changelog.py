@@ -10,6 +10,9 @@ from stream.config import Settings, Topics
 from stream.runtime.app import build_app
 from stream.runtime.metrics import Metrics
 from stream.runtime.topics import apply, open_cluster, plan
+from tests.waiting import PATIENCE, within
+
+PATIENCE_MS = int(PATIENCE * 1000)
 
 
 async def test_a_large_batch_is_one_append(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ async def test_a_large_batch_is_one_append(kafka: str, topic_prefix: str, tmp_pa
     app = build_app(settings, metrics=Metrics())
     await app.start()
     try:
-        await app.recovered()
+        await within("the recovery", app.recovered())
         writes = [(b"c%d" % n, b"x" * 3_000) for n in range(1_000)]
         written = await (await app.table.send(0, writes))
     finally:
@@ -39,10 +42,10 @@ async def test_a_large_batch_is_one_append(kafka: str, topic_prefix: str, tmp_pa
     try:
         consumer.assign([changelog])
         consumer.seek(changelog, written.offset)
-        found = (await consumer.getmany(timeout_ms=10_000))[changelog]
+        found = (await consumer.getmany(timeout_ms=PATIENCE_MS))[changelog]
         consumer.seek(changelog, written.offset - 999)
         # A fetch of 1 kB brings whole appends, and at least one: 3 MB if they are one.
-        whole = (await consumer.getmany(timeout_ms=10_000))[changelog]
+        whole = (await consumer.getmany(timeout_ms=PATIENCE_MS))[changelog]
     finally:
         await consumer.stop()
     assert found[-1].offset == written.offset

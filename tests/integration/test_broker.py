@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from tests.kafka.broker import Broker, Cluster
 from tests.kafka.install import ROOT
 from tests.kafka.topics import admin_of, create_topics
+from tests.waiting import PATIENCE, eventually, run, within
 
 
 async def produce(address: str, topic: str, records: list[tuple[bytes, bytes | None]]) -> None:
@@ -34,9 +35,13 @@ async def consume(address: str, topic: str) -> list[tuple[bytes, bytes | None]]:
         await consumer.seek_to_beginning(partition)
         end = (await consumer.end_offsets([partition]))[partition]
         found: list[tuple[bytes, bytes | None]] = []
-        while await consumer.position(partition) < end:
+
+        async def read_on() -> int:
             for batch in (await consumer.getmany(timeout_ms=1000)).values():
-                found += [(record.key, record.value) for record in batch]
+                found.extend((record.key, record.value) for record in batch)
+            return int(await consumer.position(partition))
+
+        await eventually(f"all {end} records", read_on, lambda position: position >= end)
         return found
 
 
@@ -71,11 +76,14 @@ async def test_a_compacted_topic_keeps_each_keys_last_value(kafka: str, topic_pr
     )  # fmt: skip
     await produce(kafka, topic_prefix + "t", [*RECORDS, (b"k0", None)])
     last = {**dict(RECORDS), b"k0": None}
-    found = RECORDS
-    while len(found) >= len(RECORDS):  # until it has compacted
+
+    async def look() -> int:
         await produce(kafka, topic_prefix + "t", [(b"k1", last[b"k1"])])  # closes a segment
         found = await consume(kafka, topic_prefix + "t")
         assert {key: dict(found).get(key) for key in last} == last
+        return len(found)
+
+    await eventually("a compaction", look, lambda count: count < len(RECORDS))
 
 
 async def test_a_killed_broker_comes_back_with_its_data(broker: Broker) -> None:
@@ -96,7 +104,7 @@ async def test_a_paused_broker_goes_on_where_it_was(broker: Broker) -> None:
     done, _ = await asyncio.wait([sending], timeout=1)
     assert not done
     broker.resume()
-    await sending
+    await within("what was sent to the paused broker", sending)
     assert await consume(broker.address, "t") == RECORDS
 
 
@@ -117,9 +125,7 @@ def test_a_broker_dies_with_the_process_that_started_it(
         "broker = Broker(pathlib.Path(sys.argv[1])).start();"
         "print(broker.pid, flush=True); os.kill(os.getpid(), 9)"
     )
-    parent = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    parent = run([sys.executable, "-c", code, tmp_path], cwd=ROOT)
     pidfd = _open_process(int(parent.stdout))
     assert pidfd is None or _ends(pidfd)
 
@@ -133,7 +139,7 @@ def _open_process(pid: int) -> int | None:
 
 def _ends(pidfd: int) -> bool:
     """Wait for the end of a process that is not a child of ours."""
-    ready, _, _ = select.select([pidfd], [], [], 30)
+    ready, _, _ = select.select([pidfd], [], [], PATIENCE)
     os.close(pidfd)
     return bool(ready)
 
@@ -163,7 +169,7 @@ def test_a_shared_broker_stays_for_its_last_user_and_no_longer(
             user.kill()
             user.communicate()
             last = user is users[-1]
-            open_while_it_lives.settimeout(60 if last else 1)
+            open_while_it_lives.settimeout(PATIENCE if last else 1)
             assert _closed(open_while_it_lives) == last
 
 

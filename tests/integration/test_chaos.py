@@ -18,8 +18,6 @@ from tests.chaos.lab import Lab
 from tests.chaos.points import POINTS
 from tests.kafka.broker import Broker
 
-pytestmark = pytest.mark.timeout(600)  # machines are slow at times; each takes 10 to 30 s
-
 
 @pytest.fixture
 def lab(kafka: str, topic_prefix: str, tmp_path: Path) -> Lab:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from aiokafka.errors import ProducerFenced
 from faust.types import TP
 
 from stream.config import Topics
+from stream.runtime.archive import read_between
 from stream.runtime.batching.fencing import FencedProducer
 from stream.runtime.batching.kafka import NotOwned
-from stream.runtime.engine import Engine
+from stream.runtime.local.log import Log
 from stream.runtime.topics import apply, open_cluster, plan
-from tests.topology.embedded import settings_in
+from tests.kafka.broker import Broker
+from tests.topology.embedded import PatientEngine, settings_in
+from tests.waiting import within
 
 
 async def append(owner: FencedProducer, topic: str, value: bytes) -> int:
@@ -54,11 +58,47 @@ async def test_a_former_owner_is_refused_once_the_new_one_has_written(
     try:
         consumer.assign([TopicPartition(topic, 0)])
         await consumer.seek_to_beginning()
-        values = [(await consumer.getone()).value for _ in range(4)]
+        values = [(await within("a record", consumer.getone())).value for _ in range(4)]
     finally:
         await consumer.stop()
     assert values[0] == b"mine"
     assert values[2:] == [b"fence", b"state"]
+
+
+async def test_what_a_worker_opens_while_its_broker_is_away_waits_for_it(
+    broker: Broker, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A learner that begins just then ended its worker."""
+    settings = replace(settings_in(tmp_path), broker=f"kafka://{broker.address}")
+    topic = f"{topic_prefix}changelog"
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    broker.kill()
+
+    async def read() -> list[bytes | None]:
+        between = read_between(settings, raises, TP(topic, 0), 0, 2)
+        return [record.value async for records in between for record in records]
+
+    owner = FencedProducer(topic, {"bootstrap_servers": broker.address})
+    owning, reading = asyncio.ensure_future(owner.start()), asyncio.ensure_future(read())
+    await asyncio.wait([owning, reading], timeout=2)
+    assert not owning.done()
+    assert not reading.done()
+    broker.start()
+    try:
+        await within("to own", owning)
+        for value in (b"fence", b"state"):
+            await append(owner, topic, value)
+        assert await within("what was written", reading) == [b"fence", b"state"]
+    finally:
+        await owner.stop()
+
+
+def raises() -> Log:
+    """There is no local log here."""
+    raise AssertionError
 
 
 @pytest.mark.kafka
@@ -74,7 +114,7 @@ async def test_what_was_let_go_is_not_written_any_more(
     async with open_cluster(settings) as cluster:
         await apply(cluster, await plan(cluster, settings))
     record = (b"k", b"v", None, ())
-    async with Engine(settings) as engine:
+    async with PatientEngine(settings) as engine:
         tp = TP(settings.customers_changelog, 0)
         await (await engine.app.send_batch(*tp, [record]))
         await engine.app.producer.disown(tp)

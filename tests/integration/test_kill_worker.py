@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import os
 import random
 import re
@@ -20,12 +21,12 @@ import sys
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from stream.codec.partition import partition_for
@@ -44,6 +45,7 @@ from stream.runtime.changelog import read_customers
 from stream.runtime.topics import apply, open_cluster, plan
 from tests.lessons import publications
 from tests.oracle import Sent, a_history, kept_of, recount
+from tests.waiting import ended, eventually, reading, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
@@ -79,6 +81,7 @@ def assignments(settings: Settings) -> list[str]:
         "kafka.session_timeout": settings.kafka.session_timeout,
         "kafka.heartbeat_interval": settings.kafka.heartbeat_interval,
         "metrics.port": 0,
+        "worker.drain_timeout": 240,  # an end in order is asked for, and not a fast one
     }
     return [f"--set={name}={value}" for name, value in set_to.items()]
 
@@ -120,7 +123,7 @@ class Worker:
         if not addresses:
             return ""
         try:
-            answer = await asyncio.to_thread(urllib.request.urlopen, addresses[-1] + path, None, 10)
+            answer = await asyncio.to_thread(urllib.request.urlopen, addresses[-1] + path, None, 30)
         except OSError:
             return ""
         with answer:
@@ -129,9 +132,16 @@ class Worker:
 
     async def ready(self) -> None:
         """Wait until it takes events."""
-        while not await self.get("/readyz"):
+
+        async def look() -> str:
             assert self.process.poll() is None, self.log.read_text()
-            await asyncio.sleep(0.1)
+            return await self.get("/readyz") or self.log.read_text()
+
+        await eventually("a worker that is ready", look, lambda seen: seen == "ready\n")
+
+    async def ended(self) -> int:
+        """Wait for its end: the exit code."""
+        return await asyncio.to_thread(ended, self.process, self.log.read_text)
 
 
 @asynccontextmanager
@@ -147,7 +157,7 @@ async def workers(settings: Settings, folder: Path, count: int) -> AsyncIterator
             worker.kill()
 
 
-async def publish(settings: Settings, history: Sequence[Sent], rate: float) -> None:
+async def publish(settings: Settings, history: Iterable[Sent], rate: float) -> None:
     """Publish a history in its order, each record once, at most so many a second."""
     producer = AIOKafkaProducer(
         bootstrap_servers=list(settings.bootstrap_servers), enable_idempotence=True, linger_ms=5
@@ -172,14 +182,25 @@ async def all_done(settings: Settings, running: Sequence[Worker]) -> None:
     async with consumer:
         events = [TopicPartition(t, p) for t in settings.topics.events for p in range(PARTITIONS)]
         for tps in (events, [TopicPartition(settings.topics.examples, 0)]):
-            left: dict[TopicPartition, int] = {tps[0]: 1}
-            while any(left.values()):
-                for worker in running:  # whoever ended by itself is started again, as by systemd
-                    if worker.process.poll() is not None:
-                        worker.start()
-                ends = await consumer.end_offsets(tps)
-                left = {tp: end - (await consumer.committed(tp) or 0) for tp, end in ends.items()}
-                await asyncio.sleep(0.2)
+            look = partial(lag, consumer, tps, running)
+            await eventually("no lag", look, operator.not_, left=total, every=0.2)
+
+
+async def lag(
+    consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition], running: Sequence[Worker]
+) -> dict[TopicPartition, int]:
+    """Where there is lag, and how much; who ended by itself is started again, as by systemd."""
+    for worker in running:
+        if worker.process.poll() is not None:
+            worker.start()
+    ends = await consumer.end_offsets(tps)
+    left = {tp: end - (await consumer.committed(tp) or 0) for tp, end in ends.items()}
+    return {tp: n for tp, n in left.items() if n}
+
+
+def total(left: dict[TopicPartition, int]) -> int:
+    """How much lag there is in all."""
+    return sum(left.values())
 
 
 def assert_as_the_oracle_says(settings: Settings, history: Sequence[Sent]) -> None:
@@ -188,7 +209,8 @@ def assert_as_the_oracle_says(settings: Settings, history: Sequence[Sent]) -> No
     customers = read_customers(settings)
     kept = {name: kept_of(state) for name, state in customers.states.items()}
     assert kept.keys() == accounts.keys()
-    assert {n: k for n, k in kept.items() if k != accounts[n]} == {}
+    wrong = {n: (k, accounts[n]) for n, k in kept.items() if k != accounts[n]}
+    assert not wrong, next(iter(wrong.items()))
     counts: Counter[str] = Counter()
     for ledger in customers.ledgers:
         counts.update(ledger.counts)
@@ -230,7 +252,6 @@ def values_of(settings: Settings, topic: str, partitions: int) -> list[bytes]:
 # -------------------------------------------------------------------------------------------- Kafka
 
 
-@pytest.mark.timeout(600)
 async def test_workers_killed_under_load_lose_double_and_change_nothing(
     kafka: str, topic_prefix: str, tmp_path: Path, seed: int
 ) -> None:
@@ -250,7 +271,6 @@ async def test_workers_killed_under_load_lose_double_and_change_nothing(
     await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
 
 
-@pytest.mark.timeout(600)
 async def test_a_worker_asked_to_end_under_load_ends_well_and_leaves_nothing_to_do_again(
     kafka: str, topic_prefix: str, tmp_path: Path, seed: int
 ) -> None:
@@ -263,8 +283,7 @@ async def test_a_worker_asked_to_end_under_load_ends_well_and_leaves_nothing_to_
         for _ in range(2):
             await asyncio.sleep(chance.uniform(0.5, 2.0))
             worker.process.send_signal(signal.SIGTERM)
-            code = await asyncio.to_thread(worker.process.wait, 25)
-            assert code == 0, worker.log.read_text()
+            assert await worker.ended() == 0, worker.log.read_text()
             assert "Traceback" not in worker.log.read_text()
             worker.start()
             await worker.ready()
@@ -274,18 +293,18 @@ async def test_a_worker_asked_to_end_under_load_ends_well_and_leaves_nothing_to_
     await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
 
 
-@pytest.mark.timeout(600)
 async def test_a_trainer_that_is_killed_ends_its_worker_and_nothing_is_lost(
     kafka: str, topic_prefix: str, tmp_path: Path, seed: int
 ) -> None:
-    history = list(a_history(seed, 2_000))
+    history, over = list[Sent](), asyncio.Event()
     settings = settings_of(f"kafka://{kafka}", topic_prefix, tmp_path)
     async with workers(settings, tmp_path, 1) as (worker,):
         await worker.ready()
-        load = asyncio.create_task(publish(settings, history, rate=400))
+        # There is something to learn as long as a trainer is waited for, however long that takes.
+        load = asyncio.create_task(publish(settings, kept(history, seed, over), rate=400))
         trainer = await asyncio.to_thread(the_trainer_of, worker)
         os.kill(trainer, signal.SIGKILL)
-        assert await asyncio.to_thread(worker.process.wait, 60) == 1
+        assert await worker.ended() == 1
         assert "the trainer's process ended with -9" in worker.log.read_text()
         worker.start()
         await worker.ready()
@@ -293,20 +312,38 @@ async def test_a_trainer_that_is_killed_ends_its_worker_and_nothing_is_lost(
         worker.kill()
         await asyncio.to_thread(wait_for_the_end_of, trainer)
         worker.start()
+        over.set()
         await load
         await all_done(settings, [worker])
     await asyncio.to_thread(assert_as_the_oracle_says, settings, history)
 
 
+def kept(history: list[Sent], seed: int, over: asyncio.Event) -> Iterator[Sent]:
+    """Events until it is over, kept in a history."""
+    for sent in a_history(seed, sys.maxsize):
+        if over.is_set():
+            return
+        history.append(sent)
+        yield sent
+
+
 def the_trainer_of(worker: Worker) -> int:
     """The process in which a worker learns, as soon as there is one; ps(1) is not everywhere."""
-    while True:
-        for about in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # one that has just ended
-                parent = int((about / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == worker.process.pid and is_trainer(int(about.name)):
-                    return int(about.name)
-        time.sleep(0.1)
+
+    def look() -> list[int]:
+        assert worker.process.poll() is None, worker.log.read_text()
+        return [child for child in children_of(worker.process.pid) if is_trainer(child)]
+
+    (trainer,) = until("the process of a trainer", look)
+    return trainer
+
+
+def children_of(process: int) -> Iterator[int]:
+    """The processes that a process has started, and that still run."""
+    for about in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # one that has just ended
+            if int((about / "stat").read_text().rpartition(")")[2].split()[1]) == process:
+                yield int(about.name)
 
 
 def is_trainer(process: int) -> bool:
@@ -320,8 +357,7 @@ def is_trainer(process: int) -> bool:
 
 def wait_for_the_end_of(trainer: int) -> None:
     """Return when it runs no more."""
-    while is_trainer(trainer):
-        time.sleep(0.1)
+    until("the trainer's end", lambda: not is_trainer(trainer))
 
 
 # ----------------------------------------------------------------------------------------- embedded
@@ -344,7 +380,7 @@ def hesitant(call):
     return step
 
 BatchTable.send = hesitant(BatchTable.send)
-Pipeline._send_effects = hesitant(Pipeline._send_effects)
+Pipeline._begin = hesitant(Pipeline._begin)
 
 async def main(directory, seed, size, chunk):
     settings = ours.embedded(Path(directory))
@@ -397,7 +433,6 @@ def lives(directory: Path, seed: int, size: int) -> Iterator[subprocess.Popen[st
             yield process
 
 
-@pytest.mark.timeout(600)
 def test_an_engine_killed_again_and_again_loses_doubles_and_changes_nothing(
     tmp_path: Path, seed: int
 ) -> None:
@@ -406,14 +441,15 @@ def test_an_engine_killed_again_and_again_loses_doubles_and_changes_nothing(
     kills = [chance.randint(1, 12) for _ in range(5)]
     for process in lives(tmp_path, seed, size):
         assert process.stdout is not None
-        until = kills.pop() if kills else None
+        last = kills.pop() if kills else None
         said = ""
-        for number, said in enumerate(process.stdout):  # noqa: B007  # the last is asked for
-            if number == until:
-                time.sleep(chance.uniform(0.0, 0.3))  # no matter when
-                process.kill()
-        if until is None:
+        with reading(process):
+            for number, said in enumerate(process.stdout):  # noqa: B007  # the last is asked for
+                if number == last:
+                    time.sleep(chance.uniform(0.0, 0.3))  # no matter when
+                    process.kill()
+        if last is None:
             assert said == "settled\n"
-            assert process.wait() == 0
+            assert ended(process) == 0
             break
     assert_as_the_oracle_says(embedded(tmp_path), list(a_history(seed, size)))

@@ -13,10 +13,9 @@ from stream.config import Settings, Topics
 from stream.core.event import Line
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
-from stream.runtime.engine import Engine
 from stream.runtime.topics import apply, open_cluster, plan
 from tests.builders import NOON, a_click, a_purchase
-from tests.topology.embedded import publication, settings_in
+from tests.topology.embedded import PatientEngine, publication, settings_in
 
 LINES = tuple(Line(f"item-{n}".ljust(120, "x"), 100) for n in range(500))
 
@@ -36,7 +35,7 @@ async def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
 
 async def test_one_customers_many_large_orders_pass(settings: Settings) -> None:
     orders = [a_purchase(n, "hot", lines=LINES, time=NOON + n * 60_000) for n in range(60)]
-    async with Engine(settings) as engine:
+    async with PatientEngine(settings) as engine:
         await engine.publish([publication(event) for event in (*orders, a_click(0, "c2"))])
         await engine.settle()
         assert engine.status().counts["applied"] == 61
@@ -59,7 +58,7 @@ async def test_a_record_that_only_compression_let_in_becomes_a_dead_letter(
         await producer.send_and_wait(topic, None, key=padding, partition=0)
         await producer.send_and_wait(topic, b"{}", key=b"c", headers=[("h", padding)], partition=0)
     letters: list[Record] = []
-    async with Engine(settings) as engine:
+    async with PatientEngine(settings) as engine:
         await engine.publish([publication(a_click(0, "c1"))])
         await engine.settle()
         counts = engine.status().counts
@@ -82,7 +81,7 @@ async def test_many_may_send_a_little_to_one_partition_at_the_same_time(
     """All of a worker's partitions send their lessons to the same one."""
     senders, turns = 200, 30
     settings = replace(settings, kafka=replace(settings.kafka, request_timeout=10.0))
-    async with Engine(settings) as engine:
+    async with PatientEngine(settings) as engine:
         topic = settings.topics.late
 
         async def send(sender: int) -> None:

@@ -32,7 +32,8 @@ from stream.runtime.verification import verify_models
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase
 from tests.kafka.topics import admin_of
 from tests.lessons import publications
-from tests.topology.embedded import publication
+from tests.topology.embedded import PatientEngine, publication
+from tests.waiting import eventually
 
 LEARNING = LearningSettings(
     propensity_bits=12,
@@ -67,7 +68,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) 
 async def running(settings: Settings, *, lockstep: bool = True) -> AsyncIterator[Engine]:
     async with open_cluster(settings) as cluster:
         await apply(cluster, await plan(cluster, settings))
-    async with Engine(settings, lockstep=lockstep) as engine:
+    async with PatientEngine(settings, lockstep=lockstep) as engine:
         yield engine
 
 
@@ -135,13 +136,11 @@ async def test_a_lone_visit_is_learned_though_it_fills_no_step(settings: Setting
         ]
         await engine.publish([publication(event) for event in events])
 
-        def known() -> list[str]:
+        async def known() -> list[str]:
             models = engine.app.view.world.models
             return [one.item for one in models.recommender.recommend(["tea"], 5, (), -1, None, ())]
 
-        async with asyncio.timeout(60):
-            while "cup" not in known():
-                await engine.app.view.next_models()
+        await eventually("the cup, known", known, lambda items: "cup" in items)
     assert await asyncio.to_thread(lambda: verify_models(settings).holds)
 
 
@@ -165,8 +164,8 @@ async def lose_the_models(settings: Settings) -> None:
         return
     async with admin_of(settings.bootstrap_servers[0]) as client:
         await client.delete_topics([settings.topics.models])
-        while settings.topics.models in await client.list_topics():  # noqa: ASYNC110  # to be asked
-            await asyncio.sleep(0.1)
+        gone = settings.topics.models
+        await eventually("the topic's end", client.list_topics, lambda topics: gone not in topics)
 
 
 # ---------------------------------------------------------------------------------------- rules

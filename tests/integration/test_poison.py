@@ -108,7 +108,6 @@ def a_mix_of_now(seed: int, size: int) -> Iterator[Sent]:
     return a_mix(random.Random(seed), size, time_ns() // 1_000_000 - size * SECOND, bad=0.6)
 
 
-@pytest.mark.timeout(300)
 async def test_fuzz_on_kafka_is_accounted_for(
     kafka: str, topic_prefix: str, tmp_path: Path, seed: int
 ) -> None:

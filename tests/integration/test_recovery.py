@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from stream.codec.partition import partition_for
+from stream.codec.state import encode_state
 from stream.config import Settings, Topics
+from stream.core.state import CustomerState, Profile
 from stream.core.value import Value
 from stream.runtime.app import OfferstreamApp, build_app
 from stream.runtime.batching.records import Outgoing
 from stream.runtime.metrics import Metrics
 from stream.runtime.topics import apply, open_cluster, plan
+from tests.waiting import within
 
 PARTITIONS = 2
 
@@ -32,7 +35,9 @@ def a_history(seed: int, writes: int = 5_000) -> Written:
     batches: list[tuple[int, list[Outgoing]]] = []
     for n in range(writes):
         key = b"c%d" % chance.randrange(700)
-        value = None if chance.random() < 0.1 else b"value %d" % n
+        value = (
+            None if chance.random() < 0.1 else encode_state(CustomerState(profile=Profile(views=n)))
+        )
         shard = partition_for(key, PARTITIONS)
         if not batches or batches[-1][0] != shard or len(batches[-1][1]) > 50:
             batches.append((shard, []))
@@ -57,7 +62,7 @@ async def a_life(
     app = build_app(settings, metrics=Metrics())
     await app.start()
     try:
-        await app.recovered()
+        await within("the recovery", app.recovered())
         found = held(app)
         for number, records in batches:
             await (await app.send_batch(settings.customers_changelog, number, records))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.integration.replaying import (
-    command,
     customers,
-    environment,
+    kill_when,
     lines_of,
     replay,
     run,
@@ -66,15 +63,7 @@ def test_killed_in_the_middle_and_run_again_it_ends_as_if_nothing_had_been(
     undisturbed = replay(log, "--mapping", mapping, "--broker", whole)
     offers = tmp_path / "offers.jsonl"
     arguments = [log, "--mapping", mapping, "--broker", torn, "--offers", offers]
-    process = subprocess.Popen(
-        command("replay", *arguments, "--speed", "400/s"), env=environment(), stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 60
-    while _bytes_in(tmp_path / "torn") < 100_000:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.kill()
-    process.communicate()
+    kill_when(lambda: _bytes_in(tmp_path / "torn") > 100_000, *arguments)
     resumed = replay(*arguments)
     assert resumed["already_there"] > 0
     assert resumed["events"] == undisturbed["events"]
@@ -179,7 +168,6 @@ def test_the_mappings_are_listed_shown_and_checked(tmp_path: Path) -> None:
     assert "columns.costumer is not a setting" in run("mappings", "check", mine, code=2).stderr
 
 
-@pytest.mark.timeout(900)
 def test_online_retail_goes_through_the_whole_pipeline(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,13 @@ from tests.integration.replaying import (
     command,
     customers,
     environment,
+    kill_when,
     lines_of,
     replay,
     run,
     shop_log,
 )
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -50,7 +52,6 @@ def test_on_kafka_and_embedded_all_counts_and_customers_are_equal(
     assert len(lines_of(offers)) == there["offers"] > 0
 
 
-@pytest.mark.timeout(600)
 def test_killed_in_the_middle_and_run_again_it_ends_as_if_nothing_had_been(
     environ: dict[str, str], tmp_path: Path, seed: int
 ) -> None:
@@ -59,13 +60,7 @@ def test_killed_in_the_middle_and_run_again_it_ends_as_if_nothing_had_been(
     undisturbed = replay(log, "--mapping", mapping, "--broker", broker, environ=EMBEDDED)
     offers = tmp_path / "offers.jsonl"
     arguments = [log, "--mapping", mapping, "--offers", offers]
-    process = subprocess.Popen(command("replay", *arguments, "--speed", "300/s"), env=environ)
-    deadline = time.monotonic() + 120
-    while not offers.exists() or not offers.stat().st_size:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    kill_when(lambda: offers.exists() and bool(offers.stat().st_size), *arguments, environ=environ)
     resumed = replay(*arguments, environ=environ)
     assert resumed["already_there"] > 0
     totals, expected = resumed["since_the_log_began"], undisturbed["since_the_log_began"]
@@ -102,10 +97,8 @@ def test_beside_a_worker_it_only_publishes(
     )
     try:
         sent = replay(log, "--mapping", mapping, "--no-worker", environ=environ)
-        deadline = time.monotonic() + 120
-        while _decided(environ) < sent["published"]:
-            assert worker.poll() is None and time.monotonic() < deadline
-            time.sleep(0.5)
+        decided = partial(_decided, environ, worker)
+        until("all events, decided", decided, lambda count: count >= sent["published"])
         done = run(*arguments, code=2, environ=environ)
         assert f"other workers of app_id {environ['OFFERSTREAM_APP_ID']} hold" in done.stderr
         assert done.stderr.count("\n") == 1
@@ -114,8 +107,9 @@ def test_beside_a_worker_it_only_publishes(
         worker.wait()
 
 
-def _decided(environ: dict[str, str]) -> int:
+def _decided(environ: dict[str, str], worker: subprocess.Popen[bytes]) -> int:
     """Events that a worker has accounted for, by the ledgers in its changelog."""
+    assert worker.poll() is None
     lines = [line.split(": ") for line in run("customers", environ=environ).stdout.splitlines()]
     counts = {name.strip(): int(count) for name, count in (line for line in lines if line[1:])}
     return sum(
@@ -125,7 +119,6 @@ def _decided(environ: dict[str, str]) -> int:
     )
 
 
-@pytest.mark.timeout(900)
 def test_rees46_is_the_same_on_both(
     environ: dict[str, str], shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 from stream.cli import main
 from stream.config import ConfigError, Settings, Topics
 from stream.runtime.topics import MAX_SNAPSHOT, Kind, apply, open_cluster, plan, verify
+
+WRITTEN = ("offers", "dead_letters", "late", "examples", "models", "rules")
 
 
 @pytest.fixture
@@ -49,6 +52,74 @@ async def test_applying_twice_at_once_is_no_fault(settings: Settings) -> None:
         await apply(cluster, found)
         await apply(cluster, found)
         assert (await plan(cluster, settings)).changes == ()
+
+
+async def configured(settings: Settings, topic: str, key: str, value: str) -> None:
+    async with open_cluster(settings) as cluster:
+        await apply(cluster, await plan(cluster, settings))
+        await cluster.alter(topic, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "because"),
+    [
+        ("changelog", "cleanup.policy", "delete", "is deleted when it is old"),
+        ("changelog", "cleanup.policy", "compact,delete", "is deleted when it is old"),
+        ("changelog", "max.message.bytes", "1048588", "are written"),
+        *((name, "max.message.bytes", "200", "are written") for name in WRITTEN),
+        ("models", "cleanup.policy", "delete", "is deleted when it is old"),
+        ("catalog", "cleanup.policy", "delete", "is deleted when it is old"),
+        ("clicks", "cleanup.policy", "compact", "every record counts"),
+        ("clicks", "retention.ms", "1000", "within 1 s is lost"),
+        ("customers", "retention.ms", "0", "within 0 s is lost"),
+        ("examples", "retention.ms", "60000", "within 60 s is lost"),
+        ("dead_letters", "cleanup.policy", "compact", "every record counts"),
+        ("offers", "min.insync.replicas", "2", "no write is accepted"),
+    ],
+)
+async def test_settings_that_lose_state_are_refused_and_apply_mends_them(
+    settings: Settings, kind: str, key: str, value: str, because: str
+) -> None:
+    changelog = settings.customers_changelog
+    topic = changelog if kind == "changelog" else getattr(settings.topics, kind)
+    await configured(settings, topic, key, value)
+    with pytest.raises(ConfigError, match=f"topic {topic} has {key} = {value}.*{because}") as no:
+        await asyncio.to_thread(verify, settings)
+    assert "`offerstream topics apply`" in str(no.value) and "\n" not in str(no.value)
+    async with open_cluster(settings) as cluster:
+        await apply(cluster, await plan(cluster, settings))
+    await asyncio.to_thread(verify, settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("clicks", "retention.ms", "86400000"),
+        ("clicks", "retention.bytes", "1000000"),
+        ("clicks", "message.timestamp.type", "CreateTime"),
+        ("changelog", "max.compaction.lag.ms", "999999999"),
+        ("models", "unclean.leader.election.enable", "true"),
+    ],
+)
+async def test_settings_that_are_odd_are_remarked_on(
+    settings: Settings, caplog: pytest.LogCaptureFixture, kind: str, key: str, value: str
+) -> None:
+    changelog = settings.customers_changelog
+    topic = changelog if kind == "changelog" else getattr(settings.topics, kind)
+    await configured(settings, topic, key, value)
+    await asyncio.to_thread(verify, settings)
+    assert f"topic {topic} has {key} = {value}" in caplog.text
+
+
+async def test_settings_that_keep_more_are_nobodys_business(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    await configured(settings, settings.topics.clicks, "retention.ms", "-1")
+    await configured(settings, settings.topics.models, "max.message.bytes", "20000000")
+    async with open_cluster(settings) as cluster:
+        await cluster.alter(settings.topics.clicks, {"retention.ms": "-1"})
+    await asyncio.to_thread(verify, settings)
+    assert " has " not in caplog.text
 
 
 def run(settings: Settings, *arguments: str, partitions: int = 2) -> tuple[int, str, str]:

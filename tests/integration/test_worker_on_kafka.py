@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import PATIENCE, line_with, reading, run, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,27 +24,18 @@ class Worker:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.log: list[str] = []
-        assert process.stderr is not None
-        for line in process.stderr:
-            self.log.append(line)
-            if found := re.search(r"health and metrics at (http://127\.0\.0\.1:\d+)", line):
-                self.address = found[1]
-                return
-        pytest.fail("the worker ended: " + "".join(self.log))
+        line = line_with(process, "health and metrics at ", process.stderr)
+        self.address = re.findall(r"http://127\.0\.0\.1:\d+", line)[0]
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.address + path, timeout=30) as answer:
+            with urllib.request.urlopen(self.address + path, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
 
-    def ready(self, seconds: float = 90) -> None:
-        deadline = time.monotonic() + seconds
-        while (answer := self.get("/readyz"))[0] != 200:
-            assert time.monotonic() < deadline, answer
-            time.sleep(0.1)
+    def ready(self) -> None:
+        until("the worker, ready", lambda: self.get("/readyz"), lambda answer: answer[0] == 200)
 
 
 @pytest.fixture
@@ -62,7 +54,7 @@ def environ(kafka: str, topic_prefix: str) -> dict[str, str]:
 @pytest.fixture
 def worker(environ: dict[str, str], tmp_path: Path) -> Iterator[Worker]:
     command = [sys.executable, "-m", "stream"]
-    subprocess.run([*command, "topics", "apply"], env=environ, cwd=tmp_path, check=True)
+    assert run([*command, "topics", "apply"], env=environ, cwd=tmp_path).returncode == 0
     process = subprocess.Popen(
         [*command, "worker"], env=environ, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
@@ -70,7 +62,7 @@ def worker(environ: dict[str, str], tmp_path: Path) -> Iterator[Worker]:
         yield Worker(process)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def test_it_is_seen_from_start_to_end_and_ends_in_order(worker: Worker) -> None:
@@ -83,6 +75,7 @@ def test_it_is_seen_from_start_to_end_and_ends_in_order(worker: Worker) -> None:
     assert float(samples["offerstream_rebalances_total"]) >= 1
     assert [name for name in samples if name.startswith("offerstream_build_info{")]
     worker.process.send_signal(signal.SIGTERM)
-    _, rest = worker.process.communicate(timeout=60)
+    with reading(worker.process):
+        _, rest = worker.process.communicate()
     assert worker.process.returncode == 0, rest
     assert "Traceback" not in rest

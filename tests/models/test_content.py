@@ -5,7 +5,9 @@ import random
 import numpy as np
 import pytest
 
+from stream.codec.snapshot import fingerprint
 from stream.models.content import Content
+from tests.uncompiled import uncompiled
 
 
 def shop() -> Content:
@@ -77,3 +79,17 @@ def test_what_was_said_before_does_not_count_any_more(seed: int) -> None:
         straight.learn(name, text)
     for name in texts:
         assert dict(wandered.similar(name, 50)) == pytest.approx(dict(straight.similar(name, 50)))
+
+
+def learned(seed: int) -> str:
+    """The bytes of what was described and described anew, in few buckets of few places."""
+    draw, content = random.Random(seed), Content(items=64, buckets=32, words=4, postings=3)
+    for _ in range(400):
+        words = [f"w{draw.randrange(60)}" for _ in range(draw.randrange(7))]
+        content.learn(f"i{draw.randrange(90)}", " ".join(words))
+    return fingerprint(content.state())
+
+
+def test_uncompiled_it_learns_the_same_bytes(seed: int) -> None:
+    program = f"from tests.models.test_content import learned; print(learned({seed}))"
+    assert uncompiled(program) == learned(seed)

@@ -15,6 +15,7 @@ from stream.evaluate.propensity import Evaluation, Examples, Labels, typed
 from stream.models.hashing import feature_hash
 from stream.models.metrics import Quality, quality
 from stream.models.propensity import Encoded, Propensity
+from stream.models.propensity.cells import SQUARE
 from stream.models.state import StateError
 
 Rows = list[list[int]]
@@ -211,7 +212,7 @@ def test_identifiers_that_never_come_back_do_not_fill_the_table() -> None:
             for n in range(at, at + 32)
         ]
         model.learn(rows, [n % 2 for n in range(32)])
-    used = int((model._table._squares != 0).sum())
+    used = int((model._table.cells[:, SQUARE : SQUARE + 2] != 0).sum())
     assert used < 3 * 3_200 + 2_000  # each id alone, once a group; not its 8 pairs and 28 triples
 
 

@@ -140,7 +140,7 @@ def test_a_session_that_nobody_is_like_is_still_answered() -> None:
     for session, similar in ((7, False), (8, True)):
         pool = model.gather(["tea"], session)
         assert pool is not None
-        assert bool(pool.features[0].any()) == similar
+        assert bool(pool.features[:, 0].any()) == similar
 
 
 def test_state_goes_on_to_the_bit_with_everything_full() -> None:
@@ -203,6 +203,24 @@ def test_a_long_session_goes_on_in_a_new_row_and_old_rows_give_way() -> None:
     assert index.evicted == 1
     assert len(index.similar([numbers[0]], [1.0], -1)[0]) == 0
     assert set(index.similar([numbers[5]], [1.0], -1)[0].tolist()) == set(numbers[4:8])
+
+
+@pytest.mark.parametrize(("sessions", "length"), [(2, 1), (2, 4), (64, 4)])
+def test_visits_learned_together_are_what_each_would_be(
+    sessions: int, length: int, seed: int
+) -> None:
+    draw = random.Random(seed)
+    vocabulary = Vocabulary(32)
+    numbers = [vocabulary.admit(f"i{n}", 1.0) for n in range(20)]
+    together, each = (SessionIndex(vocabulary, sessions, length, postings=3) for _ in range(2))
+    for batch in range(20):
+        keys = [batch // 4 + draw.randrange(6) for _ in range(15)]
+        items = draw.choices(numbers, k=15)
+        together.learn_many(keys, items)
+        for key, item in zip(keys, items, strict=True):
+            each.learn(key, item)
+        assert same(together.state(), each.state())
+        assert [together.row(key) for key in range(12)] == [each.row(key) for key in range(12)]
 
 
 def test_similarity_equals_a_plain_computation(seed: int) -> None:

@@ -16,6 +16,7 @@ from stream.models.lloyd import best_of, inertia
 from stream.models.segmenters import SEGMENTERS, segmenter, segmenter_from
 from stream.models.segments import IncrementalKMeans
 from stream.models.state import StateError
+from tests.uncompiled import uncompiled
 
 Model = IncrementalKMeans | DensitySegments
 
@@ -127,6 +128,17 @@ def test_restored_it_goes_on_bit_for_bit(kind: str, seed: int) -> None:
         assert fingerprint(one.state()) == fingerprint(other.state())
 
 
+def fingerprint_of(seed: int) -> str:
+    """The state after some points, of a model that starts afresh a few times."""
+    model = IncrementalKMeans(3, sample=48, seed=seed)
+    return fingerprint(learned(model, blobs(seed, dict.fromkeys(FOUR, 50))).state())
+
+
+def test_uncompiled_it_learns_the_same_bytes(seed: int) -> None:
+    program = f"from {__name__} import fingerprint_of; print(fingerprint_of({seed}))"
+    assert uncompiled(program) == fingerprint_of(seed)
+
+
 @KINDS
 @pytest.mark.parametrize(
     "point", [(float("nan"), 1.0), (1.0, float("inf")), (1.0,), (1.0, 2.0, 3.0)]
@@ -172,6 +184,7 @@ def test_a_description_says_what_sets_a_segment_apart() -> None:
         ("kmeans", "centres", np.zeros((3, 2))),
         ("kmeans", "coreset.keys", np.zeros(3)),
         ("kmeans", "var", np.array([1.0, np.inf])),
+        ("kmeans", "coreset.points", np.zeros((1_025, 3))),
         ("density", "owners", np.array([9], dtype=np.int64)),
         ("density", "shared", np.array([[77.0, 1.0, 1.0, 1.0]])),
         ("density", "micro.weights", None),

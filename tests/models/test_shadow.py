@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.shadow import CHAMPION, Shadow
+from stream.models.shadow import CHAMPION, FULL, Shadow
 
 
 def examples(seed: int, count: int) -> list[tuple[dict[str, Any], int]]:
@@ -47,6 +47,13 @@ def test_the_share_is_bounded_and_the_same_in_every_replay(seed: int) -> None:
     one, other = followed(Shadow(0.05, seed), given), followed(Shadow(0.05, seed), given)
     assert 50 < one.standings()[0].quality.events < 170
     assert one.standings() == other.standings()
+
+
+def test_once_there_is_enough_to_compare_a_tenth_of_the_share_is_left(seed: int) -> None:
+    shadow = Shadow(0.05, seed)
+    first, later = (sum(map(shadow.sees, range(at, at + FULL))) for at in (0, 5 * FULL))
+    assert 0.8 < first / (0.05 * FULL) < 1.2
+    assert 0.6 < later / (0.005 * FULL) < 1.4
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-12])

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stream.config import ConfigError, MetricsSettings
 from stream.runtime.health import Health, HealthServer, heartbeat
 from stream.runtime.metrics import Metrics
+from tests.waiting import PATIENCE, within
 
 SETTINGS = MetricsSettings(port=0, loop_timeout=10, stall_timeout=120)
 
@@ -50,7 +51,7 @@ def server(health: Health, metrics: Metrics) -> Iterator[HealthServer]:
 def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read().decode()
@@ -123,6 +124,20 @@ def test_a_backlog_that_only_changes_size_does_not_look_like_progress(
     assert not health.liveness().ok
 
 
+def test_a_learner_that_owes_an_answer_for_long_is_told_and_the_worker_lives(
+    health: Health, metrics: Metrics
+) -> None:
+    health.ready()
+    health.learner(10.0)
+    assert health.readiness() == (True, "ready")
+    health.learner(10.6)
+    assert health.readiness() == (False, "the learner has not answered for 11 s")
+    assert health.liveness().ok
+    assert metrics.registry.get_sample_value("offerstream_learner_unanswered_seconds") == 10.6
+    health.learner(0.0)
+    assert health.readiness().ok
+
+
 async def test_the_heartbeat_beats_while_the_loop_runs(metrics: Metrics) -> None:
     beats: list[float] = []
     seen = asyncio.Event()
@@ -135,7 +150,7 @@ async def test_the_heartbeat_beats_while_the_loop_runs(metrics: Metrics) -> None
                 seen.set()
 
     task = asyncio.create_task(heartbeat(Listener(SETTINGS, metrics), interval=0.001))
-    await asyncio.wait_for(seen.wait(), 30)
+    await within("three beats", seen.wait(), lambda: beats)
     task.cancel()
     assert all(late >= 0 for late in beats)
     assert metrics.registry.get_sample_value("offerstream_event_loop_lag_seconds") is not None

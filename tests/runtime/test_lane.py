@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.runtime.batching.lane import Group, LaneQueue
+from stream.runtime.batching.lane import BUFFERED_RECORDS, Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane
 from stream.runtime.local.frame import StoredRecord
 from stream.runtime.reading import as_it_is
@@ -18,7 +18,7 @@ def a_lane(*, gathered: bool) -> LaneQueue:
 def arrive(lane: LaneQueue, first: int, count: int) -> None:
     """Let records arrive."""
     records = [StoredRecord("clicks", 0, n, n, b"", b"v") for n in range(first, first + count)]
-    lane.merge.add("clicks", records, as_it_is)
+    lane.merge.add("clicks", records, map(as_it_is, records))
 
 
 def delivered(lane: LaneQueue) -> list[Batch]:
@@ -48,6 +48,12 @@ def test_a_whole_batch_waits_for_none_and_no_more_are_under_way_than_may_be() ->
     arrive(lane, 0, 35)
     assert [len(batch) for batch in delivered(lane)] == [10, 10]
     assert lane.merge.size == 15
+
+
+def test_a_full_lane_still_takes_what_the_others_wait_for() -> None:
+    lane = LaneQueue(Group("events", ("clicks", "customers"), as_it_is))
+    arrive(lane, 0, BUFFERED_RECORDS)
+    assert [lane.takes_more(topic) for topic in ("clicks", "customers")] == [False, True]
 
 
 def test_where_nothing_is_gathered_each_goes_at_once_as_long_as_it_may() -> None:

@@ -10,6 +10,7 @@ from stream.config import Settings
 from stream.runtime.batching.records import Arrived, Batch, Lane
 from stream.runtime.learning.agent import Learning
 from stream.runtime.local.frame import StoredRecord
+from tests.waiting import within
 
 
 async def sent(*_: Any) -> asyncio.Future[None]:
@@ -32,8 +33,7 @@ async def test_who_ends_does_not_wait_for_a_trainer_that_is_starting() -> None:
     record = StoredRecord("examples", 0, 0, 0, None, b"", ())
     batch = Batch(Lane("examples", 0), [Arrived(0, record, None)])
     taking = asyncio.create_task(learning.take(SimpleNamespace(value=batch, ack=lambda: True)))
-    await starting.wait()
-    async with asyncio.timeout(30):
-        await learning.publish()
-        await learning.stop()
+    await within("a trainer that is starting", starting.wait())
+    await within("a last publication", learning.publish())
+    await within("the learner's end", learning.stop())
     taking.cancel()

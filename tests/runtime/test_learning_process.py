@@ -4,11 +4,14 @@ import asyncio
 import os
 import random
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
@@ -17,8 +20,9 @@ from stream.codec.snapshot import fingerprint
 from stream.config import LearningSettings, Secret
 from stream.core.example import Basket, Example, Labelled, Portrait, Step
 from stream.core.features import FEATURES, PORTRAIT, pack
-from stream.runtime.learning.process import Apart, Here, TrainerEnded, Training
+from stream.runtime.learning.process import PIECE, Apart, Begin, Here, TrainerEnded, Training
 from stream.runtime.learning.trainer import Publication
+from tests.waiting import within
 
 SMALL = LearningSettings(propensity_bits=10, items=200, sessions=200, baskets=200, step=8)
 KEY = "xyzzy-plugh-5521"
@@ -98,6 +102,20 @@ async def test_a_process_learns_what_a_trainer_here_does_to_the_byte(seed: int) 
         assert expected[-1].evicted.keys() >= {"items", "orders"}
 
 
+async def test_what_is_no_lesson_ends_no_process_and_is_counted_by_both_alike(seed: int) -> None:
+    log = [(2 * offset, value) for offset, value in lessons(seed, 60)]
+    garbage: list[bytes | None] = [b"", b"no lesson", None, bytes(50), b"\x93\x00\x90\xff"]
+    log += [(2 * n + 1, garbage[n % 5]) for n in range(30)]
+    log.sort(key=lambda record: record[0])
+    expected = await taught(await here(), log)
+    assert sum(each.refused for each in expected) == 30
+    assert sum(each.new for each in expected) == 240
+    async with apart() as far:
+        assert await taught(far, log) == expected
+    clean = await taught(await here(), lessons(seed, 60))
+    assert states(expected).states.keys() == states(clean).states.keys()
+
+
 async def test_a_process_goes_on_from_what_was_published(seed: int) -> None:
     log = lessons(seed, 60)
     published = states(await taught(await here(), log[:30]))
@@ -136,7 +154,7 @@ async def test_a_process_ends_with_the_input_of_its_worker() -> None:
     async with apart() as far:
         assert (await far.place()).position == 0
         far._requests.close()
-        assert await asyncio.wait_for(far._process.wait(), 30) == 0
+        assert await within("the trainer's end", far._process.wait()) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -162,7 +180,7 @@ async def test_a_bug_in_a_process_ends_it_with_its_traceback(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async with apart() as far:
-        await far.learn([(0, b"no lesson")])
+        await far._send(Begin(SMALL, 7, "a", None))  # which it is told once
         with pytest.raises(TrainerEnded, match="with 1"):
             await far.publish()
     assert "ValidationError" in capfd.readouterr().err
@@ -179,3 +197,62 @@ async def test_the_key_that_signs_models_is_seen_by_nobody_else(seed: int) -> No
     assembler = Assembler(KEY.encode())
     assert any(assembler.take(k, v) for p in publications for k, v in p.records)
     assert assembler.refused == 0 and os.environ.get("OFFERSTREAM_LEARNING_SNAPSHOT_KEY") is None
+
+
+async def test_a_trainer_that_falls_silent_is_noticed_and_killed() -> None:
+    async with apart() as training:
+        await training.place()
+        training._patience = 1.5
+        assert training.waited == 0.0
+        os.kill(training.pid, signal.SIGSTOP)
+        asked = asyncio.create_task(training.place())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert training.waited > 0.0
+        with pytest.raises(TrainerEnded, match=r"has not answered for 1\.5 s, and is killed"):
+            await asked
+        assert training.waited == 0.0
+        with pytest.raises(TrainerEnded, match="ended with -9"):
+            await training.place()
+
+
+async def test_a_trainer_that_takes_nothing_more_is_noticed_and_killed() -> None:
+    async with apart() as training:
+        await training.place()
+        training._patience = 1.5
+        os.kill(training.pid, signal.SIGSTOP)
+        with pytest.raises(TrainerEnded, match="has not answered"):
+            while True:  # until the pipe is full
+                await training.learn([(0, bytes(100_000))])
+
+
+async def test_ctrl_c_in_its_workers_terminal_is_not_for_it() -> None:
+    async with apart() as training:
+        assert os.getsid(training.pid) != os.getsid(0)
+
+
+async def test_large_models_are_handed_over_in_pieces_and_whole_though_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = "import sys; [sys.stdin.buffer.read(1 << 16) for _ in range(1 << 20)]"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", reader), stdin=PIPE, stdout=PIPE
+    )
+    training, sizes, begun = Apart(process), list[int](), asyncio.Event()
+    assert process.stdin is not None
+    write = process.stdin.write
+
+    def writing(data: bytes) -> None:
+        sizes.append(len(data))
+        begun.set()
+        write(data)
+
+    monkeypatch.setattr(process.stdin, "write", writing)
+    models = Published({"model": {"w": np.zeros(1 << 21)}}, {}, 0)
+    beginning = asyncio.create_task(training.begin(SMALL, 7, SLOTS[-1], models))
+    await within("the first piece", begun.wait())
+    beginning.cancel()
+    await training._write(b"what is written next")
+    assert max(sizes) == PIECE
+    assert sum(sizes) > 8 << 21
+    await training.end()

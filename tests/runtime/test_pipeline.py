@@ -222,6 +222,26 @@ async def test_after_a_rebalance_the_ledger_is_read_again(worker: Worker) -> Non
     assert worker.app.sent[0] == next(s for s in worker.app.sent[1:] if s[0] == "offers")
 
 
+async def test_a_large_batch_is_decided_in_turns_and_others_have_theirs_between(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.pipeline, "_turn", 2)
+    worker.broker.at_once = True
+    seen: list[int] = []
+
+    async def look() -> None:
+        while len(worker.table.writes) < 3:
+            seen.append(len(worker.table.writes))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    delivery = await worker.take(*[a_click(n, f"c{n}") for n in range(5)])
+    await looking
+    assert {1, 2} <= set(seen)
+    assert len(worker.table.writes) == 3
+    assert delivery.acked and worker.broker.log.count("ack") == 1
+
+
 # -------------------------------------------------------------------------- large writes, and bugs
 
 LARGE = tuple(Line(f"item-{n}".ljust(100, "x"), 100) for n in range(200))

@@ -17,6 +17,7 @@ from stream.runtime.engine import Engine
 from tests.builders import a_click
 from tests.lessons import Lessons
 from tests.topology.embedded import look, publication, running, settings_in, stored
+from tests.waiting import within
 
 Disturb = Callable[[Any], Awaitable[None]]
 
@@ -56,16 +57,16 @@ async def test_records_fetched_meanwhile_are_decided_once_and_in_order(
     monkeypatch.setattr(LocalConsumer, "_getmany", slow)
     async with running(settings_in(tmp_path)) as engine:
         await engine.publish([publication(a_click(n)) for n in range(50)])
-        await asyncio.wait_for(fetched.wait(), 30)
+        await within("a fetch of the clicks", fetched.wait())
         disturbing = asyncio.create_task(disturb(engine.app.consumer))
         await asyncio.sleep(0.1)  # as far as it comes while the fetch is under way
         go_on.set()
-        await disturbing
-        seen = await asyncio.wait_for(look(engine), 30)
+        await within("the end of the disturbance", disturbing)
+        seen = await look(engine)
         assert seen.counts["applied"] == 50
         assert seen.customers["c1"].profile.views == 50
         await engine.publish([publication(a_click(n)) for n in range(50, 60)])
-        seen = await asyncio.wait_for(look(engine), 30)
+        seen = await look(engine)
         assert seen.counts["applied"] == seen.customers["c1"].profile.views == 60
         assert seen.metrics["events_replayed_total"] == 0
     async with running(settings_in(tmp_path)) as again:
@@ -80,10 +81,10 @@ async def test_lessons_in_hand_in_a_rebalance_are_learned_behind_those_before_th
         await teach(engine, 0)
         async with app.learning._lock:  # the agent has the next lessons in hand, and waits
             await engine.publish([publication(a_click(n)) for n in range(20, 40)])
-            await asyncio.wait_for(_decided(engine), 30)
+            await _decided(engine)
             await asyncio.sleep(0.3)
             await rebalanced(app.consumer)
-        await asyncio.wait_for(engine.settle(), 60)
+        await engine.settle()
         assert engine.status().learned == taught(engine) > 40
 
 
@@ -95,7 +96,7 @@ async def test_lessons_given_up_before_a_publication_are_read_again_before_the_n
             await teach(engine, first)
             engine.app.learning.forget()  # and nothing seeks back
         await engine.publish([publication(a_click(40))])
-        await asyncio.wait_for(engine.settle(), 60)
+        await engine.settle()
         assert engine.status().learned == taught(engine) > 40
 
 
@@ -108,8 +109,8 @@ def unpublished_in(directory: Path) -> Settings:
 async def teach(engine: Engine, first: int) -> None:
     """Publish 20 clicks, and wait until they are decided and what they teach is learned."""
     await engine.publish([publication(a_click(n)) for n in range(first, first + 20)])
-    await asyncio.wait_for(_decided(engine), 30)
-    await asyncio.wait_for(_learned(engine), 30)
+    await _decided(engine)
+    await _learned(engine)
 
 
 def taught(engine: Engine) -> int:
@@ -122,9 +123,10 @@ def taught(engine: Engine) -> int:
 
 async def _decided(engine: Engine) -> None:
     clicks = await engine.app.consumer.highwaters(TP(engine.settings.topics.clicks, 0))
-    await engine.app.pipeline.progress.reach(clicks)
+    await within("the clicks, decided", engine.app.pipeline.progress.reach(clicks), engine.status)
 
 
 async def _learned(engine: Engine) -> None:
     lessons = await engine.app.consumer.highwaters(TP(engine.settings.topics.examples, 0))
-    await engine.app.learning.progress.reach(lessons)
+    progress = engine.app.learning.progress
+    await within("the lessons, learned", progress.reach(lessons), lambda: progress.done)

@@ -148,6 +148,55 @@ async def test_only_what_differs_is_changed() -> None:
     assert cluster.topics["models"].config["retention.bytes"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("topic", "key", "value"),
+    [
+        ("clicks", "retention.ms", "-1"),
+        ("examples", "retention.ms", str(90 * DAY)),
+        ("models", "max.message.bytes", "20000000"),
+        ("offers", "min.insync.replicas", "3"),
+    ],
+)
+async def test_what_keeps_or_takes_more_than_it_must_is_left_alone(
+    topic: str, key: str, value: str
+) -> None:
+    cluster = await made(brokers=3)
+    await cluster.alter(topic, {key: value})
+    cluster.done.clear()
+    found = await plan(cluster, SETTINGS)
+    assert found.changes == ()
+    await apply(cluster, found)
+    assert cluster.done == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "value"),
+    [
+        ("clicks", "retention.ms", "1000"),
+        ("models", "max.message.bytes", "1000"),
+        ("offers", "min.insync.replicas", "4"),  # of three replicas: no write is accepted
+        ("offers", "min.insync.replicas", "1"),
+        ("clicks", "segment.ms", "-1"),
+        ("catalog", "cleanup.policy", "delete"),
+    ],
+)
+async def test_what_keeps_or_takes_less_is_set(topic: str, key: str, value: str) -> None:
+    cluster = await made(brokers=3)
+    await cluster.alter(topic, {key: value})
+    await apply(cluster, await plan(cluster, SETTINGS))
+    assert (await plan(cluster, SETTINGS)).changes == ()
+    assert cluster.topics[topic].config[key] != value
+
+
+def test_every_topic_that_a_worker_writes_takes_what_it_writes() -> None:
+    settings = Settings(broker=SETTINGS.broker, kafka=KafkaSettings(batch_bytes=3_000_000))
+    read_alone = {*settings.topics.events, "catalog", "campaigns"}
+    for spec in topic_specs(settings):
+        if spec.name not in read_alone:
+            least = 2 << 20 if spec.name == "dead-letters" else 3_000_000
+            assert int(spec.config["max.message.bytes"]) >= least, spec
+
+
 async def test_partitions_are_never_changed_and_nothing_else_is_then() -> None:
     cluster = await made()
     del cluster.topics["offers"]

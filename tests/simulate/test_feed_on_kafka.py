@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
 from stream.runtime.topics import apply, open_cluster, plan
+from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
@@ -57,12 +58,23 @@ async def simulating(settings: Settings, *options: str) -> AsyncIterator[Process
 
 
 async def line_with(process: Process, words: str) -> str:
-    assert process.stdout
+    told: list[str] = []
+    return await within(
+        f"the words {words!r}", _line_with(process, words, told), lambda: told[-20:]
+    )
+
+
+async def _line_with(process: Process, words: str, told: list[str]) -> str:
+    assert process.stdout and process.stderr
     async for line in process.stdout:
-        if words in line.decode():
-            return line.decode()
-    assert process.stderr
+        told.append(line.decode())
+        if words in told[-1]:
+            return told[-1]
     raise AssertionError((await process.stderr.read()).decode())
+
+
+async def ended(process: Process) -> int:
+    return await within("the simulation's end", process.wait())
 
 
 @asynccontextmanager
@@ -97,7 +109,7 @@ async def test_it_waits_for_the_topics_and_says_so_once(kafka: str, topic_prefix
         await make_topics(settings)
         assert "events sent" in await line_with(process, "events")
         process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+        assert await ended(process) == 0
 
 
 async def test_records_lie_where_their_customer_belongs_and_offers_are_answered(
@@ -118,7 +130,8 @@ async def test_records_lie_where_their_customer_belongs_and_offers_are_answered(
             await line_with(process, "events sent")
             await producer.send_and_wait(topics.offers, b"not an offer", partition=0)
             await line_with(process, f"no offer at {topics.offers}/0/0")
-            async for record in consumer:
+            while answers["impression"] < 3 or seen[topics.clicks] < 20:
+                record = await within("another record", consumer.getone(), lambda: seen)
                 seen[record.topic] += 1
                 if record.topic in topics.events:
                     assert record.partition == partition_for(record.key, PARTITIONS)
@@ -126,13 +139,11 @@ async def test_records_lie_where_their_customer_belongs_and_offers_are_answered(
                     await producer.send_and_wait(topics.offers, an_offer(record), key=record.key)
                 if record.topic == topics.feedback:
                     answers[orjson.loads(record.value)["event"]] += 1
-                if answers["impression"] >= 3 and seen[topics.clicks] >= 20:
-                    break
             process.send_signal(signal.SIGTERM)
             told = await line_with(process, "events sent")
             while " clicked" in told and (line := await process.stdout.readline()):  # type: ignore[union-attr]
                 told = line.decode()
-            assert await process.wait() == 0
+            assert await ended(process) == 0
     finally:
         await producer.stop()
     assert seen[topics.catalog] >= 120
@@ -144,13 +155,13 @@ async def test_it_ends_by_itself(kafka: str, topic_prefix: str) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
     async with simulating(settings, "--seconds", "1") as process:
-        assert await process.wait() == 0
+        assert await ended(process) == 0
 
 
 async def test_a_broker_that_is_away_is_one_line_and_a_failure() -> None:
     settings = settings_for("127.0.0.1:1", "nowhere-")
     async with simulating(settings, "--wait", "0.2") as process:
-        assert await process.wait() == 2
+        assert await ended(process) == 2
         assert process.stderr
         told = (await process.stderr.read()).decode().splitlines()
     assert len(told) == 1
@@ -160,7 +171,7 @@ async def test_a_broker_that_is_away_is_one_line_and_a_failure() -> None:
 async def test_a_local_log_is_refused_in_one_line() -> None:
     settings = Settings(broker="local:///tmp/nowhere")
     async with simulating(settings) as process:
-        assert await process.wait() == 2
+        assert await ended(process) == 2
         assert process.stderr
         told = (await process.stderr.read()).decode().splitlines()
     assert len(told) == 1

@@ -17,6 +17,7 @@ from stream.simulate.rhythm import DAY_MS
 from stream.simulate.scene import Scene
 from stream.simulate.shoppers import Shoppers
 from stream.simulate.timeline import EVENTS
+from tests.waiting import within
 
 WALL = 1_760_000_000_000
 NOBODY = np.array([], dtype=np.int64)
@@ -168,8 +169,7 @@ async def test_it_ends_early_when_it_is_asked_to() -> None:
         if len(seen) == 5:
             stop.set()
 
-    async with asyncio.timeout(60):
-        await play.run(show, 0.0, stop)
+    await within("the end that was asked for", play.run(show, 0.0, stop), lambda: len(seen))
     assert stage.decided == stage.events  # what was sent was decided before the end
 
 

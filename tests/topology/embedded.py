@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import structs
 
@@ -24,6 +24,8 @@ from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key
 from stream.runtime.topics import verify
 from tests.builders import OPEN
+from tests.memory import collect_garbage
+from tests.waiting import within
 
 OUTCOMES = ("applied", "duplicate", "late", "suppressed", "rejected")
 KINDS = {
@@ -44,15 +46,37 @@ def settings_in(
         partitions=partitions,
         topics=Topics(prefix="shop."),
         core=CoreSettings(policy=policy, **core),
-        learning=LearningSettings(propensity_bits=12, step=8, publish_interval=0.2),
+        learning=LearningSettings(
+            propensity_bits=12,
+            step=8,
+            publish_interval=0.2,
+            items=4_096,
+            sessions=4_096,
+            baskets=4_096,
+        ),
     )
+
+
+class PatientEngine(Engine):
+    """An engine that is waited for, but not for ever."""
+
+    async def __aenter__(self) -> Self:
+        return await within("the engine's start", super().__aenter__())
+
+    async def __aexit__(self, *error: Any) -> None:
+        await super().__aexit__(*error)
+        collect_garbage()
+
+    async def settle(self) -> None:
+        """Wait until everything in the topics is decided, learned and in use."""
+        await within("all that was published, decided and learned", super().settle(), self.status)
 
 
 @asynccontextmanager
 async def running(settings: Settings, *, lockstep: bool = False) -> AsyncIterator[Engine]:
     """An engine that runs, with its topics made."""
     await asyncio.to_thread(verify, settings)
-    async with Engine(settings, lockstep=lockstep) as engine:
+    async with PatientEngine(settings, lockstep=lockstep) as engine:
         yield engine
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import random
 import weakref
 from collections import Counter
@@ -18,7 +19,7 @@ from stream.codec.deadletters import restore
 from stream.codec.examples import decode_examples, decode_lesson
 from stream.codec.models import Assembler
 from stream.codec.reference import encode_campaign, encode_item
-from stream.config import LearningSettings
+from stream.config import LearningSettings, PolicySettings
 from stream.core.event import Campaign, CatalogItem, Event
 from stream.core.example import Labelled
 from stream.core.policy import CONTROL, arm_of
@@ -315,7 +316,8 @@ async def test_what_is_taught_learned_kept_and_evicted_is_counted(
             assert metrics["examples_emitted_total"] == metrics["examples_learned_total"] > 100
             evicted = metrics['evictions_total{table="item_facts"}']
             assert (evicted > 100) == gone, evicted  # what was before a restart was told then
-            assert 40 <= engine.app.table.keys_held() <= 40 * 3
+            # RocksDB estimates: what was written again and not yet compacted counts again.
+            assert 40 <= engine.app.table.keys_held() <= 40 * 4
 
 
 # --------------------------------------------------------------- two apps, lockstep, order
@@ -425,3 +427,43 @@ def test_an_app_that_has_ended_leaves_nothing_in_memory(tmp_path: Path) -> None:
     models = asyncio.run(life())
     gc.collect()
     assert models() is None
+
+
+async def test_a_worker_that_makes_no_offer_says_why(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_in(tmp_path, policy=PolicySettings(quiet_from=0, quiet_until=0))
+    chance = random.Random(seed)
+    items = [an_item(f"i{n}", price=990, stock=50, added=NOON) for n in range(20)]
+    orders = [
+        a_purchase(n, f"c{n}", f"i{chance.randrange(20)}", time=NOON + n * SECOND)
+        for n in range(2_000)
+    ]
+    with caplog.at_level(logging.WARNING):
+        async with running(settings) as engine:
+            await taken(engine, *items)
+            await engine.publish([publication(order) for order in orders])
+            seen = await look(engine)
+    assert seen.counts["denied:consent"] == 2_000
+    (line,) = [r.getMessage() for r in caplog.records if "no offer in" in r.getMessage()]
+    assert "for 'consent'" in line
+    assert "core.policy.consent_default" in line
+
+
+async def test_orders_of_what_is_in_stock_get_offers(tmp_path: Path, seed: int) -> None:
+    settings = settings_in(tmp_path, policy=PolicySettings(quiet_from=0, quiet_until=0))
+    chance = random.Random(seed)
+    items = [an_item(f"i{n}", price=990, stock=50, added=NOON) for n in range(200)]
+    orders = [
+        a_purchase(
+            n, f"c{n}", f"i{chance.randrange(200)}", time=NOON + n * SECOND, consent=consent(True)
+        )
+        for n in range(2_000)
+    ]
+    async with running(settings) as engine:
+        await taken(engine, *items)
+        await engine.publish([publication(order) for order in orders])
+        seen = await look(engine)
+    held_out = seen.counts["denied:holdout"]
+    assert seen.counts["offers"] == 2_000 - held_out
+    assert held_out < 200

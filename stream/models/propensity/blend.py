@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.calibration import Calibration, Segments
-from stream.models.propensity.ftrl import Floats, sigmoid
+from stream.models.calibration import NOBODY, Calibration, Segments, numbered
 from stream.models.propensity.stack import OnlineStack
+from stream.models.sigmoid import Floats, sigmoids
 from stream.models.state import (
     State,
     StateError,
@@ -31,7 +31,6 @@ from stream.models.state import (
 
 _ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once
-_NOBODY = -1
 
 _Batch = tuple[Floats, Floats, npt.NDArray[np.int64]]  # log-odds, labels, segments
 
@@ -64,22 +63,18 @@ class Blend:
 
     def called(self, logits: Floats, segments: Segments | None) -> Floats:
         """Return P of rows of log-odds, shape (rows, inputs)."""
-        return sigmoid(self._calibration.corrected(self._stack.logits(logits), segments))
+        return sigmoids(self._calibration.corrected(self._stack.logits(logits), segments))
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None) -> None:
         """Take in what the learners said of rows, and the labels that came."""
-        if segments is None:
-            of = np.full(len(labels), _NOBODY)
-        else:
-            of = np.array([_NOBODY if s is None else s for s in segments], dtype=np.int64)
-        self._waiting.append((logits.copy(), labels.copy(), of))
+        self._waiting.append((logits.copy(), labels.copy(), numbered(segments, len(labels))))
         self.rows += len(labels)
         if sum(len(batch[1]) for batch in self._waiting) >= _ROWS or self.rows <= _BEGINNING:
             self._step()
 
     def _step(self) -> None:
         logits, labels, segments = self._waited()
-        nobody = not len(segments) or int(segments.max()) == _NOBODY
+        nobody = not len(segments) or int(segments.max()) == NOBODY
         stacked = self._stack.logits(logits)
         self._calibration.learn(stacked, labels, None if nobody else segments)
         self._stack.learn(logits, labels)

@@ -2,8 +2,8 @@
 
 Rules
 -----
-- A row is a sequence of 32-bit hashes. Rows of a batch may differ in length: the short ones are
-  padded with bucket 0, whose weight stays zero. Buckets 2 and 3 are the biases of pairs, triples.
+- A row is a sequence of 32-bit hashes. Rows of a batch may differ in length: what a short one
+  lacks is bucket 0, whose weight stays zero. Buckets 2 and 3 are the biases of pairs, triples.
 - The hash of a pair or triple is the sum of mixed hashes: it does not depend on the order in it.
 - A pair or triple is a feature only if all in it were learned before: what was never seen says
   nothing together with anything else. So identifiers that never come back cannot fill the table.
@@ -14,52 +14,64 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import combinations
-from typing import Any, TypeAlias
+from itertools import accumulate
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.models.hashing import mix
+from stream.models.kernel import kernel
+from stream.models.propensity.cells import SQUARE, Cells
 
 Rows: TypeAlias = Sequence[Sequence[int]] | npt.NDArray[np.uint32]
 Hashes: TypeAlias = npt.NDArray[np.uint32]
-Buckets: TypeAlias = npt.NDArray[np.int64]
-Mask: TypeAlias = npt.NDArray[np.bool_]
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Buckets: TypeAlias = npt.NDArray[np.int32]
 
 PADDING = 0
-_BIAS = 0x9E3779B9
+PAIR, TRIPLE = 2, 3
+_BIAS = mix(np.array([0x9E3779B9], dtype=np.uint32))[0]
+_ALL = np.uint64(0xFFFFFFFF)
 
 
-def hashed(rows: Rows) -> tuple[Hashes, Mask | None]:
-    """Return rows as one matrix of mixed hashes, and which of its cells are features.
+class Sparse(NamedTuple):
+    """Rows of mixed hashes, one after the other (CSR).
 
-    The first column is the bias: a feature that every row has.
+    Row ``i`` is ``hashes[starts[i]:starts[i + 1]]``; the longest has ``longest`` hashes.
+    """
 
-    Returns
-    -------
-    hashes
-        Of shape (rows, 1 + longest row).
-    present
-        Of the same shape; None if all rows are of one length.
+    hashes: Hashes
+    starts: Numbers
+    longest: int
+
+
+def sparse(rows: Rows) -> Sparse:
+    """Return rows one after the other, their hashes mixed.
 
     Examples
     --------
-    >>> hashes, present = hashed([[7, 8], [9]])
-    >>> hashes.shape, present.tolist()
-    ((2, 3), [[True, True, True], [True, True, False]])
+    >>> rows = sparse([[7, 8], [9]])
+    >>> len(rows.hashes), rows.starts.tolist(), rows.longest
+    (3, [0, 2, 3], 2)
     """
     if isinstance(rows, np.ndarray):
-        return mix(_with_bias(rows)), None
-    numbers = flat_numbers(rows)
-    lengths = [len(row) for row in rows]
-    width = max(lengths, default=0)
-    if len(numbers) == len(rows) * width:
-        return mix(_with_bias(numbers.reshape(len(rows), width))), None
-    present = np.arange(1 + width) <= np.array(lengths)[:, None]
-    out = np.full(present.shape, _BIAS, dtype=np.uint32)
-    out[:, 1:][present[:, 1:]] = numbers
-    return mix(out), present
+        hashes = rows.astype(np.uint32, copy=False).reshape(-1)
+        return Sparse(mix(hashes), _even(*rows.shape), rows.shape[1])
+    if not len(rows):
+        return _NONE
+    lengths = list(map(len, rows))
+    starts = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
+    return Sparse(mix(flat_numbers(rows)), starts, max(lengths))
+
+
+@lru_cache(maxsize=256)
+def _even(count: int, width: int) -> Numbers:
+    """Return the starts of rows of one length."""
+    return np.arange(count + 1) * width
+
+
+_NONE = Sparse(np.zeros(0, dtype=np.uint32), _even(0, 0), 0)
 
 
 def flat_numbers(rows: Iterable[Iterable[int]]) -> Hashes:
@@ -73,64 +85,76 @@ def flat_numbers(rows: Iterable[Iterable[int]]) -> Hashes:
     return np.asarray(array("I", flat), np.uint32)
 
 
-def _with_bias(rows: Hashes) -> Hashes:
-    out = np.empty((len(rows), 1 + rows.shape[1]), dtype=np.uint32)
-    out[:, 0] = _BIAS
-    out[:, 1:] = rows
-    return out
-
-
-def singles(hashes: Hashes, present: Mask | None, bits: int) -> Buckets:
-    """Return the buckets of each row's features.
+@kernel
+def singles(hashes: Hashes, starts: Numbers, bits: int, first: int, buckets: Buckets) -> None:
+    """Write the buckets of each row's features, and that of the bias into column 0.
 
     Parameters
     ----------
-    hashes
-        Mixed, of shape (rows, features).
-    present
-        Which of them are features; None for all.
+    hashes, starts
+        Of the features, as `Sparse` has them.
     bits
         There are ``2 ** bits`` buckets.
+    first
+        Column of the first feature.
+    buckets
+        Of shape (rows, columns), zero where they are written to.
     """
-    buckets = (hashes >> np.uint32(32 - bits)).astype(np.int64)
-    if present is not None:
-        buckets *= present
-    return buckets
+    shift = np.uint32(32 - bits)
+    for row in range(len(buckets)):
+        buckets[row, 0] = _BIAS >> shift
+        for at in range(starts[row], starts[row + 1]):
+            buckets[row, first + at - starts[row]] = hashes[at] >> shift
 
 
-def together(hashes: Hashes, size: int, known: Mask, bits: int) -> Buckets:
-    """Return the buckets of a bias, and of each row's pairs (``size`` 2) or triples (3).
+@kernel
+def together(
+    size: int,
+    hashes: Hashes,
+    starts: Numbers,
+    positions: Numbers,
+    cells: Cells,
+    bits: int,
+    first: int,
+    buckets: Buckets,
+) -> None:
+    """Write the buckets of a bias, and of each row's pairs or triples.
 
     Parameters
     ----------
-    hashes
-        Mixed, of shape (features, rows).
     size
-        How many features go together.
-    known
-        Which features were learned before, of the same shape.
+        How many features go together: 2 or 3.
+    hashes, starts
+        Of the features, as `Sparse` has them.
+    positions
+        Which of a row's features go together, in their order.
+    cells
+        Of all buckets, of shape (buckets, 8).
     bits
         There are ``2 ** bits`` buckets.
-
-    Returns
-    -------
-    ndarray of shape (rows, 1 + combinations)
+    first
+        Column of the bias; the pairs or triples follow.
+    buckets
+        Of shape (rows, columns), zero where they are written to; those of the features are
+        written from column 1 on.
     """
-    members = _combinations(len(hashes), size)
-    total = hashes.take(members[0], axis=0)
-    for member in members[1:]:
-        total += hashes.take(member, axis=0)
-    total >>= np.uint32(32 - bits)
-    if not known.all():
-        total *= np.logical_and.reduce([known.take(member, axis=0) for member in members])
-    out = np.empty((total.shape[1], 1 + len(total)), dtype=np.int64)
-    out[:, 0] = PADDING + size
-    out[:, 1:] = total.T
-    return out
-
-
-@lru_cache(maxsize=64)
-def _combinations(features: int, size: int) -> npt.NDArray[Any]:
-    """Return the positions that go together, of shape (size, combinations)."""
-    chosen = list(combinations(range(features), size))
-    return np.array(chosen, dtype=np.intp).reshape(-1, size).T.copy()
+    shift = np.uint64(32 - bits)
+    known = np.empty(len(positions), np.uint64)
+    for row in range(len(buckets)):
+        count = 0
+        for position in positions:
+            if cells[buckets[row, 1 + position], SQUARE] > 0.0:
+                known[count] = hashes[starts[row] + position]
+                count += 1
+        buckets[row, first] = PADDING + size
+        column = first + 1
+        for i in range(count):
+            for j in range(i + 1, count):
+                pair = known[i] + known[j]
+                if size == PAIR:
+                    buckets[row, column] = (pair & _ALL) >> shift
+                    column += 1
+                    continue
+                for k in range(j + 1, count):
+                    buckets[row, column] = ((pair + known[k]) & _ALL) >> shift
+                    column += 1

@@ -18,27 +18,35 @@ Rules
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.calibration import Segments
+from stream.models.calibration import Segments, numbered
 from stream.models.drift import DriftWatch
+from stream.models.kernel import kernel
 from stream.models.propensity.blend import Blend
 from stream.models.propensity.buckets import (
+    PAIR,
+    TRIPLE,
     Buckets,
+    Numbers,
     Rows,
-    hashed,
+    Sparse,
     singles,
+    sparse,
     together,
 )
 from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.encoding import Encoder, Row
-from stream.models.propensity.ftrl import Cells, Floats, HashedFTRL, logits, sigmoid
+from stream.models.propensity.ftrl import Groups, HashedFTRL, Pairs, grouped
 from stream.models.propensity.positions import Positions
+from stream.models.sigmoid import Floats
 from stream.models.state import (
     State,
     StateError,
@@ -50,7 +58,6 @@ from stream.models.state import (
     part_of,
 )
 
-_PAIR, _TRIPLE = 2, 3
 _FAST = 4.0  # times the slow learner's rate
 _PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
 _KEPT = 0.25  # of squared gradients after a drift: steps double
@@ -109,16 +116,15 @@ class Encoded(NamedTuple):
 class _Look(NamedTuple):
     """A batch as the learners see it.
 
-    ``buckets`` and their ``weights``, in groups of ``sizes`` columns; the log-odds of the learners,
-    two a group, and of the dense learner; how many features a row has, in the columns after the
-    first; the dense rows.
+    ``buckets``, and the groups of their columns, of which a row's features are the first after the
+    bias, so many as the longest row has; the log-odds of the learners, two a group, and of the
+    dense learner; the dense rows.
     """
 
     buckets: Buckets
-    weights: Cells
-    sizes: list[int]
-    logits: Floats
+    groups: Groups
     features: int
+    logits: Floats
     dense: Floats | None
 
 
@@ -130,7 +136,7 @@ class Propensity(base.Classifier):
     rate
         Alpha of FTRL-proximal of the slow learners of pairs and triples, for rows of one feature.
     bits
-        There are ``2 ** bits`` buckets of 24 bytes; in 8 … 24.
+        There are ``2 ** bits`` buckets of 32 bytes; in 8 … 24.
     crosses
         Pairs are made of so many of a row's features at most: those that say most; 0 for none.
     triples
@@ -178,9 +184,9 @@ class Propensity(base.Classifier):
         self.batch = batch
         self.base_rate = base_rate
         self.examples = 0
-        wanted = ((_PAIR, crosses), (_TRIPLE, triples))
-        self._combines = [(size, most) for size, most in wanted if most >= size]
-        self._rates = [_PLAIN] + [(rate, _FAST * rate)] * len(self._combines)
+        wanted = ((PAIR, crosses), (TRIPLE, triples))
+        self._combines = tuple([(size, most) for size, most in wanted if most >= size])
+        self._rates = (_PLAIN, *[(rate, _FAST * rate)] * len(self._combines))
         self._table = HashedFTRL(bits=bits)
         self._dense = DenseLogistic(inputs)
         learners = 2 * len(self._rates) + bool(inputs)
@@ -230,59 +236,53 @@ class Propensity(base.Classifier):
             If a label is not 0 or 1, or there is not one a row.
         """
         given = _encoded(rows)
-        truth = np.asarray(labels, dtype=np.float64)
+        truth = np.array(labels, dtype=np.float64)
         if truth.shape != (len(given.rows),) or not {0.0, 1.0}.issuperset(truth.tolist()):
             raise ValueError("labels must be 0 or 1, one a row")
+        numbers = numbered(segments, len(truth))
         predicted = np.empty(len(truth))
         for at in range(0, len(truth), self.batch):
             part = slice(at, at + self.batch)
-            some = None if segments is None else segments[part]
-            predicted[part] = self._learn(given.part(part), truth[part], some)
+            predicted[part] = self._learn(given.part(part), truth[part], numbers[part])
         return predicted
 
-    def _learn(self, rows: Encoded, truth: Floats, segments: Segments | None) -> Floats:
+    def _learn(self, rows: Encoded, truth: Floats, segments: Numbers) -> Floats:
         look = self._look(rows)
         predicted = self._blend.called(look.logits, segments)
         if not self.examples:
             predicted = np.full(len(truth), self.base_rate)
         if self._combines and self.examples // self.batch % _LOOKED == 0:
-            self._positions.learn(look.weights[:, 1 : 1 + look.features].real.astype(np.float64))
+            features = look.buckets[:, 1 : 1 + look.features]
+            self._positions.learn(self._table.slow(features).astype(np.float64))
         self._blend.learn(look.logits, truth, segments)
         if look.dense is not None:
             self._dense.learn(look.dense, truth)
-        errors = sigmoid(look.logits[:, : 2 * len(look.sizes)]) - truth[:, None]
-        self._table.step(look.buckets, look.weights, errors, look.sizes, self._rates)
+        self._table.step(look.buckets, look.groups, look.logits, truth)
         self.examples += len(truth)
-        if self._watch.update(_losses(predicted, truth)):
+        if self._watch.update(_losses(predicted, truth).tolist()):
             self._forget()
         return predicted
 
     def _look(self, rows: Encoded) -> _Look:
         """Look rows up in the table: first their features, then what goes together of those."""
-        hashes, present = hashed(rows.rows)
-        groups = [singles(hashes, present, self.bits)]
-        features = groups[0][:, 1:]
-        if len(rows.alone):
-            alone, shown = hashed(rows.alone)
-            lone = singles(alone, shown, self.bits)[:, 1:]
-            groups[0] = np.concatenate([groups[0], lone], axis=1)
-        if self._combines:
-            known = self._table.known(features)
-            for size, most in self._combines:
-                if size == _TRIPLE and rows.coarse is not rows.rows:
-                    hashes, _ = hashed(rows.coarse)
-                best = self._positions.best(features.shape[1], most)
-                kept = hashes.T.take(best + 1, axis=0)
-                groups.append(together(kept, size, known.T.take(best, axis=0), self.bits))
-        buckets = groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1)
-        sizes = [group.shape[1] for group in groups]
-        weights = self._table.weights(buckets)
-        told = logits(weights, sizes)
+        fine, coarse, alone = _aligned(rows)
+        best = [self._positions.best(fine.longest, most) for _, most in self._combines]
+        groups, firsts = _columns(fine.longest, alone.longest, self._combines, self._rates)
+        buckets = np.zeros((len(rows.rows), groups.starts[-1]), dtype=np.int32)
+        singles(fine.hashes, fine.starts, self.bits, 1, buckets)
+        if alone.longest:
+            singles(alone.hashes, alone.starts, self.bits, 1 + fine.longest, buckets)
+        for (size, _), positions, first in zip(self._combines, best, firsts, strict=True):
+            hashes, starts, _ = fine if size == PAIR else coarse
+            cells = self._table.cells
+            together(size, hashes, starts, positions, cells, self.bits, first, buckets)
+        logits = np.empty((len(buckets), self._blend.inputs))
+        self._table.look(buckets, groups, logits)
         dense = None
         if self.inputs:
-            dense = self._dense.rows(len(rows.rows), rows.inputs, rows.values)
-            told = np.concatenate([told, self._dense.logits(dense)[:, None]], axis=1)
-        return _Look(buckets, weights, sizes, told, features.shape[1], dense)
+            dense = self._dense.rows(len(buckets), rows.inputs, rows.values)
+            logits[:, -1] = self._dense.logits(dense)
+        return _Look(buckets, groups, fine.longest, logits, dense)
 
     def _forget(self) -> None:
         self._table.forget(_KEPT)
@@ -343,14 +343,48 @@ _PARTS: dict[str, type[Stateful]] = {
 }
 
 
+@lru_cache(maxsize=256)
+def _columns(
+    width: int, alone: int, combines: tuple[tuple[int, int], ...], rates: Pairs
+) -> tuple[Groups, list[int]]:
+    """Return the groups of columns, and where those of what goes together begin.
+
+    Parameters
+    ----------
+    width, alone
+        Features of the longest row that are paired, and that are not.
+    combines
+        How many go together, and of how many at most.
+    rates
+        As of `grouped`.
+    """
+    combined = [1 + math.comb(min(width, most), size) for size, most in combines]
+    groups = grouped((1 + width + alone, *combined), rates)
+    return groups, groups.starts.tolist()[1:-1]
+
+
 def _encoded(rows: Rows | Encoded) -> Encoded:
     return rows if isinstance(rows, Encoded) else Encoded(rows, rows, ())
 
 
-def _losses(predicted: Floats, truth: Floats) -> list[float]:
+def _aligned(rows: Encoded) -> tuple[Sparse, Sparse, Sparse]:
+    """Return the features of rows, the coarse ones, and those alone: what kernels do not check."""
+    fine, alone = sparse(rows.rows), sparse(rows.alone)
+    coarse = fine if rows.coarse is rows.rows else sparse(rows.coarse)
+    if coarse is not fine and not np.array_equal(coarse.starts, fine.starts):
+        raise ValueError("coarse features: not one a feature")
+    if len(alone.starts) not in (1, len(fine.starts)):
+        raise ValueError("features alone: not of as many rows")
+    return fine, coarse, alone
+
+
+@kernel
+def _losses(predicted: Floats, truth: Floats) -> Floats:
     """Return the means of each few log losses in a row: as telling for ADWIN, and fewer."""
-    losses = -np.log(np.abs(1.0 - truth - predicted))
-    starts = np.arange(0, len(losses), _LOSSES)
-    sizes = np.minimum(_LOSSES, len(losses) - starts)
-    means: list[float] = (np.add.reduceat(losses, starts) / sizes).tolist()
+    rows = len(truth)
+    means = np.zeros((rows + _LOSSES - 1) // _LOSSES)
+    for row in range(rows):
+        means[row // _LOSSES] -= math.log(abs(1.0 - truth[row] - predicted[row]))
+    for at in range(len(means)):
+        means[at] /= min(_LOSSES, rows - at * _LOSSES)
     return means

@@ -23,7 +23,7 @@ from typing import Self
 import numpy as np
 
 from stream.models.propensity.buckets import flat_numbers
-from stream.models.propensity.ftrl import Floats, sigmoid
+from stream.models.sigmoid import Floats, sigmoids
 from stream.models.state import State, StateError, StateValue, array, integer, length, number
 
 _CERTAIN = 8.0  # log-odds
@@ -98,7 +98,7 @@ class DenseLogistic:
     def learn(self, rows: Floats, labels: Floats) -> None:
         """Learn a batch of rows, with a label of 0 or 1 for each."""
         self._grow(rows.shape[1])
-        p = sigmoid(self.logits(rows))
+        p = sigmoids(self.logits(rows))
         keep = math.exp(-len(rows) / self.memory)
         self._curvature *= keep
         self._curvature += (rows.T * (p - p * p)) @ rows

@@ -4,8 +4,7 @@ Rules
 -----
 - A row's buckets come in groups of columns. Each group has a slow and a fast learner; the two
   see the same buckets, groups never do (but for collisions). Of a bucket are kept the weight
-  ``w`` and the sum of squared gradients ``n``, each of both learners side by side, so that a batch
-  is gathered and scattered once for the two.
+  ``w`` and the sum of squared gradients ``n``, each of both learners side by side.
 - FTRL-proximal [1]_ without its L1 term, usually written with z, is in terms of w exactly
   ``w -= g * rate / (beta + sqrt(n + g * g))``; its L2 term only adds ``rate * l2`` to ``beta``.
   Written so, single precision suffices.
@@ -22,23 +21,52 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import accumulate
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.propensity.buckets import PADDING, Buckets, Mask
+from stream.models.kernel import kernel
+from stream.models.propensity.buckets import PADDING, Buckets, Numbers
+from stream.models.propensity.cells import GRADIENT, SQUARE, WEIGHT, Cells, both, empty_cells
+from stream.models.sigmoid import Floats, sigmoid
 from stream.models.state import State, StateValue, array, integer, number
 
-Floats = npt.NDArray[np.float64]
-Cells = npt.NDArray[np.complex64]
-Shares = npt.NDArray[np.float32]
-
+Rates = npt.NDArray[np.float32]
+Pairs = tuple[tuple[float, float], ...]
 
 _CERTAIN = 8.0
+_KEPT = {"weights": WEIGHT, "squares": SQUARE}
+
+
+class Groups(NamedTuple):
+    """Groups of columns: group ``i`` has columns ``starts[i]`` … ``starts[i + 1] - 1``.
+
+    ``rates`` are the alphas of its slow and its fast learner, shared among its columns.
+    """
+
+    starts: Numbers
+    rates: Rates
+
+
+@lru_cache(maxsize=256)
+def grouped(sizes: tuple[int, ...], rates: Pairs) -> Groups:
+    """Return groups of so many columns.
+
+    Parameters
+    ----------
+    sizes
+        Columns of each group.
+    rates
+        Alpha of each group's slow and fast learner, for rows of one feature.
+    """
+    starts = np.array(list(accumulate(sizes, initial=0)), dtype=np.int64)
+    shared = [np.array(pair) / np.sqrt(size) for pair, size in zip(rates, sizes, strict=True)]
+    return Groups(starts, np.array(shared, dtype=np.float32))
 
 
 class HashedFTRL:
@@ -49,88 +77,70 @@ class HashedFTRL:
     beta
         Slows the first steps; in units of the root of summed squared gradients.
     bits
-        There are ``2 ** bits`` buckets of 24 bytes, in 8 … 24.
+        There are ``2 ** bits`` buckets of 32 bytes, in 8 … 24.
+
+    Attributes
+    ----------
+    cells
+        Of all buckets.
 
     Examples
     --------
     >>> model = HashedFTRL(bits=8)
-    >>> buckets = np.array([[1, 17], [1, 99]])
+    >>> buckets = np.array([[1, 17], [1, 99]], dtype=np.int32)
+    >>> groups = grouped((2,), ((0.3, 1.2),))
+    >>> logits = np.zeros((2, 2))
     >>> for _ in range(50):
-    ...     weights = model.weights(buckets)
-    ...     errors = sigmoid(logits(weights, [2])) - [[1.0], [0.0]]
-    ...     model.step(buckets, weights, errors, [2], [(0.3, 1.2)])
-    >>> sigmoid(logits(model.weights(buckets), [2])).round(1).tolist()
-    [[0.8, 1.0], [0.2, 0.0]]
+    ...     model.look(buckets, groups, logits)
+    ...     model.step(buckets, groups, logits, np.array([1.0, 0.0]))
+    >>> model.look(buckets, groups, logits)
+    >>> (logits > 0.0).tolist()
+    [[True, True], [False, False]]
     """
 
     def __init__(self, beta: float = 0.5, bits: int = 18) -> None:
         self.beta = beta
         self.bits = bits
-        # slow and fast learner as real and imaginary part: one gather and scatter for the two
-        self._weights = np.zeros(2**bits, dtype=np.complex64)
-        self._squares = np.zeros(2**bits, dtype=np.complex64)
-        self._gradients = np.zeros(2**bits, dtype=np.complex64)  # scratch: zero between steps
+        self.cells = empty_cells(2**bits)
 
-    def weights(self, buckets: Buckets) -> Cells:
-        """Return the weights of each bucket, of shape (rows, columns): slow + i fast."""
-        return self._weights.take(buckets)
+    def slow(self, buckets: Buckets) -> Cells:
+        """Return the slow learner's weights of some buckets, in the shape of these."""
+        weights: Cells = self.cells[buckets, WEIGHT]
+        return weights
 
-    def known(self, buckets: Buckets) -> Mask:
-        """Return which buckets were learned before."""
-        known: Mask = self._squares.take(buckets).real > 0.0
-        return known
-
-    def step(
-        self,
-        buckets: Buckets,
-        weights: Cells,
-        errors: Floats,
-        sizes: Sequence[int],
-        rates: Sequence[tuple[float, float]],
-    ) -> None:
-        """Learn a batch.
+    def look(self, buckets: Buckets, groups: Groups, logits: Floats) -> None:
+        """Write the log-odds of each group's slow and fast learner.
 
         Parameters
         ----------
         buckets
             Of shape (rows, columns).
-        weights
-            What `weights` returned for them; changed in place to what they are after the step.
-        errors
-            Predicted probability less label, in [-1, 1], of shape (rows, 2 * groups).
-        sizes
-            Columns of each group.
-        rates
-            Alpha of each group's slow and fast learner, for rows of one feature.
+        groups
+            Of the columns.
+        logits
+            Of shape (rows, 2 * groups) or wider, where they are written to, cut to -8 … 8: one
+            part in 3000 is certainty enough for one learner.
         """
-        at = buckets.reshape(-1)
-        slopes = errors.astype(np.float32).view(np.complex64)
-        np.add.at(self._gradients, at, slopes.repeat(sizes, axis=1).reshape(-1))
-        total = self._gradients.take(buckets)
-        self._gradients[at] = 0
-        squares = self._squares.take(buckets)
-        g, n, w = (each.view(np.float32) for each in (total, squares, weights))
-        n += g * g
-        self._squares[at] = squares.reshape(-1)
-        np.sqrt(n, out=n)
-        n += np.float32(self.beta)
-        g /= n
-        g *= _by_column(tuple(rates), tuple(sizes))
-        w -= g
-        self._weights[at] = weights.reshape(-1)
-        self._weights[PADDING] = self._squares[PADDING] = 0
+        _look(self.cells, buckets, groups.starts, logits)
+
+    def step(self, buckets: Buckets, groups: Groups, logits: Floats, labels: Floats) -> None:
+        """Learn a batch, from what `look` wrote for it; a label is 0 or 1, one a row."""
+        starts, rates = groups
+        _step(self.cells, buckets, starts, rates, logits, labels, np.float32(self.beta))
 
     def forget(self, keep: float) -> None:
         """Make steps larger again after a drift: keep this share of the squared gradients."""
-        self._squares *= np.float32(keep)
+        self.cells[:, SQUARE:GRADIENT] *= np.float32(keep)
 
     def state(self) -> State:
         """Return parameters, and weights and squares of shape (buckets, 2): slow, fast."""
         return {
             "beta": self.beta,
             "bits": self.bits,
-            "weights": self._weights.view(np.float32).reshape(-1, 2).copy(),
-            "squares": self._squares.view(np.float32).reshape(-1, 2).copy(),
+            **{
+                name: both(self.cells, what).copy().view(np.float32).reshape(-1, 2)
+                for name, what in _KEPT.items()
+            },
         }
 
     @classmethod
@@ -143,40 +153,86 @@ class HashedFTRL:
             If the state is not one of this class.
         """
         model = cls(number(state, "beta"), integer(state, "bits", 8, 24))
-        for name, own in (("weights", model._weights), ("squares", model._squares)):
-            own[:] = array(state, name, np.float32, (len(own), 2)).view(np.complex64)[:, 0]
+        for name, what in _KEPT.items():
+            told = array(state, name, np.float32, (len(model.cells), 2))
+            both(model.cells, what)[:] = told.view(np.uint64)[:, 0]
+        model.cells[PADDING] = 0.0
         return model
 
 
-def logits(weights: Cells, sizes: Sequence[int]) -> Floats:
-    """Return the log-odds of each group's slow and fast learner.
+@kernel
+def _look(cells: Cells, buckets: Buckets, starts: Numbers, logits: Floats) -> None:
+    """Add up the weights of each row's groups; see `HashedFTRL.look`.
 
-    Returns
-    -------
-    ndarray of shape (rows, 2 * groups)
-        Cut to -8 … 8: one part in 3000 is certainty enough for one learner.
+    Parameters
+    ----------
+    cells
+        Of shape (buckets, 8).
+    buckets, logits
+        Of shape (rows, columns) and (rows, 2 * groups) or wider.
+    starts
+        Of the groups' columns, shape (groups + 1,).
     """
-    starts = list(accumulate(sizes[:-1], initial=0))
-    sums = np.add.reduceat(weights, starts, axis=1).view(np.float32).astype(np.float64)
-    np.minimum(sums, _CERTAIN, out=sums)
-    return np.maximum(sums, -_CERTAIN, out=sums)
+    for row in range(len(buckets)):
+        for group in range(len(starts) - 1):
+            slow = fast = 0.0
+            for column in range(starts[group], starts[group + 1]):
+                bucket = buckets[row, column]
+                slow += float(cells[bucket, WEIGHT])
+                fast += float(cells[bucket, WEIGHT + 1])
+            logits[row, 2 * group] = min(max(slow, -_CERTAIN), _CERTAIN)
+            logits[row, 2 * group + 1] = min(max(fast, -_CERTAIN), _CERTAIN)
 
 
-def sigmoid(logits: Floats) -> Floats:
-    """Return probabilities of log-odds, which must be within -700 … 700.
+@kernel
+def _step(
+    cells: Cells,
+    buckets: Buckets,
+    starts: Numbers,
+    rates: Rates,
+    logits: Floats,
+    labels: Floats,
+    beta: np.float32,
+) -> None:
+    """Learn a batch: add up its gradients, then move each cell once.
 
-    Examples
-    --------
-    >>> sigmoid(np.array([0.0, 2.0])).round(3).tolist()
-    [0.5, 0.881]
+    A cell that is met again has no gradient left, and stays: to ask would cost more. Of groups that
+    collide in a cell, the rates of the last column that hits it count.
+
+    Parameters
+    ----------
+    cells, buckets, starts, logits
+        As of `_look`.
+    rates
+        Of shape (groups, 2): slow, fast.
+    labels
+        0 or 1, of shape (rows,).
+    beta
+        As of `HashedFTRL`.
     """
-    out = np.exp(-logits)
-    out += 1.0
-    return np.reciprocal(out, out=out)
+    for row in range(len(buckets)):
+        for group in range(len(starts) - 1):
+            slow = np.float32(sigmoid(logits[row, 2 * group]) - labels[row])
+            fast = np.float32(sigmoid(logits[row, 2 * group + 1]) - labels[row])
+            for column in range(starts[group], starts[group + 1]):
+                bucket = buckets[row, column]
+                cells[bucket, GRADIENT] += slow
+                cells[bucket, GRADIENT + 1] += fast
+    cells[PADDING, GRADIENT] = cells[PADDING, GRADIENT + 1] = 0.0
+    for row in range(len(buckets) - 1, -1, -1):
+        for group in range(len(starts) - 2, -1, -1):
+            for column in range(starts[group + 1] - 1, starts[group] - 1, -1):
+                bucket = buckets[row, column]
+                _move(cells, bucket, 0, rates[group, 0], beta)
+                _move(cells, bucket, 1, rates[group, 1], beta)
 
 
-@lru_cache(maxsize=256)
-def _by_column(rates: tuple[tuple[float, float], ...], sizes: tuple[int, ...]) -> Shares:
-    """Return the rates of the two learners for each column, shared among its group's columns."""
-    shared = [np.array(pair) / np.sqrt(size) for pair, size in zip(rates, sizes, strict=True)]
-    return np.repeat(np.array(shared, dtype=np.float32), sizes, axis=0).reshape(-1)
+@kernel
+def _move(cells: Cells, bucket: int, which: int, rate: np.float32, beta: np.float32) -> None:
+    """Take one learner's gradient, 0 the slow one's, into its square and weight."""
+    gradient = cells[bucket, GRADIENT + which]
+    square = cells[bucket, SQUARE + which] + gradient * gradient
+    pace = gradient / (np.float32(math.sqrt(square)) + beta) * rate
+    cells[bucket, WEIGHT + which] -= pace
+    cells[bucket, SQUARE + which] = square
+    cells[bucket, GRADIENT + which] = 0.0

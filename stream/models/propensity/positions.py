@@ -11,12 +11,16 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from stream.models.kernel import kernel
 from stream.models.state import State, StateValue, array, integer, length
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[np.int64]
 
 _MEMORY = 400  # rows
 
@@ -36,9 +40,9 @@ class Positions:
         self._rows = 0
         self._mean = np.zeros(0)
         self._square = np.zeros(0)
-        self._best: dict[tuple[int, int], npt.NDArray[np.intp]] = {}
+        self._best: dict[tuple[int, int], Numbers] = {}
 
-    def learn(self, weights: npt.NDArray[np.floating[Any]]) -> None:
+    def learn(self, weights: Floats) -> None:
         """Learn the weights of a batch, shape (rows, positions)."""
         self._best.clear()
         rows, width = weights.shape
@@ -47,14 +51,12 @@ class Positions:
             self._square = _grown(self._square, width)
         self._rows = min(self._rows + rows, _MEMORY)
         rate = rows / max(rows, self._rows)
-        for kept, new in ((self._mean, weights), (self._square, weights * weights)):
-            kept[:width] += rate * (np.add.reduce(new, axis=0) / rows - kept[:width])
+        _follow(weights, rate, self._mean, self._square)
 
-    def best(self, width: int, count: int) -> npt.NDArray[np.intp]:
+    def best(self, width: int, count: int) -> Numbers:
         """Return the positions, of a row's first ``width``, that say most, in their order."""
         if (width, count) not in self._best:
-            variance = _grown(self._square - self._mean**2, width)[:width]
-            self._best[width, count] = np.sort(np.argsort(-variance, kind="stable")[:count])
+            self._best[width, count] = _best(self._mean, self._square, width, count)
         return self._best[width, count]
 
     def state(self) -> State:
@@ -78,5 +80,51 @@ class Positions:
         return positions
 
 
-def _grown(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+def _grown(values: Floats, size: int) -> Floats:
     return np.concatenate([values, np.zeros(max(0, size - len(values)))])
+
+
+@kernel
+def _follow(weights: Floats, rate: float, mean: Floats, square: Floats) -> None:
+    """Move running means of weights and of their squares towards those of a batch.
+
+    Parameters
+    ----------
+    weights
+        Of shape (rows, positions).
+    rate
+        Share of the way, in (0, 1].
+    mean, square
+        Of shape (positions,) or longer.
+    """
+    rows, positions = weights.shape
+    for position in range(positions):
+        total = squares = 0.0
+        for row in range(rows):
+            total += weights[row, position]
+            squares += weights[row, position] * weights[row, position]
+        mean[position] += rate * (total / rows - mean[position])
+        square[position] += rate * (squares / rows - square[position])
+
+
+@kernel
+def _best(mean: Floats, square: Floats, width: int, count: int) -> Numbers:
+    """Return which ``count`` of the first ``width`` positions vary most, the earlier if alike.
+
+    Running means, of shape (positions,), are those of `_follow`; what has none does not vary.
+    """
+    variance = np.zeros(width)
+    for position in range(min(width, len(mean))):
+        variance[position] = square[position] - mean[position] * mean[position]
+    best = np.empty(min(width, count), np.int64)
+    found = 0
+    for position in range(width):
+        ahead = 0
+        for other in range(width):
+            more = variance[other] - variance[position]
+            if more > 0.0 or (more == 0.0 and other < position):
+                ahead += 1
+        if ahead < count:
+            best[found] = position
+            found += 1
+    return best

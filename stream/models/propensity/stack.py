@@ -23,7 +23,9 @@ from typing import Self
 
 import numpy as np
 
-from stream.models.propensity.ftrl import Floats, sigmoid
+from stream.models.kernel import kernel
+from stream.models.sigmoid import Floats, sigmoid
+from stream.models.solving import solved
 from stream.models.state import State, StateValue, array, integer, number
 
 _FAR = 30.0  # of log-odds, in the step: beyond it nothing can be learned
@@ -66,21 +68,15 @@ class OnlineStack:
 
     def logits(self, inputs: Floats) -> Floats:
         """Return the blended log-odds of rows of log-odds, shape (rows, inputs)."""
-        blended: Floats = inputs @ self._weights[:-1]
-        blended += self._weights[-1]
-        return blended
+        return _blended(inputs, self._weights)
 
     def learn(self, inputs: Floats, labels: Floats) -> None:
         """Learn a batch: log-odds of shape (rows, inputs), and a label of 0 or 1 for each row."""
-        rows = _with_bias(inputs)
-        p = sigmoid(np.maximum(np.minimum(rows @ self._weights, _FAR), -_FAR))
-        errors = labels - p
-        weight = np.maximum(p - p * p, errors * errors)
-        keep = math.exp(-len(rows) / self.memory)
+        keep = math.exp(-len(inputs) / self.memory)
         self._curvature *= keep
-        self._curvature += (rows.T * weight) @ rows
         pull = (1.0 - keep) * self.prior * (self._start - self._weights)
-        self._weights += np.linalg.solve(self._curvature + self._floor, errors @ rows + pull)
+        _add(inputs, labels, self._weights, self._curvature, pull)
+        self._weights += solved(self._curvature + self._floor, pull)
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what speaks for the present weights."""
@@ -113,7 +109,41 @@ class OnlineStack:
         return stack
 
 
-def _with_bias(inputs: Floats) -> Floats:
-    rows = np.ones((len(inputs), inputs.shape[1] + 1))
-    rows[:, :-1] = inputs
-    return rows
+@kernel
+def _blended(inputs: Floats, weights: Floats) -> Floats:
+    """Blend rows of log-odds, shape (rows, inputs), by weights: the inputs', and the bias."""
+    last = len(weights) - 1
+    out = np.empty(len(inputs))
+    for row in range(len(inputs)):
+        total = 0.0
+        for column in range(last):
+            total += inputs[row, column] * weights[column]
+        out[row] = total + weights[last]
+    return out
+
+
+@kernel
+def _add(inputs: Floats, labels: Floats, weights: Floats, curvature: Floats, pull: Floats) -> None:
+    """Add up what rows say of the weights.
+
+    Parameters
+    ----------
+    inputs, labels
+        Log-odds of shape (rows, inputs), and a label of 0 or 1 for each row.
+    weights
+        Of the inputs, and of the bias.
+    curvature, pull
+        Sums of second and first derivatives, of shape (weights, weights) and (weights,).
+    """
+    last = len(weights) - 1
+    one = np.ones(len(weights))
+    logits = _blended(inputs, weights)
+    for row in range(len(inputs)):
+        p = sigmoid(min(max(logits[row], -_FAR), _FAR))
+        error = labels[row] - p
+        weight = max(p - p * p, error * error)
+        one[:last] = inputs[row]
+        for i in range(len(one)):
+            pull[i] += error * one[i]
+            for j in range(len(one)):
+                curvature[i, j] += weight * one[i] * one[j]

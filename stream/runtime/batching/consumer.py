@@ -11,6 +11,8 @@ Rules:
 - Fetching and handing on are two loops: an acknowledgement lets the next batch go at once, and the
   next fetch is under way while batches are handed on.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
+- Where a group's topics end is asked before the first of them is taken: a topic that was not
+  fetched yet is not taken for an empty one.
 - Nothing is taken of a group's topics between a rebalance and the end of the recovery that follows
   it: Faust lets them flow before it has sought the commits and before it has cleared the agents'
   queues, so that records came twice, or never.
@@ -30,10 +32,14 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from stream.config import ConfigError
 from stream.runtime.batching.lane import Group, LaneQueue
-from stream.runtime.batching.records import Batch, Lane, Record
+from stream.runtime.batching.records import Arrived, Batch, Content, Lane, Record
+from stream.runtime.batching.store import StoreFault
+from stream.runtime.turns import in_turns
 
 POLL = 1.0
+ASK = 10.0  # s, at most half of the time for a request: for where topics end
 POLL_WHILE_CLOSED = 0.02  # s; who may be fetched again waits no longer for the next fetch
 
 
@@ -45,6 +51,12 @@ class BatchingApp(Protocol):
 
     def let_go(self) -> None:
         """Give up the batches of groups that are not awaited."""
+
+    async def places(self, commits: Mapping[TP, int | None], /) -> Mapping[TP, int]:
+        """Where reading goes on in each partition, once it is compared with what is kept."""
+
+    async def jumped(self, jumps: Mapping[TP, tuple[int, int]], /) -> None:
+        """Judge reading that did not go on where it should have: expected and got offsets."""
 
     def on_positions(self, offsets: Mapping[TP, int], /) -> None:
         """Take note of where reading goes on."""
@@ -59,8 +71,11 @@ class BatchingConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lanes: dict[Lane, LaneQueue] = {}
         self._fetched: dict[TP, int] = {}
+        self._expected: dict[TP, int] = {}
         self._committable: dict[TP, int] = {}
+        self._ends: Mapping[TP, int] = {}
         self._revocations = 0
+        self._left = 0  # how often we have
         self._sought = self._flowing = False
         self._fetching = asyncio.Lock()
         self._changed = asyncio.Event()  # something was fetched, or acknowledged
@@ -93,7 +108,8 @@ class BatchingConsumer(Consumer):
     async def _fetch(self, runs: Callable[[], bool]) -> None:
         while runs():
             others, generation = await self._poll()
-            await self._hand_on(self._messages(others), generation)
+            if generation == self.app.consumer_generation_id:  # else it is of stores as they were
+                await self._hand_on(self._messages(others), generation)
             self._changed.set()
             await asyncio.sleep(0)  # a local log may have more at once
 
@@ -133,17 +149,45 @@ class BatchingConsumer(Consumer):
                 await asyncio.sleep(timeout)
                 return {}, generation
             found = await self._getmany(active_partitions=open_to_more, timeout=timeout) or {}
-            return self._others(found), generation
+            if self._flowing and (jumps := self._jumps(found)):
+                try:
+                    await self._owner.jumped(jumps)
+                except (ConfigError, StoreFault) as error:
+                    self._leave()
+                    await self.app.crash(error)
+            return await self._others(found), generation
 
-    def _others(self, found: Mapping[TP, Sequence[Record]]) -> Mapping[TP, Sequence[Record]]:
+    def _jumps(self, found: Mapping[TP, Sequence[Record]]) -> dict[TP, tuple[int, int]]:
+        """Where the next record is not the next: the client began anew, or some are gone."""
+        return {
+            tp: (self._expected[tp], records[0].offset)
+            for tp, records in found.items()
+            if records and self._expected.get(tp, records[0].offset) != records[0].offset
+        }
+
+    async def _others(self, found: Mapping[TP, Sequence[Record]]) -> Mapping[TP, Sequence[Record]]:
         """Take in the records of groups; those that are left."""
         if self._flowing:  # else a seek will follow, and fetch them again
-            for tp, records in found.items():
-                group = self._groups.get(tp.topic)
-                if group is not None and records:
-                    self._lane(group, tp).merge.add(tp.topic, records, group.read)
-                    self._fetched[tp] = records[-1].offset + 1
+            left = self._left
+            ours = {tp: records for tp, records in found.items() if tp.topic in self._groups}
+            read = {tp: await self._contents(tp, records) for tp, records in ours.items()}
+            if left == self._left:
+                self._take_in(ours, read)
         return {tp: records for tp, records in found.items() if tp.topic not in self._groups}
+
+    async def _contents(self, tp: TP, records: Sequence[Record]) -> list[Content]:
+        read = self._groups[tp.topic].read
+        return [read(record) async for some in in_turns(records) for record in some]
+
+    def _take_in(
+        self, found: Mapping[TP, Sequence[Record]], read: Mapping[TP, Sequence[Content]]
+    ) -> None:
+        for tp, records in found.items():
+            if records:
+                self._lane(self._groups[tp.topic], tp).merge.add(tp.topic, records, read[tp])
+                self._fetched[tp] = records[-1].offset + 1
+                if tp in self._expected:
+                    self._expected[tp] = records[-1].offset + 1
 
     def _messages(self, others: Mapping[TP, Sequence[Record]]) -> Iterator[Message]:
         for tp, found in others.items():
@@ -154,8 +198,17 @@ class BatchingConsumer(Consumer):
         # In order: what is decided first is learned first, and Faust keeps partitions in sets.
         for name, lane in sorted(self._lanes.items()):
             behind = partial(self._is_behind, name.partition)
-            while lane.is_ready() and (arrived := lane.take(behind, monotonic())):
+            while lane.is_ready() and (arrived := self._take(name, lane, behind)):
                 yield self._deliver(lane, Batch(name, arrived))
+
+    def _take(self, name: Lane, lane: LaneQueue, behind: Callable[[str], bool]) -> list[Arrived]:
+        known = lane.merge.left_behind
+        arrived = lane.take(behind, monotonic())
+        if left := sorted(lane.merge.left_behind - known):
+            text = "partition %d: nothing came of %s for %g s, though the broker has more; "
+            text += "the other topics go on without, so the order of time may be lost"
+            self.log.warning(text, name.partition, ", ".join(left), lane.group.wait)
+        return arrived
 
     def _lane(self, group: Group, tp: TP) -> LaneQueue:
         name = Lane(group.name, tp.partition)
@@ -165,7 +218,7 @@ class BatchingConsumer(Consumer):
 
     def _takes_more(self, tp: TP) -> bool:
         group = self._groups.get(tp.topic)
-        return group is None or (self._flowing and self._lane(group, tp).takes_more())
+        return group is None or (self._flowing and self._lane(group, tp).takes_more(tp.topic))
 
     def _is_behind(self, partition: int, topic: str) -> bool:
         """Whether the broker holds records of a topic that have not been fetched."""
@@ -173,7 +226,46 @@ class BatchingConsumer(Consumer):
         if tp not in self._active_partitions:
             return False
         end: int | None = self.highwater(tp)  # None until the first fetch, whatever its type says
-        return end is not None and self._fetched.get(tp, self._read_offset[tp] or 0) < end
+        end = self._ends.get(tp, end) if end is None else max(end, self._ends.get(tp, 0))
+        if end is None:
+            return True  # nobody knows yet
+        committed = self._read_offset[tp] or 0
+        return max(self._fetched.get(tp, committed), self._next_offset(tp) or 0) < end
+
+    def reached(self, tp: TP, done: int) -> int:
+        """How far a partition is done: behind its last record there may be what is none."""
+        if done < self._fetched.get(tp, done):
+            return done
+        return max(done, self._next_offset(tp) or 0)
+
+    async def skipped(self, starts: Mapping[TP, int]) -> Mapping[TP, tuple[int, int]]:
+        """Where records that were expected are gone and none came behind: expected and first."""
+        async with self._fetching:
+            jumps = {
+                tp: (self._expected[tp], start)
+                for tp, start in starts.items()
+                if self._expected.get(tp, start) < start <= (self._next_offset(tp) or 0)
+            }
+            self._expected |= {tp: start for tp, (_, start) in jumps.items()}
+        return jumps
+
+    def _next_offset(self, tp: TP) -> int | None:
+        """The offset that is fetched next, None if the transport does not know it.
+
+        It may be beyond the last record that was fetched: not every offset holds a record.
+        """
+        raise NotImplementedError
+
+    async def _ask_for_ends(self) -> Mapping[TP, int]:
+        """Where the groups' topics end; nothing if the broker does not tell in time."""
+        tps = [tp for tp in self.assignment() if tp.topic in self._groups]
+        try:
+            async with asyncio.timeout(min(ASK, self.app.conf.broker_request_timeout / 2)):
+                return await self.highwaters(*tps)
+        except Exception as error:  # each topic is waited for instead, until its first fetch
+            text = "the broker did not tell where topics end (%s): they are merged as they arrive"
+            self.log.warning(text, type(error).__name__)
+            return {}
 
     def _deliver(self, lane: LaneQueue, batch: Batch) -> Message:
         lane.deliver(batch)
@@ -220,6 +312,24 @@ class BatchingConsumer(Consumer):
         offset: int | None = super()._new_offset(tp)
         return offset
 
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        # Stock: waits first until nothing is being sent, which under a backlog may never be. What
+        # is acknowledged is durable with all its effects, so a commit has nothing to wait for.
+        assigned = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        if not ours:
+            return False
+        done: bool = await self._commit(ours)
+        self._committed_offset.update(ours)
+        return done
+
+    def uncommitted(self) -> int:
+        """How many records were fetched since the last commits: whoever is next fetches them."""
+        begun = {tp: self._committed_offset[tp] or self._read_offset[tp] for tp in self._fetched}
+        return sum(max(end - (begun[tp] or 0), 0) for tp, end in self._fetched.items())
+
     async def wait_empty(self) -> None:
         """Wait for what is under way, before a rebalance or the end."""
         self._owner.let_go()
@@ -233,15 +343,34 @@ class BatchingConsumer(Consumer):
     # -- forgetting what moved
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets; what was delivered of these lanes no longer counts."""
+        """Seek to where reading goes on; what was delivered of these lanes no longer counts."""
         self._leave()
         revocations = self._revocations
         async with self._fetching:  # a fetch under way would move on from where we seek to
             await super().perform_seek()
+            try:
+                await self._seek_places()
+            except (ConfigError, StoreFault) as error:
+                await self.app.crash(error)
+                return
+        self._ends = await self._ask_for_ends()
         self._sought = revocations == self._revocations
         self._owner.on_positions(
             {tp: at for tp, at in self._read_offset.items() if at and tp.topic in self._groups}
         )
+
+    async def _seek_places(self) -> None:
+        """Seek where the commits are not what is accounted for; the rest stands there by now."""
+        ours = [tp for tp in self.assignment() if tp.topic in self._groups]
+        commits = {tp: self._read_offset[tp] for tp in ours}
+        places = await self._owner.places(commits)
+        moved = {tp: at for tp, at in places.items() if at != commits[tp]}
+        if moved:
+            await super().seek_wait(moved)  # type: ignore[safe-super]  # the transport's
+        for tp, at in moved.items():
+            self._committed_offset[tp] = None  # Faust commits only what is higher
+            self._read_offset[tp] = at or None
+        self._expected = {tp: at for tp, at in places.items() if self._groups[tp.topic].dense}
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek, when no fetch is under way: it would bring what stands there, and be dropped."""
@@ -261,10 +390,12 @@ class BatchingConsumer(Consumer):
 
     def _leave(self) -> None:
         """Forget what was fetched and delivered, until we stand at the commits again."""
+        self._left += 1
         self._sought = self._flowing = False
         for lane in self._lanes.values():
             lane.give_up()
         self._owner.let_go()
         self._lanes.clear()
         self._fetched.clear()
+        self._expected.clear()
         self._committable.clear()

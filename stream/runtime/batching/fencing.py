@@ -18,8 +18,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from faust.types import TP
+
+from stream.runtime.connection import started
 
 TIMEOUT_MS = 60_000  # asked for with every name; there are no transactions that could time out
+
+
+def owner_name(app_id: str, tp: TP) -> str:
+    """The name under which a partition is owned; Kafka's access rules see a transactional id."""
+    return f"{app_id}-{tp.topic}-{tp.partition}"
 
 
 class FencedProducer:
@@ -40,21 +48,18 @@ class FencedProducer:
         self.producer: Any = None
 
     async def start(self) -> None:
-        """Become the latest: from now on, those before are refused."""
+        """Become the latest, once a broker answers: from now on, those before are refused."""
+        self.producer = await started(self._named)
+        self.producer._txn_manager.transactional_id = None
+
+    def _named(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(**{**self._options, "enable_idempotence": True, "acks": "all"})
         # The name is there for the sender's InitProducerId alone; with it, aiokafka would ask for
         # a transaction around every batch.
         manager = producer._txn_manager
         manager.transactional_id = self._name
         manager.transaction_timeout_ms = TIMEOUT_MS
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        finally:
-            manager.transactional_id = None
-        self.producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Stop; what was handed over is sent, or refused."""

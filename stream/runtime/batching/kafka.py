@@ -3,27 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, TypeAlias
 
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 from mode.utils.futures import maybe_async
 
+from stream.config import ConfigError
 from stream.runtime.batching.consumer import BatchingConsumer
 from stream.runtime.batching.coordinator import heed_refusals
-from stream.runtime.batching.fencing import FencedProducer
+from stream.runtime.batching.fencing import FencedProducer, owner_name
+from stream.runtime.batching.fetching import read_carefully
 from stream.runtime.batching.records import Outgoing
+from stream.runtime.connection import may_pass, started
+from stream.runtime.topic_faults import too_large
 from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
+from stream.runtime.topics import topic_specs
 
 MIB = 1 << 20
 FEW = 4  # records: more are cheaper in a batch made at once
+Acknowledged: TypeAlias = asyncio.Future[RecordMetadata]
+Sent: TypeAlias = tuple[list[Acknowledged], int]
 
 
-class NotOwned(RuntimeError):
+class Refused(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A write that is not taken, in words for an operator."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # stock: behind the class's name
+
+
+class NotOwned(Refused):
     """A write to a partition whose topic only owners write, by somebody who does not own it."""
+
+    def __init__(self, tp: TP) -> None:
+        super().__init__(
+            f"{tp.topic}, partition {tp.partition}, is another worker's by now: this one stood "
+            "still for longer than kafka.session_timeout, or two share a kafka.group_instance_id"
+        )
+
+
+class NotWritten(Refused):
+    """A write that no broker took for all of ``kafka.request_timeout``."""
+
+    def __init__(self, tp: TP, why: KafkaError) -> None:
+        super().__init__(
+            f"{tp.topic}, partition {tp.partition}, takes no writes ({type(why).__name__}): no "
+            "broker answers, it has no leader, or the topic was deleted"
+        )
 
 
 class ConsumerInLoop(driver.AIOKafkaConsumerThread):
@@ -46,9 +79,12 @@ class ConsumerInLoop(driver.AIOKafkaConsumerThread):
         return await maybe_async(fun(*args, **kwargs))
 
     async def on_start(self) -> None:
-        """Connect to the group."""
-        await super().on_start()
-        heed_refusals(self._consumer)
+        """Connect to the group, once a broker answers."""
+        self._consumer = await started(lambda: self._create_consumer(loop=self.thread_loop))
+        self.time_started = monotonic()
+        app: Any = self.app
+        heed_refusals(self._consumer, app.fail)
+        read_carefully(self._consumer)
 
     async def on_stop(self) -> None:
         """Leave the group."""
@@ -61,6 +97,24 @@ class KafkaConsumer(BatchingConsumer, driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerInLoop:
         return ConsumerInLoop(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
+    def _next_offset(self, tp: TP) -> int | None:
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        state = None if assignment is None else assignment.state_value(tp)
+        return state.position if state is not None and state.has_valid_position else None
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek groups' partitions of which nothing was committed, too: to their beginning.
+
+        Stock: they stay where they are. What was fetched of them and not decided before a second
+        recovery of the same assignment was lost.
+        """
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        fresh = [tp for tp, at in committed.items() if not at and tp.topic in self._groups]
+        if fresh:
+            await self._thread.seek_to_beginning(*fresh)
+        return committed
+
 
 class KafkaProducer(driver.Producer):
     """Record batches to Kafka, idempotent and acknowledged by all in-sync replicas."""
@@ -70,6 +124,12 @@ class KafkaProducer(driver.Producer):
         super().__post_init__()
         self._owned: dict[TP, FencedProducer] = {}
         self._fenced: set[str] = set()
+
+    async def on_start(self) -> None:
+        """Connect, once a broker answers."""
+        await super(driver.Producer, self).on_start()
+        self._producer = await started(self._new_producer)
+        self.beacon.add(self._producer)
 
     def _settings_extra(self) -> Mapping[str, Any]:
         # Stock: only under exactly_once. Without it, a retry could reorder two batches.
@@ -84,7 +144,7 @@ class KafkaProducer(driver.Producer):
             "max_request_size": LARGEST,
         }
         options = {**self._settings_default(), **self._settings_auth(), **sizes}
-        fenced = FencedProducer(f"{self.app.conf.id}-{tp.topic}-{tp.partition}", options)
+        fenced = FencedProducer(owner_name(self.app.conf.id, tp), options)
         await self.disown(tp)
         await fenced.start()
         self._owned[tp] = fenced
@@ -105,9 +165,17 @@ class KafkaProducer(driver.Producer):
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> Awaitable[RecordMetadata]:
         """Hand over the records of one partition; see :class:`BatchProducer`."""
-        producer = self._producer_of(TP(topic, partition))
+        tp = TP(topic, partition)
+        with self._told(tp, records):
+            sent, count = await self._handed_over(tp, records)
+        return self._last(tp, records, sent, count)
+
+    async def _handed_over(self, tp: TP, records: Sequence[Outgoing]) -> Sent:
+        """What is on its way, and the number of records in the last of it."""
+        topic, partition = tp
+        producer = self._producer_of(tp)
         if len(records) <= FEW and topic not in self._fenced:
-            return await _send_few(producer, topic, partition, records)
+            return await _send_few(producer, tp, records), 1
         sent = []
         builder, count = producer.create_batch(), 0
         for key, value, timestamp, headers in records:
@@ -118,20 +186,42 @@ class KafkaProducer(driver.Producer):
                 builder.append(**fields)
             count += 1
         sent.append(await producer.send_batch(builder, topic, partition=partition))
-        return _last(sent, count)
+        return sent, count
+
+    async def _last(
+        self, tp: TP, records: Sequence[Outgoing], sent: Sequence[Acknowledged], count: int
+    ) -> RecordMetadata:
+        """The metadata of the last record, of ``count`` in the last batch: it has the first's."""
+        with self._told(tp, records):
+            last = (await asyncio.gather(*sent))[-1]
+        return last._replace(offset=last.offset + count - 1)
+
+    @contextmanager
+    def _told(self, tp: TP, records: Sequence[Outgoing]) -> Iterator[None]:
+        """Say of what is refused where it was to go, and what is wrong."""
+        try:
+            yield
+        except ProducerFenced as error:
+            raise NotOwned(tp) from error
+        except MessageSizeTooLargeError as error:
+            size = sum(len(key or b"") + len(value or b"") for key, value, *_ in records)
+            specs = topic_specs(self.app.settings)  # type: ignore[attr-defined]  # it is our own
+            raise ConfigError(too_large(tp.topic, size, specs)) from error
+        except KafkaError as error:
+            if not (may_pass(error) or isinstance(error, KafkaTimeoutError)):
+                raise
+            raise NotWritten(tp, error) from error
 
     def _producer_of(self, tp: TP) -> Any:
         fenced = self._owned.get(tp)
         if fenced is not None:
             return fenced.producer
         if tp.topic in self._fenced:
-            raise NotOwned(f"{tp.topic}, partition {tp.partition}, is another worker's by now")
+            raise NotOwned(tp)
         return self._ensure_producer()
 
 
-async def _send_few(
-    producer: Any, topic: str, partition: int, records: Sequence[Outgoing]
-) -> Awaitable[RecordMetadata]:
+async def _send_few(producer: Any, tp: TP, records: Sequence[Outgoing]) -> list[Acknowledged]:
     """Put records to what others send to the same partition.
 
     A batch of our own would wait until nothing else does; and whoever waits there for several
@@ -141,15 +231,9 @@ async def _send_few(
     for key, value, timestamp, headers in records:
         fields = {"key": key, "value": value, "timestamp_ms": timestamp}
         sent.append(
-            await producer.send(topic, partition=partition, headers=list(headers), **fields)
+            await producer.send(tp.topic, partition=tp.partition, headers=list(headers), **fields)
         )
-    return _last(sent, 1)
-
-
-async def _last(sent: list[asyncio.Future[RecordMetadata]], count: int) -> RecordMetadata:
-    """The metadata of the last record, of ``count`` in the last batch: its own are the first's."""
-    last = (await asyncio.gather(*sent))[-1]
-    return last._replace(offset=last.offset + count - 1)
+    return sent
 
 
 class KafkaTransport(driver.Transport):

@@ -18,11 +18,13 @@ class Group:
     """Topics whose partitions are read together.
 
     ``ahead`` is how many batches that are not acknowledged a lane may hold, ``limit`` the most
-    records in a batch, ``wait`` the seconds for which a topic that is behind is waited for.
+    records in a batch, ``wait`` the seconds for which topics that are behind are waited for while
+    nothing of them arrives.
     A rebalance, and the end, wait for batches under way only where they are ``awaited``. Where
     they are ``gathered``, what arrives while a batch is under way waits for it, or until there is
     enough for a whole one: a lone event goes at once, and a stream of them in few batches (as
-    Nagle's algorithm has it, RFC 896).
+    Nagle's algorithm has it, RFC 896). Where they are ``dense`` no record is compacted away, and
+    one that is not there was removed.
     """
 
     name: str
@@ -30,9 +32,10 @@ class Group:
     read: Read
     ahead: int = 3
     limit: int = 1_000
-    wait: float = 0.1
+    wait: float = 10.0
     awaited: bool = True
     gathered: bool = False
+    dense: bool = True
 
 
 class LaneQueue:
@@ -50,9 +53,12 @@ class LaneQueue:
             return False
         return under_way < group.ahead
 
-    def takes_more(self) -> bool:
-        """Whether more records should be fetched."""
-        return self.merge.size < BUFFERED_RECORDS and self.merge.bytes < BUFFERED_BYTES
+    def takes_more(self, topic: str) -> bool:
+        """Whether more records of a topic should be fetched: always, if the others wait for it."""
+        merge = self.merge
+        return merge.lacks(topic) or (
+            merge.size < BUFFERED_RECORDS and merge.bytes < BUFFERED_BYTES
+        )
 
     def take(self, is_behind: Callable[[str], bool], now: float) -> list[Arrived]:
         """The records of the next batch; empty if there is nothing, or something to wait for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,28 @@ from stream.runtime.batching.consumer import BatchingConsumer
 from stream.runtime.batching.records import Outgoing
 from stream.runtime.local import transport as driver
 from stream.runtime.local.consumer import Consumer
+from stream.runtime.local.log import CorruptLogError
 from stream.runtime.local.producer import Producer
 
 
 class LocalConsumer(BatchingConsumer, Consumer):
     """Batches from the local log."""
+
+    def _next_offset(self, tp: TP) -> int | None:
+        return self._positions.get(tp)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        # Stock: the fetcher logs a trace of what ends it, and a damaged file needs a line.
+        try:
+            await super()._drain_messages(fetcher)
+        except CorruptLogError as error:
+            await self.app.crash(error)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Move every partition to where the group goes on; where that is, if it ever committed."""
+        log, group = self.transport.log, self.app.conf.id
+        places = await super().seek_to_committed()
+        return {tp: at for tp, at in places.items() if log.committed(group, *tp) is not None}
 
 
 class LocalProducer(Producer):

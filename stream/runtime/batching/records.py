@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from stream.codec.recordbatch import SetAside
 from stream.core.value import Value
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -34,6 +37,18 @@ class Record(Protocol):
     def headers(self) -> Headers: ...  # noqa: D102
 
 
+@dataclass
+class Unreadable(ConsumerRecord):  # type: ignore[misc]  # aiokafka has no types
+    """What stands for bytes that a broker keeps and that make no record; they are its value."""
+
+    aside: SetAside
+
+
+def value_of(record: Record) -> bytes | None:
+    """A record's value; None of one that can't be read, which has none for anybody."""
+    return None if isinstance(record, Unreadable) else record.value
+
+
 class Lane(NamedTuple):
     """A partition of a group of topics: the unit of order, state and back-pressure."""
 
@@ -49,8 +64,9 @@ class Arrived(Value, frozen=True):
     content: Any
 
 
-Read: TypeAlias = Callable[[Record], tuple[int | None, Any]]
-"""Reads a record: its event time in ms, None if it says none, and its content."""
+Content: TypeAlias = tuple[int | None, Any]
+"""What reading a record gave: its event time in ms, None if it says none, and its content."""
+Read: TypeAlias = Callable[[Record], Content]
 
 
 class Batch:

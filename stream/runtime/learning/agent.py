@@ -20,7 +20,7 @@ from mode import get_logger
 from stream.codec.examples import Lesson, encode_lesson
 from stream.config import Settings
 from stream.runtime.archive import read_between
-from stream.runtime.batching.records import Batch, Delivery, Record
+from stream.runtime.batching.records import Batch, Delivery, Record, value_of
 from stream.runtime.learning.process import Apart, Here, TrainerEnded, Training
 from stream.runtime.learning.rulebook import RuleBook
 from stream.runtime.learning.trainer import Publication
@@ -63,6 +63,11 @@ class Learning:
         self._lock = asyncio.Lock()
         self._forgotten = 0
         self.progress = Progress()
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which the trainer has owed an answer."""
+        return self._training.waited if self._training is not None else 0.0
 
     async def take(self, event: Delivery) -> None:
         """Learn one batch; it is acknowledged by the publication that holds it."""
@@ -157,13 +162,19 @@ class Learning:
         await self._fence()
         await self._caught_up()
         published = await self._view.published()
-        learning, seed = self._settings.learning, self._settings.core.seed
-        await training.begin(learning, seed, self._view.slot, published)
+        settings = self._settings
+        await training.begin(
+            settings.learning,
+            settings.core.seed,
+            self._view.slot,
+            published,
+            settings.partitions,
+        )
         self._position = (await training.place()).position
         return training
 
     async def _hand_over(self, training: Training, records: Sequence[Record]) -> None:
-        await training.learn([(record.offset, record.value) for record in records])
+        await training.learn([(record.offset, value_of(record)) for record in records])
         self._position = max(self._position, records[-1].offset + 1)
 
     async def _catch_up(self, training: Training, offset: int) -> None:

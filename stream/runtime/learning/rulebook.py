@@ -8,7 +8,7 @@ are looked for at most once an interval, by the trainer, outside the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -17,7 +17,7 @@ from mode import get_logger
 from stream.codec.rules import decode_rule, encode_key, encode_rule
 from stream.config import Settings
 from stream.core.rulebook import Key, Said, changed
-from stream.runtime.batching.records import Outgoing, Record
+from stream.runtime.batching.records import Outgoing, Record, Unreadable
 
 logger = get_logger(__name__)
 
@@ -25,23 +25,35 @@ logger = get_logger(__name__)
 class RuleBook:
     """What the rules' topic says, and saying what changed."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
+    def __init__(
+        self, app: Any, settings: Settings, on_refused: Callable[[], None] = lambda: None
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._on_refused = on_refused
         self._said: dict[bytes, Said] = {}
         self._next = 0.0
 
     def take(self, record: Record) -> None:
         """Follow the topic."""
-        if record.key is None:
-            return
         try:
-            if record.value is None:
-                self._said.pop(record.key, None)
-            else:
-                self._said[record.key] = decode_rule(record.value)
+            self._take(record)
         except ValueError as error:
-            logger.warning("a record of the rules' topic is passed over: %s", error)
+            self._on_refused()
+            logger.warning("the rules' record at %d is passed over: %s", record.offset, error)
+
+    def _take(self, record: Record) -> None:
+        if isinstance(record, Unreadable):
+            raise ValueError(record.aside.rejection.detail)
+        if record.key is None:
+            raise ValueError("it has no key")
+        if record.value is None:
+            self._said.pop(record.key, None)
+            return
+        said = decode_rule(record.value)
+        if encode_key(said.key) != record.key:
+            raise ValueError("its key is another rule's")
+        self._said[record.key] = said
 
     @property
     def is_due(self) -> bool:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
+from stream.runtime.directory import open_private
 from stream.runtime.local.directory import TEMPORARY
 from stream.runtime.local.frame import RawRecord, pack_frame, raw_records
 from stream.runtime.local.partition import Partition
@@ -52,13 +53,14 @@ def _compact(partition: Partition, closed: Sequence[Segment], now: int) -> Itera
         else:
             latest[record.key] = record.offset
     target = closed[0].path.with_suffix(TEMPORARY)
-    with target.open("wb") as file:
+    with open(target, "wb", opener=open_private) as file:
         file.write(encode_head(closed[-1].end))
-        yield from _write(file, _kept(closed, latest, now, now + partition.config.tombstone_ms))
+        kept = _Kept(closed, latest, now, now + partition.config.tombstone_ms)
+        yield from _write(file, kept.records())
         file.flush()
         os.fsync(file.fileno())
     yield
-    partition.replace(closed, target)
+    partition.replace(closed, target, kept.tombstones)
 
 
 def _records(closed: Sequence[Segment]) -> Iterator[RawRecord | None]:
@@ -73,21 +75,35 @@ def _records(closed: Sequence[Segment]) -> Iterator[RawRecord | None]:
                     yield None
 
 
-def _kept(
-    closed: Sequence[Segment], latest: dict[bytes | None, int], now: int, expires: int
-) -> Iterator[RawRecord | None]:
-    """Yield what stays, and None when it is time to give way."""
-    last = closed[-1].end - 1
-    for record in _records(closed):
-        if record is None:
-            yield None
-        elif latest[record.key] == record.offset:
-            if not record.is_tombstone:
-                yield record
-            elif record.expires is None:
-                yield record.dated(expires)
-            elif record.expires > now or record.offset == last:
-                yield record
+class _Kept:
+    """What stays of closed files, and whether deletions are among it."""
+
+    def __init__(
+        self,
+        closed: Sequence[Segment],
+        latest: dict[bytes | None, int],
+        now: int,
+        expires: int,
+    ) -> None:
+        self._closed, self._latest = closed, latest
+        self._now, self._expires = now, expires
+        self.tombstones = False
+
+    def records(self) -> Iterator[RawRecord | None]:
+        """Yield what stays, and None when it is time to give way."""
+        last = self._closed[-1].end - 1
+        for record in _records(self._closed):
+            if record is None:
+                yield None
+            elif self._latest[record.key] == record.offset:
+                if not record.is_tombstone:
+                    yield record
+                elif record.expires is None:
+                    self.tombstones = True
+                    yield record.dated(self._expires)
+                elif record.expires > self._now or record.offset == last:
+                    self.tombstones = True
+                    yield record
 
 
 def _write(file: BinaryIO, records: Iterator[RawRecord | None]) -> Iterator[None]:

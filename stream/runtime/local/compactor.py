@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from mode import Service
 
 from stream.runtime.local.follow import Appended
-from stream.runtime.local.log import Log
+from stream.runtime.local.log import CorruptLogError, Log
 
 PAUSE: Final = 1.0  # seconds between two looks at what is due
+LOOK: Final = 60.0  # seconds until a look at what waited for long, where nothing is appended
 _BREATH = 0.001  # seconds between two steps, in which the event loop has the interpreter
 
 
 class Compactor(Service):
-    """Look for partitions that are due after appends, at most once a second; sleep when idle.
+    """Look for partitions that are due, after appends at most once a second, else once a minute.
 
     Parameters
     ----------
@@ -29,6 +32,7 @@ class Compactor(Service):
     def __init__(self, kept: Log, **options: Any) -> None:
         self.kept = kept
         self._work: asyncio.Future[None] | None = None
+        self._damaged: set[str] = set()
         super().__init__(**options)
 
     async def on_stop(self) -> None:
@@ -39,20 +43,29 @@ class Compactor(Service):
     @Service.task
     async def _compact_due(self) -> None:
         with Appended(self.kept) as appended:
+            looked = time.monotonic()  # who begins to read has committed by the first look
             while not self.should_stop:
                 appended.clear()
+                if time.monotonic() >= looked + LOOK:
+                    looked = time.monotonic()
+                    await self._apart("remove what is kept no longer", self.kept.expire)
                 for topic, partition in self.kept.due():
-                    await self._compact(topic, partition)
-                await appended.wait()
+                    steps = partial(self._steps, topic, partition)
+                    if (what := f"compact {topic}-{partition}") not in self._damaged:
+                        await self._apart(what, steps)
+                await appended.wait(LOOK)
                 await self.sleep(PAUSE)
 
-    async def _compact(self, topic: str, partition: int) -> None:
-        self._work = asyncio.ensure_future(asyncio.to_thread(self._steps, topic, partition))
+    async def _apart(self, what: str, work: Callable[[], None]) -> None:
+        self._work = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             await asyncio.shield(self._work)
         except OSError as error:  # no room for a copy: not the end, appending may well go on
-            self.logger.warning("cannot compact %s-%d: %s", topic, partition, error)
+            self.logger.warning("cannot %s: %s", what, error)
             await self.sleep(60 * PAUSE)
+        except CorruptLogError as error:  # told now, and again by whoever reads it
+            self.logger.error("cannot %s: %s", what, error)
+            self._damaged.add(what)
         finally:
             self._work = None
 

@@ -44,7 +44,7 @@ class Consumer(FaustConsumer):
 
     async def on_start(self) -> None:
         """Open the log and listen to it."""
-        self.transport.hold(self)
+        await asyncio.to_thread(self.transport.hold, self)
         self._appended = self.exit_stack.enter_context(Appended(self.transport.log))
         await super().on_start()
 

@@ -23,10 +23,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from stream.runtime.directory import hold, make_private
 from stream.runtime.local.compaction import compact
-from stream.runtime.local.directory import hold, sync_directory
+from stream.runtime.local.directory import sync_directory
 from stream.runtime.local.frame import Headers, Record, StoredRecord
 from stream.runtime.local.partition import Partition
 from stream.runtime.local.segment import CorruptLogError
@@ -73,7 +75,7 @@ class Log:
         Size at which a file is closed, unless the topic says otherwise.
     compact_bytes
         A compacted partition is due when more than this, and more than half of it, was appended
-        since it was compacted last.
+        since it was compacted last; or when the topic's ``compaction_ms`` is over.
 
     Raises
     ------
@@ -99,10 +101,11 @@ class Log:
         self._lock = threading.Lock()
         self._dirty: set[Partition] = set()
         self._failure: OSError | None = None
-        self._held = hold(self.directory)
+        self._held = hold(self.directory, "broker")
         self._topics: dict[str, tuple[TopicConfig, list[Partition]]] = {}
         self._committed: dict[tuple[str, str, int], int] = {}
         try:
+            self._make_private()
             self._load()
         except BaseException:
             self.close()
@@ -120,6 +123,7 @@ class Log:
         retention_ms: int | None = None,
         retention_bytes: int | None = None,
         tombstone_ms: int = DAY,
+        compaction_ms: int = DAY // 4,
     ) -> None:
         """Create a topic; if it exists, with as many partitions, nothing happens.
 
@@ -135,6 +139,8 @@ class Log:
             retention_ms,
             retention_bytes,
             tombstone_ms,
+            compaction_ms,
+            token_hex(8),
         )
         with self._lock:
             if topic in self._topics:
@@ -150,6 +156,11 @@ class Log:
     def topics(self) -> dict[str, TopicConfig]:
         """Return the topics and what they are."""
         return {name: config for name, (config, _) in self._topics.items() if name != OFFSETS}
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id of a topic's present life; empty if there is none."""
+        known = self._topics.get(topic)
+        return "" if known is None else known[0].id
 
     def partitions(self, topic: str) -> int | None:
         """Return the number of partitions, None if there is no such topic."""
@@ -222,6 +233,17 @@ class Log:
         """Return the first offset that may be read."""
         return self._partition(topic, partition).earliest
 
+    def skip(self, topic: str, partition: int, offset: int) -> None:
+        """Give no offset before this one to any record: such offsets were given before.
+
+        The end of a partition is lost when a power cut takes what was not synced; records that took
+        the same offsets would look known to whoever has seen those that were lost.
+        """
+        log = self._partition(topic, partition)
+        log.skip(offset)
+        with self._lock:
+            self._dirty.add(log)
+
     # ------------------------------------------------------------------------------------ groups
 
     def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -267,14 +289,28 @@ class Log:
             raise self._failure from error
 
     def due(self) -> list[TopicPartition]:
-        """Return the partitions that are worth compacting."""
+        """Return the partitions that are worth compacting, or have waited for it for long."""
+        now = _now()
         return [
             TopicPartition(name, number)
             for name, (config, partitions) in list(self._topics.items())
             for number, partition in enumerate(partitions)
             if config.compacted
-            and partition.dirty_size > max(self.compact_bytes, partition.size // 2)
+            and (
+                partition.dirty_size > max(self.compact_bytes, partition.size // 2)
+                or partition.is_overdue(now)
+            )
         ]
+
+    def expire(self) -> None:
+        """Remove what topics keep no longer, but for what a group has still to read."""
+        now = _now()
+        for name, (config, partitions) in list(self._topics.items()):
+            if config.compacted or config.retention_ms is None:
+                continue
+            for number, partition in enumerate(partitions):
+                read = [at for (_, *tp), at in self._committed.items() if tp == [name, number]]
+                partition.expire(now, min(read, default=partition.end))
 
     def compact(self, topic: str, partition: int) -> Iterator[None]:
         """Compact a partition step by step, due or not: see `stream.runtime.local.compaction`."""
@@ -324,6 +360,12 @@ class Log:
                 for number in range(config.partitions)
             ],
         )
+
+    def _make_private(self) -> None:
+        """Keep others out of all that is below: older releases let them in."""
+        topics = self.directory / "topics"
+        make_private(topics)
+        topics.chmod(0o700)
 
     def _load(self) -> None:
         for path in sorted(self.directory.glob(f"topics/*/{_TOPIC_FILE}")):

@@ -17,9 +17,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from stream.runtime.local.directory import TEMPORARY, sync_directory
-from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame
+from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame, pack_frame
 from stream.runtime.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
-from stream.runtime.local.topic import TopicConfig
+from stream.runtime.local.topic import DAY, TopicConfig
 
 
 class Partition:
@@ -60,6 +60,9 @@ class Partition:
         directory.mkdir(parents=True, exist_ok=True)
         self._half: Frame | None = None  # that the last read stopped in: the next one goes on there
         self._segments = self._load()
+        self._waits_since = self._first_waiting()  # for compaction or removal: ms, None for nothing
+        self._sealed = 0
+        self._may_hold_tombstones = bool(self._segments[0].covers)
         self._trim()
 
     @property
@@ -94,7 +97,34 @@ class Partition:
                 active = self._roll()
             base = active.end
             active.append(encode_frame(base, records), base + len(records))
+            if self._waits_since is None:
+                self._waits_since = _now()
         return base
+
+    def skip(self, offset: int) -> None:
+        """Let the next record's offset be at least this one: an empty frame fills up."""
+        with self._lock:
+            active = self._segments[-1]
+            if active.end < offset:
+                active.append(pack_frame(active.end, offset, []), offset)
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether records have waited for compaction, or deletions to be dropped, for long."""
+        if self._waits_since is not None:
+            return now - self._waits_since > self.config.compaction_ms
+        if not self._may_hold_tombstones:
+            return False
+        compacted = self._segments[0].path.stat().st_mtime * 1000
+        return now - compacted > self.config.tombstone_ms
+
+    def expire(self, now: int, until: int) -> None:
+        """Remove files that are older than the topic keeps, and end before offset ``until``."""
+        with self._lock:
+            kept = min(self.config.retention_ms or DAY, DAY)
+            if self._waits_since is not None and now - self._waits_since > kept:
+                self._roll(until)  # closed, it can be removed in its turn
+                self._waits_since = None
+            self._trim(until)
 
     def read(self, offset: int, max_records: int, max_bytes: int) -> list[StoredRecord]:
         """Read from ``offset`` on; at least one record if there is any, whatever its size."""
@@ -142,10 +172,14 @@ class Partition:
         with self._lock:
             if self._segments[-1].end > self._segments[-1].base:
                 self._roll()
+            self._sealed = _now()
             return [segment.twin() for segment in self._segments[:-1]]
 
-    def replace(self, old: Sequence[Segment], compacted: Path) -> None:
-        """Put a compacted file in the place of the files that it was made from."""
+    def replace(self, old: Sequence[Segment], compacted: Path, tombstones: bool) -> None:
+        """Put a compacted file in the place of the files that it was made from.
+
+        ``tombstones`` says whether it holds any.
+        """
         covers = read_head(compacted)
         first = old[0]
         with self._lock:
@@ -154,6 +188,8 @@ class Partition:
             size = first.path.stat().st_size
             self._half = None
             self._segments[: len(old)] = [Segment(first.path, first.base, covers, size, covers)]
+            self._waits_since = self._sealed if self.dirty_size else None
+            self._may_hold_tombstones = tombstones
         for segment in old[1:]:
             segment.path.unlink()
 
@@ -186,12 +222,24 @@ class Partition:
         end = covers or int(following.stem if following else base)
         return Segment(path, base, end, path.stat().st_size, covers)
 
+    def _first_waiting(self) -> int | None:
+        """When the first record came that was not compacted; in the file of today, for others."""
+        fresh = [s for s in self._segments if not s.covers and s.end > s.base]
+        if not fresh:
+            return None
+        segment = fresh[0] if self.config.compacted else self._segments[-1]
+        for _, header, buffer, at in segment.frames():
+            first = decode_frame(buffer, at, header, self.topic, self.number, limit=1)
+            if first:
+                return min(first[0].timestamp, _now())
+        return None
+
     def _create(self, base: int) -> Segment:
         segment = Segment.create(self.directory, base)
         self._sync_directory()
         return segment
 
-    def _roll(self) -> Segment:
+    def _roll(self, until: int | None = None) -> Segment:
         active = self._segments[-1]
         if self._durable:
             fd = active.duplicate()
@@ -201,14 +249,16 @@ class Partition:
                 os.close(fd)
         active.close()
         self._segments.append(self._create(active.end))
-        self._trim()
+        self._trim(until)
         return self._segments[-1]
 
-    def _trim(self) -> None:
+    def _trim(self, until: int | None = None) -> None:
         """Remove closed files that are older, or beyond the size, that the topic keeps."""
         config = self.config
         while len(self._segments) > 1 and not config.compacted:
             oldest = self._segments[0]
+            if until is not None and oldest.end > until:
+                return
             age = time.time() * 1000 - oldest.path.stat().st_mtime * 1000
             if not (
                 (config.retention_ms is not None and age > config.retention_ms)
@@ -221,6 +271,10 @@ class Partition:
     def _sync_directory(self) -> None:
         if self._durable:
             sync_directory(self.directory)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _is_compacted(path: Path) -> bool:

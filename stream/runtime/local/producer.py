@@ -44,7 +44,7 @@ class Producer(base.Producer):
 
     async def on_start(self) -> None:
         """Open the log."""
-        self.transport.hold(self)
+        await asyncio.to_thread(self.transport.hold, self)
         await super().on_start()
         await self.add_runtime_dependency(Compactor(self.transport.log, beacon=self.beacon))
 

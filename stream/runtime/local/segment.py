@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stream.runtime.directory import open_private
 from stream.runtime.local.frame import (
     HEADER,
     MAGIC,
@@ -114,7 +115,8 @@ class Segment:
     def create(cls, directory: Path, base: int) -> Segment:
         """Make an empty file and open it for appending."""
         path = directory / f"{base:020d}{SUFFIX}"
-        path.write_bytes(encode_head(0))
+        with open(path, "wb", opener=open_private) as file:
+            file.write(encode_head(0))
         segment = cls(path, base, base, HEAD.size)
         segment.open()
         return segment

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +35,10 @@ class TopicConfig:
         partition is larger; None keeps all. Not for compacted topics.
     tombstone_ms
         How long compaction keeps the deletion of a key, for readers that lag.
+    compaction_ms
+        A compacted topic is compacted when a record has waited for it for so long.
+    id
+        Of this life of the topic: one that is made anew gets another.
     """
 
     partitions: int
@@ -41,6 +47,8 @@ class TopicConfig:
     retention_ms: int | None = None
     retention_bytes: int | None = None
     tombstone_ms: int = DAY
+    compaction_ms: int = DAY // 4
+    id: str = ""
 
 
 def check_new(topic: str, wanted: TopicConfig) -> None:
@@ -86,11 +94,21 @@ def read_config(path: Path) -> TopicConfig:
         When the file doesn't say.
     """
     try:
-        return TopicConfig(**json.loads(path.read_bytes()))
-    except (TypeError, ValueError) as error:
+        fields = json.loads(path.read_bytes())
+        checksum = fields.pop("crc", None)  # files of older releases have none
+        config = TopicConfig(**fields)
+    except (AttributeError, TypeError, ValueError) as error:
         raise CorruptLogError(path, 0, f"no description of a topic: {error}") from error
+    if checksum is not None and checksum != _checksum(fields):
+        raise CorruptLogError(path, 0, "the description's checksum is wrong")
+    return config
 
 
 def write_config(path: Path, config: TopicConfig) -> None:
     """Write what a topic is."""
-    write_durably(path, json.dumps(asdict(config)))
+    fields = asdict(config)
+    write_durably(path, json.dumps({**fields, "crc": _checksum(fields)}))
+
+
+def _checksum(fields: Mapping[str, object]) -> int:
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())

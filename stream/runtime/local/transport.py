@@ -117,7 +117,10 @@ class Transport(base.Transport):
         self._lent = True
 
     def hold(self, holder: object) -> None:
-        """Keep the log open until ``holder`` releases it."""
+        """Keep the log open until ``holder`` releases it.
+
+        The first one opens it, which reads its ends; so it is called in a thread.
+        """
         self._stopped = False
         self._holders.add(holder)
         self.log  # noqa: B018  # opens it, or says why not

@@ -7,6 +7,8 @@ import faust
 import pytest
 from faust.transport.drivers import TRANSPORTS
 
+from tests.waiting import within
+
 
 @pytest.fixture(autouse=True)
 def _local_scheme(monkeypatch):
@@ -55,12 +57,14 @@ class Tally:
         self.seen.append(thing)
         self._changed.set()
 
-    async def reach(self, count, timeout=60):
-        async with asyncio.timeout(timeout):
-            while len(self.seen) < count:
-                self._changed.clear()
-                await self._changed.wait()
+    async def reach(self, count):
+        await within(f"{count} things seen", self._reach(count), lambda: self.seen)
         return self.seen
+
+    async def _reach(self, count):
+        while len(self.seen) < count:
+            self._changed.clear()
+            await self._changed.wait()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from faust.types import TP
 
 from stream.runtime.local.log import Record
+from tests.waiting import PATIENCE, within
 
 A, B, C = TP("clicks", 0), TP("clicks", 1), TP("orders", 0)
 
@@ -32,7 +33,7 @@ def publish(consumer, tp, count, size=10):
     consumer.transport.log.append(*tp, [Record(b"k", b"v" * size, 0)] * count)
 
 
-async def poll(consumer, timeout=60):
+async def poll(consumer, timeout=PATIENCE):
     records = await consumer._getmany(consumer._get_active_partitions(), timeout)
     return {tp: [record.offset for record in found] for tp, found in records.items()}
 
@@ -72,7 +73,7 @@ async def test_it_sleeps_without_looking_until_there_is_an_append(make_app, monk
             await asyncio.sleep(0)
         assert looks == [1]
         publish(consumer, A, 1)
-        assert await asyncio.wait_for(waiting, 60) == {A: [0]}
+        assert await within("records", waiting) == {A: [0]}
         assert looks == [1, 1]
 
 
@@ -82,7 +83,7 @@ async def test_an_append_in_another_thread_wakes_it(make_app):
         await asyncio.sleep(0)
         thread = threading.Thread(target=publish, args=(consumer, A, 2))
         thread.start()
-        assert await asyncio.wait_for(waiting, 60) == {A: [0, 1]}
+        assert await within("records", waiting) == {A: [0, 1]}
         thread.join()
 
 
@@ -105,7 +106,7 @@ async def test_a_partition_that_may_flow_again_wakes_it(make_app, how):
             await consumer.seek(A, 1)
         else:
             consumer.on_buffer_drop(A)
-        records, _ = await asyncio.wait_for(waiting, 60)
+        records, _ = await within("records", waiting)
         if not records:  # awake, and asked again with what is active now
             records, _ = await consumer._wait_next_records(timeout=3600)
         assert len(records[A]) == 2
@@ -119,7 +120,7 @@ async def test_no_partition_active_is_waited_for_too(make_app):
         await asyncio.sleep(0)
         assert not waiting.done()
         consumer.resume_partitions({A})
-        records, _ = await asyncio.wait_for(waiting, 60)
+        records, _ = await within("records", waiting)
         assert [record.offset for record in records[A]] == [0]
 
 

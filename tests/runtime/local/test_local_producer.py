@@ -9,6 +9,7 @@ from faust.types import TP
 
 from stream.codec.partition import partition_for
 from stream.runtime.local.log import Record
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def gate(monkeypatch):
     sync = os.fdatasync
 
     def wait(fd):
-        assert opened.wait(60)
+        assert opened.wait(PATIENCE)
         sync(fd)
 
     monkeypatch.setattr(os, "fdatasync", wait)
@@ -91,7 +92,7 @@ async def test_with_interval_an_acknowledgement_waits_for_no_disk(make_app, monk
     await producer.start()
     monkeypatch.setattr(os, "fdatasync", lambda fd: synced.set())
     assert (await producer.send_batch("t", 0, [Record(b"k", b"1", 0)])).offset == 0
-    assert await asyncio.to_thread(synced.wait, 60)  # and yet the disk is asked
+    assert await asyncio.to_thread(synced.wait, PATIENCE)  # and yet the disk is asked
     await producer.stop()
 
 

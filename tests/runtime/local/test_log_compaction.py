@@ -15,9 +15,9 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(compaction, "_FRAME_BYTES", 200)
 
 
-def open_log(directory, tombstone_ms=86_400_000, **options):
+def open_log(directory, tombstone_ms=86_400_000, compaction_ms=86_400_000, **options):
     log = Log(directory, **{"segment_bytes": 700, "fsync": "never", **options})
-    log.create_topic("c", 1, compacted=True, tombstone_ms=tombstone_ms)
+    log.create_topic("c", 1, compacted=True, tombstone_ms=tombstone_ms, compaction_ms=compaction_ms)
     return log
 
 
@@ -232,3 +232,53 @@ def test_offsets_of_groups_are_compacted_and_stay(tmp_path):
         assert log.due() == []
     with Log(tmp_path) as log:
         assert log.committed("g", "t", 0) == 99
+
+
+# ----------------------------------------------------------------------------- what waited for long
+
+
+def test_a_little_that_waited_for_long_is_compacted(tmp_path):
+    with open_log(tmp_path, compaction_ms=-1) as log:
+        assert log.due() == []
+        put(log, "k", "v")
+        assert log.due() == [("c", 0)]
+        compact(log)
+        assert log.due() == []
+        put(log, "k", "w")
+    with open_log(tmp_path) as log:  # the topic says so, and records say since when they wait
+        assert log.due() == [("c", 0)]
+
+
+def test_a_little_that_is_new_can_wait(tmp_path):
+    with open_log(tmp_path, compaction_ms=86_400_000) as log:
+        put(log, "k", "v")
+        assert log.due() == []
+
+
+def test_deletions_are_dropped_in_time_though_nothing_is_appended(tmp_path):
+    with open_log(tmp_path, tombstone_ms=-1, compaction_ms=-1) as log:
+        for key, value in (("gone", "v"), ("gone", None), ("k", "v")):
+            put(log, key, value)
+        assert log.due() == [("c", 0)]
+        compact(log)
+    with open_log(tmp_path) as log:
+        assert log.due() == [("c", 0)]
+        compact(log)
+        assert log.due() == []
+    assert not any(b"gone" in path.read_bytes() for path in tmp_path.rglob("*.log"))
+
+
+def test_what_a_topic_keeps_no_longer_goes_unless_it_is_still_to_be_read(tmp_path):
+    with Log(tmp_path, fsync="never") as log:
+        log.create_topic("t", 1, retention_ms=-1)
+        log.append("t", 0, [Record(b"k", b"v", 0)])
+        log.commit("g", {("t", 0): 0})
+        log.expire()
+        assert (log.earliest("t", 0), log.highwater("t", 0)) == (0, 1)
+        log.append("t", 0, [Record(b"k", b"w", 0)])
+        log.commit("g", {("t", 0): 1})
+        log.expire()
+        assert (log.earliest("t", 0), log.highwater("t", 0)) == (1, 2)
+        log.commit("g", {("t", 0): 2})
+        log.expire()
+        assert (log.earliest("t", 0), log.highwater("t", 0)) == (2, 2)

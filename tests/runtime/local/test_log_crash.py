@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from stream.runtime.local.log import Log
+from tests.waiting import reading
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,8 +58,9 @@ def test_kill_9_loses_nothing_appended_and_leaves_no_half_batch(tmp_path):
     print(f"seed {seed}")
     for _ in range(6):
         process = spawn(APPENDER, tmp_path)
-        for _ in range(draw.randrange(1, 300)):
-            appended = int(process.stdout.readline())
+        with reading(process):
+            for _ in range(draw.randrange(1, 300)):
+                appended = int(process.stdout.readline())
         process.kill()
         process.wait()
         with Log(tmp_path) as log:
@@ -70,7 +72,8 @@ def test_kill_9_loses_nothing_appended_and_leaves_no_half_batch(tmp_path):
 
 def test_a_full_disk_keeps_no_part_of_the_batch_and_says_which_file(tmp_path):
     process = spawn(FILLER, tmp_path)
-    message, highwater = process.communicate(timeout=60)[0].splitlines()
+    with reading(process):
+        message, highwater = process.communicate()[0].splitlines()
     assert f"cannot append to {tmp_path}/topics/t/0/{0:020d}.log: File too large" in message
     assert int(highwater) % 10 == 1  # whole batches, and the small one that still had room
     with Log(tmp_path) as log:

@@ -7,6 +7,7 @@ import pytest
 
 from stream.runtime.local.follow import Appended, follow
 from stream.runtime.local.log import Log, Record
+from tests.waiting import PATIENCE, within
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def put(log, partition, *values, topic="t"):
 
 async def take(records, count):
     found = []
-    async with asyncio.timeout(60):
-        while len(found) < count:
-            found += [(r.partition, r.value) for r in await anext(records)]
+    while len(found) < count:
+        batch = await within(f"more than {len(found)} of {count} records", anext(records))
+        found += [(r.partition, r.value) for r in batch]
     return sorted(found)
 
 
@@ -63,10 +64,10 @@ async def test_waiting_ends_with_the_timeout(log):
     with Appended(log, {"t"}) as appended:
         assert not await appended.wait(0.001)
         put(log, 0, b"x")
-        assert await appended.wait(60)
+        assert await appended.wait(PATIENCE)
         appended.clear()
         appended.topics = {"u"}
         put(log, 0, b"x")
         assert not await appended.wait(0.001)
         appended.set()
-        assert await appended.wait(60)
+        assert await appended.wait(PATIENCE)

@@ -2,7 +2,6 @@
 
 import asyncio
 import tomllib
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from faust.types import TP
 from stream.codec.partition import partition_for
 from stream.config import ConfigError
 from stream.runtime.local.log import Log, Record
+from tests.waiting import eventually, within
 
 
 class Order(faust.Record):
@@ -58,11 +58,11 @@ def contents(tables):
 
 async def settled(tables, expected):
     """What tables hold in the end: a global one meets what it wrote again, older values first."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(60):
-            while contents(tables) != expected:  # noqa: ASYNC110 - Faust tells nobody
-                await asyncio.sleep(0.01)
-    return contents(tables)
+
+    async def held():
+        return contents(tables)
+
+    return await eventually("the tables' contents", held, lambda found: found == expected)
 
 
 async def test_agents_and_tables_work_and_recover_after_a_restart(make_app, running, tally):
@@ -150,8 +150,7 @@ async def test_subscribing_again_goes_on_where_it_was(make_app, running, tally):
             completed.set()
 
         await app.consumer.subscribe({tp.topic for tp in app.consumer.assignment()})
-        async with asyncio.timeout(60):
-            await completed.wait()
+        await within("the rebalance's end", completed.wait())
         assert app.consumer_generation_id == before + 1
         await clicks.send(key=b"a", value=b"2")
         seen = await tally.reach(2)
@@ -198,8 +197,7 @@ async def test_the_compactor_works_while_the_app_runs(make_app, running, tally):
         for _ in range(300):
             await clicks.send(key=b"c", value=b"")
         await tally.reach(300)
-        async with asyncio.timeout(60):
-            await compacted.wait()
+        await within("a compaction", compacted.wait())
         changelog = "shop-counts-changelog"
         assert len(log.read(changelog, partition_for(b'"c"', 4), 0)) < 300
 
@@ -305,8 +303,7 @@ async def test_a_topic_with_other_partitions_than_declared_is_the_operators_mist
     shop(app, tally)
     app.finalize()
     with pytest.raises(ConfigError, match="partitions: topic shop-counts-changelog has 3, not 4"):
-        async with asyncio.timeout(60):
-            await app.start()
+        await within("the refusal", app.start())
     await app.stop()
 
 

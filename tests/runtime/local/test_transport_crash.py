@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from stream.runtime.local.log import Log
+from tests.waiting import reading
 
 ROOT = Path(__file__).parents[3]
 EVENTS = 1_500
@@ -73,9 +74,11 @@ def test_killed_again_and_again_every_event_is_taken_at_least_once(tmp_path):
     published = 0
     for lines in (draw.randrange(5, 60), draw.randrange(5, 120), draw.randrange(5, 200), None):
         tear(tmp_path, draw)
-        with subprocess.Popen(
-            [sys.executable, "-c", APP, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT, text=True
-        ) as process:
+        command = [sys.executable, "-c", APP, str(tmp_path)]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process,
+            reading(process),
+        ):
             for number, line in enumerate(process.stdout):
                 said, count = line.split()
                 if said == "published":

@@ -1,8 +1,7 @@
-"""The state job on the project's core, for systems that take one record at a time.
+"""A customer's record after some events, made by the project's own core, one event at a time.
 
-They call the same functions as the worker does: decode and validate, decide, encode the state and
-the offer. What is left out is what only the worker's protocol needs: stamps of other topics,
-effects kept until they are durable, a ledger.
+What is left out is what only the worker's protocol needs: stamps of other topics, effects kept
+until they are durable, a ledger.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from bench.run import Run
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.offers import encode_offer
 from stream.codec.schema import load_schemas
-from stream.codec.state import decode_state, encode_state
+from stream.codec.state import decode_record, encode_record
 from stream.core.decide import decide
 from stream.core.event import Source
 from stream.core.offer import Cause
-from stream.core.state import NEW_CUSTOMER
+from stream.core.record import NEW
 from stream.core.world import World
 
 
@@ -44,11 +43,11 @@ class StateJob:
         if not isinstance(decoded, Decoded):
             raise ValueError(f"not an event: {decoded}")
         event = decoded.event
-        state = NEW_CUSTOMER if stored is None else decode_state(stored)
+        record = NEW if stored is None else decode_record(stored)
         cause = Cause(Source.CLICKS, partition, offset, self._stream_time[partition])
-        step = decide(state, event, cause, self._world)
+        step = decide(record, event, cause, self._world)
         self._stream_time[partition] = max(cause.stream_time, event.time)
-        if step.state is None:
+        if step.record is None:
             raise ValueError("nobody is erased here")
         offer = encode_offer(step.offers[0]) if step.offers else None
-        return encode_state(step.state), offer
+        return encode_record(step.record), offer
