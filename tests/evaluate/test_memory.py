@@ -24,8 +24,8 @@ def test_what_was_held_once_still_counts() -> None:
 
 
 def test_a_large_parent_does_not_count() -> None:
-    held = b"x" * (300 << 20)
-    assert 5 < told() < 200
+    held = b"x" * (200 << 20)
+    assert 5 < told() < 150
     del held
 
 
