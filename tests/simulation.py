@@ -39,6 +39,7 @@ from stream.config import ConfigError, Settings
 from stream.core.event import Event, Rejection, RejectionCode, Source
 from stream.core.example import Step
 from stream.core.ledger import Entry, Ledger
+from stream.core.record import Desk
 from stream.core.stamps import next_place
 from stream.core.state import CustomerState
 from stream.core.world import World
@@ -57,6 +58,7 @@ Action = Callable[[], None]
 SETTINGS = Settings()
 TOPICS = SETTINGS.topics
 CHANGELOG = "changelog"
+DESK = Desk()  # one for all lives: a worker's is some megabytes
 OBSERVER: Any = SimpleNamespace(decided=lambda *_: None, done=lambda *_: None)
 BUGGY = "an item that meets a bug"
 
@@ -314,6 +316,7 @@ class Worker:
             largest,
             known=self._inspection.known,
             turn=chance.choice((2, 100)),
+            desk=DESK,
         )
         self.agent = asyncio.create_task(self._work())
 

@@ -23,6 +23,7 @@ from stream.codec.events import EventDecoder
 from stream.codec.models import SLOTS
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
+from stream.core.record import Desk
 from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
 from stream.runtime.follow import KafkaFollower
 from stream.runtime.learning.trainer import Trainer
@@ -89,6 +90,7 @@ class BareLoop:
         ).read
         self._store = Store(settings.data_dir)
         self._partitions: dict[int, Partition] = {}
+        self._desk = Desk()
         self._last: dict[int, asyncio.Task[None]] = {}
         self._room: dict[int, asyncio.Semaphore] = {}
         self._done: dict[TopicPartition, int] = {}
@@ -153,7 +155,7 @@ class BareLoop:
         if number not in self._partitions:
             table: Any = self._store
             cached = self._settings.worker.cached_customers
-            self._partitions[number] = Partition(number, table, cached)
+            self._partitions[number] = Partition(number, table, cached, desk=self._desk)
             self._room[number] = asyncio.Semaphore(AHEAD)
         await self._room[number].acquire()
         arrived = []

@@ -104,11 +104,12 @@ class Partition:
         table: BatchTable,
         cached: int,
         known: Known | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self.number = number
         self._known = known or Known.nothing()
         self._table = table
-        self._desk = Desk()
+        self._desk = desk or Desk()
         self._cached = cached
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._overlay = Overlay[str, bytes | None]()

@@ -17,6 +17,7 @@ from mode import get_logger
 
 from stream.config import Settings
 from stream.core.event import RejectionCode
+from stream.core.record import Desk
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Delivery
 from stream.runtime.batching.table import BatchTable
@@ -86,6 +87,7 @@ class Pipeline:
         largest_write: int = LARGEST_WRITE,
         known: Known | None = None,
         turn: int = TURN,
+        desk: Desk | None = None,
     ) -> None:
         self._app = app
         self._table = table
@@ -99,6 +101,7 @@ class Pipeline:
         self._flows: dict[int, Flow] = {}
         self._breaker = Breaker()
         self._turn = turn
+        self._desk = desk or Desk()  # one for all partitions: they are decided one at a time
         self.progress = Progress()
 
     async def take(self, event: Delivery) -> None:
@@ -138,7 +141,7 @@ class Pipeline:
     def _flow(self, number: int) -> Flow:
         flow = self._flows.get(number)
         if flow is None:
-            partition = Partition(number, self._table, self._cached, self._known)
+            partition = Partition(number, self._table, self._cached, self._known, self._desk)
             flow = self._flows[number] = Flow(partition)
             flow.task = asyncio.create_task(self._carry(flow), name=f"partition-{number}")
         return flow
