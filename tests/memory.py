@@ -5,7 +5,7 @@ Rules:
 - The kernel keeps the figures: a process's own peak (VmHWM), and the largest of the processes
   that it has waited for (getrusage). Neither depends on how busy the machine is.
 - An app that has ended is garbage in cycles, and holds its models: megabytes of which the
-  collector, which counts objects, does not know. Where much is held, garbage is collected.
+  collector, which counts objects, does not know. Where a test left much, garbage is collected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 from stream.runtime.allocator import let_go_of_large_blocks
 
 MOST: Final = 1_000  # MB, of 10^6 bytes
-MUCH: Final = 250  # MB held after a test from which on garbage is collected
+MUCH: Final = 50  # MB more than after the last collection from which on garbage is collected
 
 
 class Peak(NamedTuple):
@@ -50,12 +50,25 @@ def held_mb(what: str) -> float:
     return int(told.partition(f"{what}:")[2].split()[0]) * 1024 / 1e6
 
 
-def collect_garbage() -> None:
-    """Collect garbage where much is held, and give its memory back: a tenth of a second."""
-    if held_mb("VmRSS") > MUCH:
+class Garbage:
+    """Collected, and its memory given back, where much came: that takes some tenths of a second."""
+
+    def __init__(self) -> None:
+        self._left = held_mb("VmRSS")
+
+    def collect(self) -> None:
+        """Collect it, if this process holds much more than after the last time."""
+        held = held_mb("VmRSS")
+        self._left = min(self._left, held)
+        if held < self._left + MUCH:
+            return
         gc.collect()
         if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)
+        self._left = held_mb("VmRSS")
+
+
+garbage: Final = Garbage()
 
 
 class Peaks:
@@ -75,7 +88,7 @@ class Peaks:
         grown = held_mb("VmHWM") - before
         if grown > self._most[1]:
             self._most = item.nodeid, grown
-        collect_garbage()
+        garbage.collect()
         return done
 
     @pytest.hookimpl(tryfirst=True)

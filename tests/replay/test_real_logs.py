@@ -15,7 +15,7 @@ import orjson
 
 from stream.replay.mapping_file import load_mapping
 from stream.replay.replay import Replay
-from tests.memory import collect_garbage
+from tests.memory import garbage
 from tests.replay.logs import log, replayed
 
 Find = Callable[[str], Path]
@@ -105,7 +105,7 @@ def test_yoochoose_sessions_keep_their_clicks_in_time_order(shared_data: Find) -
         ("yoochoose-100k-train.tsv.gz", 70_278, 17_794),
         ("yoochoose-100k-test.tsv.gz", 13_568, 3_416),
     ):
-        collect_garbage()
+        garbage.collect()
         path = shared_data(name)
         events = replayed(path, load_mapping("yoochoose-clicks")).events
         raw = [(float(r["Time"]), r["SessionId"], r["ItemId"]) for r in rows(path, "\t")]

@@ -24,7 +24,7 @@ from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key
 from stream.runtime.topics import verify
 from tests.builders import OPEN
-from tests.memory import collect_garbage
+from tests.memory import garbage
 from tests.waiting import within
 
 OUTCOMES = ("applied", "duplicate", "late", "suppressed", "rejected")
@@ -65,7 +65,7 @@ class PatientEngine(Engine):
 
     async def __aexit__(self, *error: Any) -> None:
         await super().__aexit__(*error)
-        collect_garbage()
+        garbage.collect()
 
     async def settle(self) -> None:
         """Wait until everything in the topics is decided, learned and in use."""
