@@ -26,9 +26,11 @@ from bench.systems import OFFERSTREAM
 from bench.workload import START_MS, Keyed, Shape, catalog, clicks
 from stream.codec.state import decode_state, encode_state
 from stream.core.ledger import UNSTAMPED
+from stream.runtime.batching.store import ERASED, ORIGIN
 
 MB = 1_000_000
 _OFFSET = b"__faust\0offset__"  # where the store keeps how far it has come
+_OF_THE_STORE = (_OFFSET, ERASED, ORIGIN)
 _SUPERSEDED, _GONE = 20, 100  # every so-many-th customer has an older record; … is deleted
 _BEFORE = 7  # days: the visits that made the records
 _KEPT = 19  # one in so many of their events gives a record
@@ -102,7 +104,7 @@ def _stored(directory: Path, partition: int) -> dict[bytes, bytes]:
     """What a partition's RocksDB holds, by key."""
     (path,) = directory.glob(f"state/**/customers-{partition}.db")
     store: Any = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-    return {key: _digest(value) for key, value in store.items() if key != _OFFSET}
+    return {key: _digest(value) for key, value in store.items() if key not in _OF_THE_STORE}
 
 
 def _digest(value: bytes) -> bytes:

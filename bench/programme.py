@@ -268,6 +268,8 @@ class Programme:
         )
         if found is not None:
             self.results.memory[customers].append(found)
+            if not found.store_equals_log:
+                self.results.failures.append(f"memory: {customers:,} customers: a store differs")
 
     async def _floor(self) -> Throughput:
         return await floor(self._lab, self._plan.stream, self._plan.floor_events)
