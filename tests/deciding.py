@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stream.codec.examples import decode_examples, framed_examples
+from stream.codec.examples import decode_examples
 from stream.core import decide as core
 from stream.core.admission import Outcome
 from stream.core.event import Event
-from stream.core.example import Example
+from stream.core.example import Example, framed
 from stream.core.offer import Cause, Offer
 from stream.core.policy import Denial
 from stream.core.record import View, record_of
@@ -36,7 +36,7 @@ def decide(state: CustomerState, event: Event, cause: Cause, world: World) -> St
         step.outcome,
         state if step.record is record else value_of(step.record),
         step.offers,
-        tuple(decode_examples(framed_examples(*step.examples))),
+        tuple(decode_examples(framed(*step.examples))),
         step.denial,
         step.resend,
     )

@@ -33,17 +33,17 @@ from faust.types import TP
 from msgspec.structs import replace
 
 from stream.codec.deadletters import CODE
-from stream.codec.examples import decode_examples, decode_lesson, framed_examples
+from stream.codec.examples import decode_lesson
 from stream.codec.state import decode_ledger, decode_state, encode_ledger
 from stream.config import ConfigError, Settings
-from stream.core.event import Event, Rejection, RejectionCode, Source
-from stream.core.example import Step
+from stream.core import decide
+from stream.core.event import Click, Event, Rejection, RejectionCode, Source
 from stream.core.ledger import Entry, Ledger
 from stream.core.record import Desk
 from stream.core.stamps import next_place
 from stream.core.state import CustomerState
 from stream.core.world import World
-from stream.runtime import partition, pipeline, renewal
+from stream.runtime import pipeline, renewal
 from stream.runtime.batching.lane import Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane, Outgoing, Record
 from stream.runtime.batching.store import StoreFault, Write
@@ -51,7 +51,7 @@ from stream.runtime.inquiry import Bounds
 from stream.runtime.inspection import Inspection
 from stream.runtime.local.frame import StoredRecord
 from stream.runtime.metadata import TopicFacts
-from stream.runtime.partition import EffectWriter, ledger_key
+from stream.runtime.partition import ledger_key
 
 Topics = list[list[Event | Rejection]]
 Action = Callable[[], None]
@@ -71,17 +71,11 @@ class Lost(Exception):
     """The broker did not answer: whether the write is there is not known."""
 
 
-class BuggyWriter(EffectWriter):
-    """The codec of effects, with a bug."""
-
-    @staticmethod
-    def examples(count: int, examples: bytes) -> bytes:
-        """Fail on an item."""
-        framed = framed_examples(count, examples)
-        taught = decode_examples(framed)
-        if any(isinstance(example, Step) and example.item == BUGGY for example in taught):
-            raise ValueError("a bug")
-        return framed
+def with_a_bug(packed: Callable[..., bytes], event: Event, *more: Any) -> bytes:
+    """Pack an event, but for a click on an item."""
+    if isinstance(event, Click) and event.item_id == BUGGY:
+        raise ValueError("a bug")
+    return packed(event, *more)
 
 
 @dataclass
@@ -626,13 +620,14 @@ def _source(topic: str) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Have the codec's bug in place, and the crashes that are meant not logged."""
+    """Have the bug in place, and the crashes that are meant not logged."""
     logging.disable(logging.CRITICAL)
-    partition.EffectWriter = BuggyWriter  # type: ignore[misc]
+    right = decide.packed
+    decide.packed = partial(with_a_bug, right)  # type: ignore[assignment]
     try:
         yield
     finally:
-        partition.EffectWriter = EffectWriter  # type: ignore[misc]
+        decide.packed = right
         logging.disable(logging.NOTSET)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stream.codec.offers import encode_offer
 from stream.codec.state import decode_ledger, encode_ledger
 from stream.core.due import Page
 from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState, Effect
 from stream.core.world import World
-from stream.runtime.partition import EffectWriter
 from tests.deciding import values_of
 
 
@@ -38,7 +38,7 @@ class Tableless:
             self.records.get,
             self.pages.get,
             self.world,
-            EffectWriter,
+            encode_offer,
         )
         self.ledger = decode_ledger(encode_ledger(batch.ledger))
         self.records |= batch.changed

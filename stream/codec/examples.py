@@ -74,18 +74,6 @@ def encode_examples(examples: Sequence[Example]) -> bytes:
     return _encode([(_TAGS[type(example)], example) for example in examples])
 
 
-def framed_examples(count: int, written: bytes) -> bytes:
-    """The examples of one event, fewer than 65,536, of which the core has written the bytes.
-
-    >>> one = encode_examples([Basket(7, None, ("tea", "cup"))])
-    >>> framed_examples(1, one[1:]) == one
-    True
-    """
-    if count < 16:
-        return bytes((0x90 | count,)) + written
-    return b"\xdc" + count.to_bytes(2, "big") + written
-
-
 def decode_examples(data: bytes) -> list[Example]:
     """The examples that ``encode_examples`` wrote.
 

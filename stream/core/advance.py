@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.core import history, labels, lessons, profile
 from stream.core.admission import DAY, IS_APPLIED, IS_DUPLICATE, IS_LATE, admit
-from stream.core.arriving import DISMISS, IMPRESSION, arrived, item_of
+from stream.core.arriving import DISMISS, IMPRESSION, Arrival, arrived, item_of
 from stream.core.features import portrait
 from stream.core.layout import (
     HEAD,
@@ -65,26 +65,31 @@ def advance(
         lays the new record there.
     """
     laid = Tables(*tables)
-    arrival, rule, customer = arrived(event), rules[0], laid.rows[0]
-    happened, examples = arrival.event[0], laid.lessons[0]
     unpack(np.frombuffer(record, MARK), laid.rows)
+    return taken(arrived(event), how_far, rules[0], laid)
+
+
+@kernel
+def taken(arrival: Arrival, how_far: int, rules: Table, laid: Tables) -> tuple[int, bool]:
+    """As `advance`, of a record that is laid out; ``rules`` is a `RULES`."""
+    customer, happened, examples = laid.rows[0], arrival.event[0], laid.lessons[0]
     begin(examples)
-    outcome, turning = admit(customer, happened, rule), False
+    outcome, turning = admit(customer, happened, rules), False
     if outcome in (IS_DUPLICATE, IS_LATE):
         return outcome, turning
     customer["stamps"][happened["source"]] = happened["offset"]
     if outcome == IS_APPLIED and how_far == FORGOTTEN:
         _forget(laid.rows)
     if outcome == IS_APPLIED and how_far == PROFILED:
-        labels.join(customer, arrival, rule, examples)
-        profile.fold(customer, arrival, rule)
-        history.follow(customer, arrival, rule)
+        labels.join(customer, arrival, rules, examples)
+        profile.fold(customer, arrival, rules)
+        history.follow(customer, arrival, rules)
         _respond(customer, happened)
         turning = lessons.is_turning_point(customer, happened["kind"])
         if turning:
             portrait(customer, happened["now"], laid.point)
             return outcome, turning
-        if rule["learning"]:
+        if rules["learning"]:
             lessons.teach(customer, arrival, examples)
     pack(laid.rows, laid.packed[0])
     return outcome, turning
@@ -184,6 +189,12 @@ def offered(record: Any, offer: Any, features: Table, remembers: bool, tables: P
     customer["offers_made"] += 1
     customer["last_offer"] = time
     pack(laid.rows, laid.packed[0])
+
+
+@kernel
+def is_too_soon(last: int, now: int, gap: float) -> bool:
+    """Whether an offer at ``now`` follows too soon upon the last, 0 for none; all in ms."""
+    return bool(last and now - last < gap)
 
 
 @kernel

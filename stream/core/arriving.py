@@ -95,9 +95,15 @@ class Arrival(NamedTuple):
 
 @kernel
 def arrived(data: Any) -> Arrival:
-    """Unpack an event's bytes."""
-    packed = np.frombuffer(data, MARK)
-    event = packed[:EVENT_SIZE].view(EVENT)
+    """Unpack an event, bytes."""
+    return laid_out(np.frombuffer(data, MARK))
+
+
+@kernel
+def laid_out(packed: Bytes) -> Arrival:
+    """Unpack an event, uint8 (n,); what is written to is a copy of its head."""
+    event = np.empty(1, EVENT)
+    event.view(MARK)[:] = packed[:EVENT_SIZE]
     n = event[0]["lines"]
     end = EVENT_SIZE + n * LINE_SIZE
     lines = packed[EVENT_SIZE:end].view(LINE)
@@ -192,9 +198,24 @@ def _click(event: Click, source: int, offset: int, now: int, item: CatalogItem |
     session = named or identity(customer_id, time)
     mark = digest(event.event_id, size=MARK_SIZE)
     head = _EVENT(time, now, offset, session, named != 0, source, kind, 2, 0, 0, mark)
-    said, letters = _line(event.item_id, event)
-    known, more = _line("", event) if item is None else known_line("", item)
-    return head + said + known + letters + more
+    said = event.item_id, event.category, event.brand, event.quantity, event.price
+    return head + _clicked(*said, item)
+
+
+@lru_cache(maxsize=KEPT)
+def _clicked(
+    item_id: str,
+    category: str | None,
+    brand: str | None,
+    quantity: int,
+    price: int | None,
+    item: CatalogItem | None,
+) -> bytes:
+    """What a click says of an item, and what the shop knows of it."""
+    told = Line(item_id, price, quantity, category, brand)
+    said, letters = _line(item_id, told)
+    known, more = _line("", item or told)
+    return said + known + letters + more
 
 
 def _purchase(event: Purchase, source: int, offset: int, now: int, currency: str) -> bytes:
@@ -209,7 +230,7 @@ def _purchase(event: Purchase, source: int, offset: int, now: int, currency: str
     return b"".join([head, *(line for line, _ in lines), money, *(text for _, text in lines)])
 
 
-def _line(item_id: str, told: Click | Line | CatalogItem) -> tuple[bytes, bytes]:
+def _line(item_id: str, told: Line | CatalogItem) -> tuple[bytes, bytes]:
     """A line's numbers, and its letters."""
     item, category, brand, price = item_id.encode(), b"", b"", told.price
     sizes = [len(item), NONE, NONE]

@@ -14,13 +14,38 @@ Rules:
 
 from __future__ import annotations
 
-from stream.config import CoreSettings, PolicySettings
+from functools import lru_cache
+from typing import NamedTuple
+
+from stream.config import CoreSettings
 from stream.core.advance import unprofile
 from stream.core.event import Consent, CustomerUpdate, Event, Source, Word
 from stream.core.hashing import digest
 from stream.core.layout import NEVER
-from stream.core.record import Desk, begun, effects_of, front, sealed, with_permission
+from stream.core.policy import may_offer, may_profile
+from stream.core.record import (
+    Desk,
+    begun,
+    effects_of,
+    front,
+    permission_of,
+    sealed,
+    with_permission,
+)
 from stream.core.state import Permission
+
+
+class Stance(NamedTuple):
+    """What may be done with a customer.
+
+    Events from ``since`` on, in ms, may be learned from where ``profiled``; ``open`` is whether
+    offers may be made.
+    """
+
+    profiled: bool
+    since: int
+    open: bool
+
 
 SILENCE = Permission()
 UNSTAMPED = (NEVER,) * len(Source)
@@ -79,15 +104,16 @@ def forget(record: bytes, desk: Desk) -> bytes:
     return sealed(forgotten, len(forgotten), effects_of(record, size))
 
 
-def may_learn_from(event: Event, permission: Permission, policy: PolicySettings) -> bool:
-    """Whether an event of a customer who may be profiled now is from a time when that held.
+@lru_cache(maxsize=1 << 14)
+def stance_of(said: bytes, default: bool) -> Stance:
+    """What the words of a customer come to, as they stand in the record.
 
-    That is from the first yes on since the last no or erasure; where silence is a yes and nobody
-    said no, it always did.
+    Learned is from the first yes on since the last no or erasure; where silence is a yes and nobody
+    said no, from all.
     """
-    if event.time >= permission.profiling_since:
-        return True
-    return policy.consent_default and not permission.profiling_no
+    permission = permission_of(said)
+    since = NEVER if default and not permission.profiling_no else permission.profiling_since
+    return Stance(may_profile(permission, default), since, may_offer(permission, default))
 
 
 def closed(time: int) -> bytes:

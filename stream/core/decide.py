@@ -26,8 +26,8 @@ from stream.core.arriving import packed
 from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Word
 from stream.core.offer import Cause, Offer
 from stream.core.offering import choose, delivered
-from stream.core.policy import Denial, may_profile
-from stream.core.record import Desk, View, effects_of, front, with_stamp
+from stream.core.policy import Denial
+from stream.core.record import Desk, View, effects_of, front, said_of, with_stamp
 from stream.core.state import Effect
 from stream.core.world import World
 
@@ -60,6 +60,20 @@ class Step(NamedTuple):
     resend: tuple[Effect, ...] = ()
 
 
+class Advanced(NamedTuple):
+    """An event that kernels have taken as far as they go.
+
+    ``arriving`` are its bytes and ``now`` the stream time in ms, its own included; ``learned`` says
+    whether it may be learned from, and ``turning`` whether its segment is to be found first.
+    """
+
+    arriving: bytes
+    now: int
+    outcome: Outcome
+    learned: bool
+    turning: bool
+
+
 def decide(
     record: bytes, event: Event, cause: Cause, world: World, desk: Desk | None = None
 ) -> Step:
@@ -81,8 +95,7 @@ def decide(
     if event.time <= first.erased:
         return _before_an_erasure(record, word, cause, world, desk)
     now = event.time if event.time > cause.stream_time else cause.stream_time
-    item = world.item(event.item_id) if isinstance(event, Click) else None
-    arriving = packed(event, cause.source, cause.offset, now, settings.currency, item)
+    arriving = packed_event(event, cause.source, cause.offset, now, world)
     if word is not None:
         if word.erase:
             return _erased(record, arriving, word, cause, world, desk)
@@ -90,22 +103,47 @@ def decide(
         assert heard is not None
         if heard is not record:
             record, first = heard, front(heard)
-    permission = first.permission
-    profiled = may_profile(permission, settings.policy)
-    learned = profiled and consent.may_learn_from(event, permission, settings.policy)
+    profiled, since, _ = consent.stance_of(said_of(record), settings.policy.consent_default)
+    learned = profiled and event.time >= since
     how_far = PROFILED if learned else JUDGED if profiled else FORGOTTEN
     rules = desk.rules(settings, world.learning)
     code, turning = advance(record, arriving, how_far, rules, desk.tables)
     outcome = ADMITTED[code]
     if outcome is DUPLICATE or outcome is LATE:
         return Step(outcome, record)
+    advanced = Advanced(arriving, now, outcome, learned, turning)
+    return go_on(record, event, advanced, cause, world, desk)
+
+
+def packed_event(event: Event, source: int, offset: int, now: int, world: World) -> bytes:
+    """An event as kernels read it; as `packed`."""
+    item = world.item(event.item_id) if isinstance(event, Click) else None
+    return packed(event, source, offset, now, world.settings.currency, item)
+
+
+def go_on(
+    record: bytes, event: Event, advanced: Advanced, cause: Cause, world: World, desk: Desk
+) -> Step:
+    """What follows when kernels have taken an event as far as they go.
+
+    Parameters
+    ----------
+    record
+        The customer's as it was before the event.
+    event, cause, world
+    advanced
+        How far the event is.
+    desk
+        On which the kernels have laid the record after it.
+    """
+    arriving, now, outcome, learned, turning = advanced
     if turning:
         segment = world.models.segments.assign(tuple(desk.point.tolist()))
-        turn(arriving, segment, rules, desk.tables)
-    advanced, examples = desk.record(), NO_LESSON.then(*desk.examples())
-    record = _with_effects(advanced, record, first.size)
-    is_moment = _is_moment(event)
-    if outcome is SUPPRESSED or not is_moment:
+        turn(arriving, segment, desk.rules(world.settings, world.learning), desk.tables)
+    plain, examples = desk.record(), NO_LESSON.then(*desk.examples())
+    size = front(record).size
+    record = _with_effects(plain, record, size)
+    if outcome is SUPPRESSED or not _is_moment(event):
         return Step(outcome, record, examples=examples)
     if not learned:
         return Step(outcome, record, denial=Denial.CONSENT)
@@ -114,7 +152,7 @@ def decide(
         return Step(outcome, record, examples=examples, denial=chosen)
     offer, slate = chosen
     made = delivered(record, offer, slate, world.learning, desk)
-    return Step(outcome, _with_effects(made, record, len(advanced)), (offer,), examples)
+    return Step(outcome, _with_effects(made, record, len(plain)), (offer,), examples)
 
 
 def _before_an_erasure(

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from stream.core.layout import LARGEST
 from stream.core.value import Value
 
 PAGE = 64
@@ -69,17 +70,26 @@ class DueQueue:
         """Where it begins and ends now."""
         return Ends(self._first, self._taken, self._last)
 
-    def take(self, until: int) -> Due | None:
-        """Take the first entry, if its time is at most ``until``."""
+    @property
+    def next_time(self) -> int:
+        """The time of the first entry, `LARGEST` if there is none."""
+        page = self._front()
+        return page[self._taken].time if self._taken < len(page) else LARGEST
+
+    def _front(self) -> Page:
+        """The page of the first entry."""
         page = self._page(self._first)
         while self._taken >= len(page) and self._first < self._last:
             page = self._turn()  # the rest of it was lost: no page but the last is shorter
-        if self._taken >= len(page):
-            self._taken = len(page)
+        self._taken = min(self._taken, len(page))
+        return page
+
+    def take(self, until: int) -> Due | None:
+        """Take the first entry, if its time is at most ``until``."""
+        page = self._front()
+        if self._taken >= len(page) or page[self._taken].time > until:
             return None
         entry = page[self._taken]
-        if entry.time > until:
-            return None
         self._taken += 1
         if self._taken >= len(page) and (self._taken >= PAGE or self._first == self._last):
             self._write(self._first, ())

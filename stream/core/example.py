@@ -63,3 +63,16 @@ class Portrait(Value, frozen=True):
 
 
 Example: TypeAlias = Labelled | Step | Basket | Portrait
+
+
+def framed(count: int, written: bytes) -> bytes:
+    """The examples of one event, fewer than 65,536, as a list of MessagePack.
+
+    ``written`` are their bytes, one behind the other.
+
+    >>> framed(2, b"\x01\x02")
+    b'\x92\x01\x02'
+    """
+    if count < 16:
+        return bytes((0x90 | count,)) + written
+    return b"\xdc" + count.to_bytes(2, "big") + written

@@ -165,7 +165,7 @@ def unpack(record: Bytes, rows: Table) -> None:
     """Unpack a record, uint8 (n,), into a `ROW` (1,)."""
     row = rows[0]
     rows.view(MARK)[:SIZE] = record[:SIZE]
-    sizes = _sizes(row)
+    sizes = _sizes(record[:SIZE].view(HEAD)[0])
     at = _take(record, SIZE, row["recent"].view(MARK), sizes[0])
     at = _take(record, at, row["bought"].view(MARK), sizes[1])
     at = _take(record, at, row["spent"].view(MARK), sizes[2])
@@ -188,7 +188,7 @@ def pack(rows: Table, out: Table) -> None:
     """Pack a `ROW` (1,) into an `OUT`, without the texts that nothing names."""
     row, record = rows[0], out["bytes"]
     drop_unnamed(row)
-    sizes = _sizes(row)
+    sizes = _sizes(rows.view(MARK)[:SIZE].view(HEAD)[0])
     at = _put(record, SIZE, row["recent"].view(MARK), sizes[0])
     at = _put(record, at, row["bought"].view(MARK), sizes[1])
     at = _put(record, at, row["spent"].view(MARK), sizes[2])

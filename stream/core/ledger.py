@@ -18,22 +18,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from stream.core import consent
-from stream.core.admission import APPLIED, LATE, REJECTED, REPLAYED, SUPPRESSED
+from stream.core.admission import (
+    ADMITTED,
+    APPLIED,
+    DUPLICATE,
+    LATE,
+    REJECTED,
+    REPLAYED,
+    SUPPRESSED,
+)
 from stream.core.advance import look
-from stream.core.decide import Step, decide
+from stream.core.decide import Advanced, Step, decide, go_on, packed_event
 from stream.core.due import Due, DueQueue, Ends, Page
 from stream.core.event import Event, Rejection, RejectionCode, Source, Word
-from stream.core.layout import NEVER
+from stream.core.example import framed
+from stream.core.layout import LARGEST, NEVER
 from stream.core.offer import Cause, Offer
 from stream.core.policy import Denial
 from stream.core.record import NEW, Desk, begun, effects_of, front, sealed, waits_of, with_page
 from stream.core.rules import patience
+from stream.core.run import Run
 from stream.core.state import Effect
+from stream.core.track import ALONE, AT_END, FULL, TURNING
 from stream.core.value import Value
 from stream.core.world import World
 
@@ -42,6 +53,7 @@ LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fa
 UNSTAMPED = (NEVER,) * len(Source)
 UNCHANGED = b"unchanged"
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+DENIED_BY: Final = ("", DENIED[Denial.CONSENT], DENIED[Denial.OFFER_GAP])  # by kernels' codes
 
 
 class Identity(NamedTuple):
@@ -99,16 +111,6 @@ class Unreadable(Exception):
     """What is kept of customers cannot be read: no record's fault, so none is set aside for it."""
 
 
-class Writer(Protocol):
-    """How effects become bytes: the codec's part, handed in."""
-
-    def offer(self, offer: Offer, /) -> bytes:
-        """The offer as it is sent."""
-
-    def examples(self, count: int, examples: bytes, /) -> bytes:
-        """The examples of one event as they are sent, of which the bytes are written."""
-
-
 @dataclass(slots=True)
 class Decided:
     """What a batch comes to: records to write, effects to send in order, records to set aside.
@@ -139,22 +141,27 @@ def decide_batch(
     lookup: Callable[[str], bytes | None],
     page: Callable[[int], Page | None],
     world: World,
-    writer: Writer,
+    write: Callable[[Offer], bytes],
     desk: Desk | None = None,
 ) -> Decided:
     """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe.
 
     ``lookup`` brings a customer's record and ``page`` a page of the queue of due labels, as they
-    were before; ``desk`` is where kernels work, a new one where none is given.
+    were before; ``write`` makes bytes of an offer; ``desk`` is where kernels work, a new one where
+    none is given.
 
     Raises
     ------
     Unreadable
         What they raised: nothing is decided then.
     """
-    batch = _Batch(partition, ledger, durable, lookup, page, world, writer, desk or Desk())
-    for index, entry in enumerate(entries):
-        batch.take(index, entry)
+    batch = _Batch(partition, ledger, durable, lookup, page, world, write, desk or Desk())
+    at = 0
+    while at < len(entries):
+        at = batch.run(entries, at)
+        if at < len(entries):
+            batch.take(at, entries[at])
+            at += 1
     return batch.close()
 
 
@@ -169,7 +176,7 @@ class _Batch:
         lookup: Callable[[str], bytes | None],
         page: Callable[[int], Page | None],
         world: World,
-        writer: Writer,
+        write: Callable[[Offer], bytes],
         desk: Desk,
     ) -> None:
         self.partition = partition
@@ -177,7 +184,7 @@ class _Batch:
         self.durable = durable
         self.lookup = lookup
         self.world = world
-        self.writer = writer
+        self.write = write
         self.stamps = list(ledger.stamps)
         self.stream_time = ledger.stream_time
         self.erased = ledger.erased
@@ -192,6 +199,139 @@ class _Batch:
         self.desk = desk
         self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
+        self.together = self._begin()
+
+    def _begin(self) -> Run:
+        return Run(self.desk, self.world.settings.policy.consent_default, self.durable)
+
+    def run(self, entries: Sequence[Entry], first: int) -> int:
+        """Take entries that ask for little together; the first that asks for more, or how many."""
+        end, together = first, self.together
+        while end < len(entries) and self._joins(end, entries[end]):
+            end += 1
+        if together.slots:
+            together.lay()
+            self._run(entries)
+            self._end_run()
+        return end
+
+    def _end_run(self) -> None:
+        self.decided.changed |= self.together.records()
+        self.together = self._begin()
+
+    def _joins(self, index: int, entry: Entry) -> bool:
+        """Whether an entry is taken with those before it: it is new, and says nothing else."""
+        source, offset, content = entry.source, entry.offset, entry.content
+        if entry.word is not None or offset <= self.stamps[source]:
+            return False
+        if content is None or isinstance(content, Rejection):
+            self.take(index, entry)  # it changes nobody's record
+            return True
+        if consent.word_of(content) is not None or not self.together.has_room:
+            return False
+        try:
+            slot = self._slot_of(content.customer_id)
+            if slot is not None:
+                arriving = packed_event(content, source, offset, content.time, self.world)
+                self.together.join(index, slot, arriving)
+        except Unreadable:
+            raise
+        except Exception:  # a bug, which the event will meet by itself
+            return False
+        if slot is None:
+            return False
+        self.stamps[source] = offset
+        return True
+
+    def _slot_of(self, customer_id: str) -> int | None:
+        """Where a customer's record is laid out; None if a trace of an erasure is to be asked."""
+        slot = self.together.slots.get(customer_id)
+        if slot is not None:
+            return slot
+        record = self._record(customer_id)
+        if record is None:
+            if self.erased and self.stream_time <= self.erased + self.grace:
+                return None
+            record = NEW
+        return self.together.enter(customer_id, record)
+
+    def _run(self, entries: Sequence[Entry]) -> None:
+        """Take a run through the kernels, and what stops them by itself."""
+        together, at = self.together, 0
+        while at < len(together):
+            first = at
+            at, why = together.go_on(first, self.stream_time, self._next_look(), self.rules)
+            self._note(first, at, entries)
+            if why == FULL:  # of records that grow by the hundred kilobytes
+                self._end_run()
+                for rest in range(at, len(together)):
+                    self._decide(*self._event_of(together, rest, entries))
+                return
+            if why != AT_END:
+                self._halt(at, why, entries)
+                at += 1
+
+    def _event_of(
+        self, together: Run, at: int, entries: Sequence[Entry]
+    ) -> tuple[int, Event, Cause]:
+        """An event of a run, with its place in the batch."""
+        index = together.indices[at]
+        entry = entries[index]
+        event = entry.content
+        assert event is not None and not isinstance(event, Rejection)
+        return index, event, Cause(entry.source, self.partition, entry.offset, self.stream_time)
+
+    def _next_look(self) -> int:
+        """Since when the first of those who wait to be looked at does."""
+        waits = [self.due.next_time] if self.world.learning else []
+        if self.erased:
+            waits.append(self.traces.next_time)
+        return min(waits, default=LARGEST)
+
+    def _note(self, first: int, end: int, entries: Sequence[Entry]) -> None:
+        """Note what became of events that asked for nothing but kernels."""
+        together, decided, tally = self.together, self.decided, self.decided.tally
+        for step, index in zip(
+            together.steps(first, end), together.indices[first:end], strict=True
+        ):
+            _, _, slot, code, denial, due, count, start, size = step
+            entry, outcome = entries[index], ADMITTED[code]
+            tally[outcome] += 1
+            if denial:
+                tally[DENIED_BY[denial]] += 1
+            if outcome is DUPLICATE:
+                continue
+            if outcome is LATE:
+                decided.late.append(index)
+                self.late.append((entry.source, entry.offset))
+                continue
+            name = entry.content.customer_id  # type: ignore[union-attr]
+            self._promise(name, slot)
+            if due:
+                together.put_page(slot, self.due.put(Due(due, name)))
+            if count:
+                payload = framed(count, together.taught(start, size))
+                effect = Effect(entry.source, entry.offset, EXAMPLES, payload)
+                together.send(slot, effect)
+                decided.effects.append((name, effect))
+                decided.examples += count
+        self.stream_time = together.stream_time
+
+    def _promise(self, name: str, slot: int) -> None:
+        """Keep a customer's place among those whose record has changed."""
+        self.together.changed[name] = slot
+        self.decided.changed.setdefault(name)
+
+    def _halt(self, at: int, why: int, entries: Sequence[Entry]) -> None:
+        """Take the event at which the kernels stopped."""
+        index, event, cause = self._event_of(self.together, at, entries)
+        if why == ALONE:
+            self._decide(index, event, cause)
+            return
+        now = max(event.time, self.stream_time)
+        arriving, outcome, learned = self.together.halted(at, event.time, now)
+        advanced = Advanced(arriving, now, ADMITTED[outcome], learned, why == TURNING)
+        self._decide(index, event, cause, advanced)
 
     def take(self, index: int, entry: Entry) -> None:
         source, offset, content = entry.source, entry.offset, entry.content
@@ -236,6 +376,9 @@ class _Batch:
         return decided
 
     def _record(self, name: str) -> bytes | None:
+        slot = self.together.slots.get(name)
+        if slot is not None:
+            return self.together.whole(slot)
         known = self.decided.changed.get(name, UNCHANGED)
         return self.lookup(name) if known is UNCHANGED else known
 
@@ -252,11 +395,17 @@ class _Batch:
     def _trace_of(self, customer_id: str) -> str:
         return consent.trace_of(customer_id, self.trace_key)
 
-    def _decide(self, index: int, event: Event, cause: Cause) -> None:
+    def _decide(
+        self, index: int, event: Event, cause: Cause, advanced: Advanced | None = None
+    ) -> None:
         customer_id, decided = event.customer_id, self.decided
         try:
             before = self._known(customer_id)
-            step = decide(before, event, cause, self.world, self.desk)
+            if advanced is None:
+                step = decide(before, event, cause, self.world, self.desk)
+            else:
+                self.desk.take_page(before)
+                step = go_on(before, event, advanced, cause, self.world, self.desk)
             if self._is_lesson(step, before):
                 step = self._with_who_is_due(customer_id, event, step)
             effects = self._effects(step, cause)
@@ -357,7 +506,11 @@ class _Batch:
             self.due.scrub(customer_id, page_before)
         if due != due_before:
             record = self._await(customer_id, record)
-        self.decided.changed[customer_id] = self._sealed(record, size, effects)
+        if customer_id in self.together.slots:
+            self.decided.changed.setdefault(customer_id)
+            self.together.put(customer_id, record, size, effects)
+        else:
+            self.decided.changed[customer_id] = self._sealed(record, size, effects)
         if effects:
             self._send(customer_id, effects)
 
@@ -417,11 +570,11 @@ class _Batch:
 
     def _effects(self, step: Step, cause: Cause) -> tuple[Effect, ...]:
         """What a step sends, as bytes."""
-        source, offset, write = cause.source, cause.offset, self.writer
-        effects = tuple([Effect(source, offset, OFFER, write.offer(o)) for o in step.offers])
+        source, offset, write = cause.source, cause.offset, self.write
+        effects = tuple([Effect(source, offset, OFFER, write(offer)) for offer in step.offers])
         count, examples = step.examples
         if count:
-            effects += (Effect(source, offset, EXAMPLES, write.examples(count, examples)),)
+            effects += (Effect(source, offset, EXAMPLES, framed(count, examples)),)
         return effects
 
     def _sealed(self, record: bytes, size: int, effects: tuple[Effect, ...]) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Container
 from enum import StrEnum
 
 from stream.config import PolicySettings
-from stream.core.advance import MOST_A_DAY
+from stream.core.advance import MOST_A_DAY, is_too_soon
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
 from stream.core.record import View
@@ -39,11 +39,15 @@ class Denial(StrEnum):
     LOW_PROPENSITY = "low_propensity"
 
 
-def may_profile(permission: Permission, policy: PolicySettings) -> bool:
+def may_profile(permission: Permission, default: bool) -> bool:
     """Whether the customer may be profiled; silence is the default's to decide."""
-    if permission.profiling is None:
-        return policy.consent_default
-    return permission.profiling
+    return default if permission.profiling is None else permission.profiling
+
+
+def may_offer(permission: Permission, default: bool) -> bool:
+    """Whether the customer may be made offers, which takes a profile."""
+    allowed = default if permission.offers is None else permission.offers
+    return allowed and may_profile(permission, default)
 
 
 def arm_of(customer_id: str, seed: int, policy: PolicySettings) -> str:
@@ -55,10 +59,9 @@ def arm_of(customer_id: str, seed: int, policy: PolicySettings) -> str:
 def customer_denial(customer: View, customer_id: str, now: int, world: World) -> Denial | None:
     """The first rule that forbids any offer to this customer now, if there is one."""
     policy = world.settings.policy
-    if not _may_offer(customer.permission, policy):
+    if not may_offer(customer.permission, policy.consent_default):
         return Denial.CONSENT
-    last = customer.last_offer
-    if last and now - last < policy.offer_gap * 1000:
+    if is_too_soon(customer.last_offer, now, policy.offer_gap * 1000):
         return Denial.OFFER_GAP
     cap = min(policy.offers_per_day, MOST_A_DAY)
     shown = customer.impressions
@@ -97,11 +100,6 @@ def item_denial(
 def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     """Campaigns in the order in which they are tried: highest priority first, then by id."""
     return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
-
-
-def _may_offer(permission: Permission, policy: PolicySettings) -> bool:
-    allowed = policy.consent_default if permission.offers is None else permission.offers
-    return allowed and may_profile(permission, policy)
 
 
 def _is_quiet(now: int, policy: PolicySettings) -> bool:

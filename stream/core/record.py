@@ -21,6 +21,7 @@ from stream.core.layout import (
     EXPOSURE,
     HEAD,
     LENGTH,
+    MARK,
     NEVER,
     SIZE,
     TASTE,
@@ -42,6 +43,7 @@ from stream.core.state import (
     Touch,
     Waiting,
 )
+from stream.core.track import track
 
 _FRONT: Final = Struct("<14q")
 _PERMISSION: Final = Struct("<5q")
@@ -96,6 +98,16 @@ def waits_of(record: bytes) -> tuple[int, int, int]:
 def front(record: bytes) -> Front:
     """The first fields of a record."""
     return Front._make(_FRONT.unpack_from(record))
+
+
+def said_of(record: bytes) -> bytes:
+    """What the customer said of permission, as it stands in a record."""
+    return record[_PERMITTED : _PERMITTED + _PERMISSION.size]
+
+
+def permission_of(said: bytes) -> Permission:
+    """What the customer said, of how it stands in a record."""
+    return Permission(*_PERMISSION.unpack(said))
 
 
 def _empty() -> bytes:
@@ -201,7 +213,12 @@ class Desk:
 
     def __init__(self) -> None:
         self.tables = tuple(tables())  # as kernels want them
+        self.track = tuple(track())
         self.rows, self._packed, self._lessons, self.point = self.tables
+        self.tape = memoryview(self.track[0])
+        # As numbers: in an array of records to find one takes Python ten times as long.
+        self.numbers = [memoryview(table.view(TIME)) for table in self.track[1:]]
+        self._row = memoryview(self.rows.view(MARK))
         self._record = memoryview(self._packed["bytes"][0])
         self._examples = memoryview(self._lessons["bytes"][0])
         self._settings: CoreSettings | None = None
@@ -214,6 +231,11 @@ class Desk:
             self._settings, self._learning = settings, learning
             self._rules = rules_of(settings, learning)
         return self._rules
+
+    def take_page(self, record: bytes) -> None:
+        """Have what is laid out name the page of a record: it may have been given one since."""
+        page = record[_PAGE : _PAGE + 8]
+        self._row[_PAGE : _PAGE + 8] = self._record[_PAGE : _PAGE + 8] = page
 
     def record(self) -> bytes:
         """The record that was packed."""

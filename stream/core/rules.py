@@ -26,6 +26,8 @@ RULES: Final = np.dtype(
         ("seen_orders", "<i8"),
         ("order_days", "<i8"),
         ("learning", "<i8"),  # whether anybody learns from what is decided
+        ("patience", "<i8"),  # ms in which a customer is waited for before a look
+        ("offer_gap", "<f8"),  # ms
     ]
 )
 
@@ -50,6 +52,8 @@ def rules_of(settings: CoreSettings, learning: bool) -> Table:
                 settings.seen_orders,
                 ceil(settings.order_window / 86_400),
                 learning,
+                patience(settings),
+                policy.offer_gap * 1000,
             )
         ],
         RULES,

@@ -33,7 +33,8 @@ from stream.core.event import (
     Trade,
 )
 from stream.core.layout import is_sound
-from stream.core.offer import Cause
+from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
+from stream.core.offer import Cause, Offer
 from stream.core.record import NEW, Desk
 from stream.core.rules import rules_of
 from stream.core.world import World
@@ -101,6 +102,14 @@ def describing() -> None:
         model.learn(item, text)
 
 
+def _nothing(_: object) -> None:
+    return None
+
+
+def _unsent(_: Offer) -> bytes:
+    return b""
+
+
 def deciding() -> None:
     """A customer who clicks, buys, answers offers, is away, and withdraws."""
     policy = PolicySettings(consent_default=True, holdout=0.0, offer_gap=0.0, quiet_until=22)
@@ -118,6 +127,8 @@ def deciding() -> None:
     for offset, event in enumerate(events):
         step = decide(record, event, Cause(Source.CLICKS, 0, offset), world)
         record = step.record or NEW
+    batch = [Entry(Source.CLICKS, offset, event) for offset, event in enumerate(events)]
+    decide_batch(batch, 0, Ledger(), UNSTAMPED, _nothing, _nothing, world, _unsent)
     tables, rules = Desk().tables, rules_of(world.settings, learning=True)
     look(record, 7, rules, tables)
     browse(record, packed(session, 0, 0, 1, "EUR", None), rules, tables)

@@ -13,12 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from stream.codec.examples import decode_examples, framed_examples
+from stream.codec.examples import decode_examples
 from stream.config import CoreSettings, LearningSettings
 from stream.core.advance import browse
 from stream.core.arriving import packed
 from stream.core.event import Action, Click
 from stream.core.example import Step as Example
+from stream.core.example import framed
 from stream.core.learner import STEPS
 from stream.core.record import NEW, Desk
 from stream.core.rules import rules_of
@@ -225,7 +226,7 @@ class Sessions:
         self._known[customer] = self._desk.record()
         if len(self._known) > self.customers:
             self._known.popitem(last=False)
-        told = decode_examples(framed_examples(*self._desk.examples()))[0]
+        told = decode_examples(framed(*self._desk.examples()))[0]
         assert isinstance(told, Example)
         return Step(told.session, told.previous, told.item, told.time, told.segment)
 

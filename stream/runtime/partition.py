@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from stream.codec.examples import Lesson, Taught, encode_lesson, framed_examples
+from stream.codec.examples import Lesson, Taught, encode_lesson
 from stream.codec.offers import encode_offer
 from stream.codec.state import (
     LOST,
@@ -61,13 +61,6 @@ class Flush(NamedTuple):
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
-
-
-class EffectWriter:
-    """The codec of effects, as the core wants it."""
-
-    offer = staticmethod(encode_offer)
-    examples = staticmethod(framed_examples)
 
 
 def ledger_key(partition: int) -> bytes:
@@ -137,7 +130,7 @@ class Partition:
                 self._lookup,
                 self._page,
                 world,
-                EffectWriter,
+                encode_offer,
                 self._desk,
             )
             decided.ledger = identified(decided.ledger, batch, self._known.topic_ids, self._durable)

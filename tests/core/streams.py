@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from stream.codec.examples import decode_examples, framed_examples
+from stream.codec.examples import decode_examples
 from stream.codec.offers import encode_offer
 from stream.config import CoreSettings, PolicySettings
 from stream.core.due import Page
@@ -115,13 +115,6 @@ class Batch(NamedTuple):
     durable: tuple[int, ...]
 
 
-class _Writer:
-    """Effects as bytes."""
-
-    offer = staticmethod(encode_offer)
-    examples = staticmethod(framed_examples)
-
-
 class Partition:
     """What is kept of a partition while its batches are decided, one after the other."""
 
@@ -142,7 +135,7 @@ class Partition:
             self.records.get,
             self.pages.get,
             self.world,
-            _Writer,
+            encode_offer,
             self._desk,
         )
         self.ledger = decided.ledger

@@ -8,12 +8,12 @@ from itertools import permutations
 
 import pytest
 
+from stream.codec.offers import encode_offer
 from stream.core.due import Page
 from stream.core.event import Click, Consent, CustomerUpdate, Event, Purchase, Source
 from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
 from stream.core.state import CustomerState
 from stream.core.world import World
-from stream.runtime.partition import EffectWriter
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, a_world, an_update, consent
 from tests.deciding import value_of
 
@@ -32,7 +32,7 @@ def customer_after(events: Iterable[Event], world: World) -> CustomerState | Non
     for offset, event in enumerate(events):
         entry = Entry(SOURCES.get(type(event), Source.CUSTOMERS), offset, event)
         decided = decide_batch(
-            [entry], 0, ledger, UNSTAMPED, kept.get, pages.get, world, EffectWriter
+            [entry], 0, ledger, UNSTAMPED, kept.get, pages.get, world, encode_offer
         )
         kept |= decided.changed
         pages |= decided.pages

@@ -32,24 +32,24 @@ SECRETS = (PASSWORD, KEY, MARK)
 # A worker that meets, beside its own debug lines, those of whatever logs under it; bugs whose words
 # hold what they failed on; and in the end, when told, a crash.
 WORKER = """
-import asyncio, logging, os, sys, warnings
+import asyncio, logging, os, sys, warnings, zlib
 sys.argv = ["/stream/__main__.py", *sys.argv[1:]]
-import stream.core.ledger as ledger
+import stream.core.decide as core
 from stream.runtime.batching.table import BatchTable
 
-decide, store, met = ledger.decide, BatchTable.store, [0]
+packed, store = core.packed, BatchTable.store
 
-def deciding(state, event, *rest):
-    met[0] += 1
-    logger = ("faust", "mode", "aiokafka", "asyncio", "rocksdict")[met[0] % 5]
-    logging.getLogger(logger).debug("event %r of %s", event, state)
+def packing(event, *more):
+    kind = zlib.crc32(event.event_id.encode()) % 10
+    logger = ("faust", "mode", "aiokafka", "asyncio", "rocksdict")[kind % 5]
+    logging.getLogger(logger).debug("event %r of %s", event, event.customer_id)
     logging.getLogger(logger).warning(f"an event {event!r}")
-    if met[0] % 10 == 3:
+    if kind == 3:
         warnings.warn(f"odd: {event!r}")
         asyncio.get_running_loop().call_soon(fail, event.customer_id)
-    if met[0] % 10 == 7:
+    if kind == 7:
         fail(event.customer_id)
-    return decide(state, event, *rest)
+    return packed(event, *more)
 
 def fail(who):
     raise ValueError(f"no age of {who}")
@@ -59,7 +59,7 @@ def storing(self, partition, writes, offset):
         fail(repr(writes))
     store(self, partition, writes, offset)
 
-ledger.decide, BatchTable.store = deciding, storing
+core.packed, BatchTable.store = packing, storing
 from stream.cli import main
 main()
 """

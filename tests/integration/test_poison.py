@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream.codec.deadletters import DeadLetter, restore, retried
 from stream.codec.partition import partition_for
-from stream.core import ledger as core_ledger
+from stream.core import decide as core_decide
 from stream.runtime.archive import read_topic
 from stream.runtime.breaker import Tripped
 from stream.runtime.changelog import read_customers
@@ -55,7 +55,7 @@ async def test_where_every_event_meets_a_bug_of_ours_the_breaker_stops_the_worke
     def bug(*_: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("stream.core.ledger.decide", bug)
+    monkeypatch.setattr("stream.core.decide.packed", bug)
     monkeypatch.setattr("stream.runtime.breaker.monotonic", lambda: now[0])
     async with running(settings_in(tmp_path)) as engine:
         with pytest.raises(Tripped):
@@ -71,15 +71,15 @@ async def test_when_a_bug_is_mended_and_its_letters_are_sent_again_it_is_as_if_i
 ) -> None:
     history = [sent for sent in a_history(seed, 2_000) if not sent.value.endswith(b'"cut')]
     kinds = {getattr(settings_in(tmp_path).topics, sent.kind): sent.kind for sent in history}
-    decide = core_ledger.decide
+    packed = core_decide.packed
 
-    def buggy(state: Any, event: Any, *rest: Any) -> Any:
+    def buggy(event: Any, *more: Any) -> Any:
         if zlib.crc32(event.event_id.encode()) % 10 == 0:
             raise ValueError("a bug")
-        return decide(state, event, *rest)
+        return packed(event, *more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(core_ledger, "decide", buggy)
+        patched.setattr(core_decide, "packed", buggy)
         patched.setattr("stream.runtime.breaker.Breaker.note", lambda *_: None)
         async with running(settings_in(tmp_path, 2)) as engine:
             await engine.publish([(*sent, (), None) for sent in history])

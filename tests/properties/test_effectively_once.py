@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from stream.codec.examples import decode_examples
+from stream.codec.offers import encode_offer
 from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
 from stream.core.example import Basket, Step
 from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
@@ -31,7 +32,7 @@ from tests.builders import (
     consent,
 )
 from tests.deciding import value_of
-from tests.simulation import BUGGY, Broker, BuggyWriter, Topics, a_rejection, run
+from tests.simulation import BUGGY, Broker, Topics, a_rejection, run
 
 SEEDS = int(os.environ.get("OFFERSTREAM_TEST_SIMULATIONS", "10000"))
 BLOCKS = 8
@@ -290,7 +291,7 @@ def test_a_record_that_is_handed_on_twice_in_one_batch_counts_once() -> None:
     refused = Entry(Source.CLICKS, 1, a_rejection())
     entries = [Entry(Source.CLICKS, 0, a_click(0)), refused, Entry(Source.CLICKS, 0, a_click(0))]
     known = decide_batch(
-        [*entries, refused], 0, Ledger(), UNSTAMPED, lambda _: None, {}.get, a_world(), BuggyWriter
+        [*entries, refused], 0, Ledger(), UNSTAMPED, lambda _: None, {}.get, a_world(), encode_offer
     )
     assert (known.ledger.counts["applied"], known.ledger.counts["rejected"]) == (1, 1)
     state = value_of(known.changed["c1"])

@@ -18,6 +18,7 @@ from stream.core import decide, ledger
 from stream.core.due import Ends
 from stream.core.learner import Learner
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
+from stream.core.run import Run
 from stream.runtime import inspection, partition, pipeline
 from stream.runtime.agreement import GoOn
 from stream.runtime.batching.lane import LaneQueue
@@ -128,6 +129,7 @@ def no_stamps_on_customers(patch: pytest.MonkeyPatch) -> None:
 def no_effects_in_records(patch: pytest.MonkeyPatch) -> None:
     """What was decided and not yet sent is not kept."""
     patch.setattr(ledger._Batch, "_sealed", lambda _, record, size, effects: record[:size])
+    patch.setattr(Run, "whole", Run.record)
 
 
 def nothing_is_sent_again(patch: pytest.MonkeyPatch) -> None:

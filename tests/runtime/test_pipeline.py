@@ -300,7 +300,7 @@ async def test_bugs_that_trip_the_breaker_reach_the_agent_before_anything_is_wri
         assert (records, bugs) == (1, 1)
         raise Tripped
 
-    monkeypatch.setattr("stream.core.ledger.decide", None)  # a bug, if there ever was one
+    monkeypatch.setattr("stream.core.decide.packed", None)  # a bug, if there ever was one
     monkeypatch.setattr("stream.runtime.breaker.Breaker.note", tripped)
     with pytest.raises(Tripped):
         await worker.take(a_click(0))

@@ -17,9 +17,8 @@ import pytest_asyncio
 
 from stream.codec.deadletters import Record, restore
 from stream.codec.events import encode
-from stream.core import decide as core
+from stream.core import arriving
 from stream.core.event import Event
-from stream.core.state import CustomerState
 from stream.runtime.engine import Engine
 from stream.runtime.local.frame import StoredRecord
 from tests.builders import DAY, HOUR, NOON, SECOND, a_click, a_purchase
@@ -328,10 +327,10 @@ async def test_a_bug_in_deciding_costs_one_record(
 ) -> None:
     name = "who met a bug"
 
-    def decide(state: CustomerState, event: Event, *rest: Any) -> Any:
-        return (buggy if event.event_id == "poison" else core.decide)(state, event, *rest)
+    def packed(event: Event, *more: Any) -> Any:
+        return (buggy if event.event_id == "poison" else arriving.packed)(event, *more)
 
-    monkeypatch.setattr("stream.core.ledger.decide", decide)
+    monkeypatch.setattr("stream.core.decide.packed", packed)
     kind, key, value, headers, _ = publication(a_click(5, name, event_id="poison"))
     sent = (kind, key, value, headers, NOON)
     before, after, (topic, partition, offset) = await tell(
