@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from stream.codec.offers import encode_offer
 from stream.codec.state import decode_ledger, encode_ledger
+from stream.core.batch import decide_batch
 from stream.core.due import Page
-from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger, decide_batch
+from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger
 from stream.core.state import CustomerState, Effect
 from stream.core.world import World
 from tests.deciding import values_of

@@ -6,7 +6,7 @@ What rules ask is read where it stands; a part is changed by a copy with other b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
 from operator import itemgetter, mul
@@ -191,6 +191,18 @@ def effects_of(record: bytes, size: int) -> Iterator[Effect]:
         if length < 0 or at > end:
             raise ValueError("an effect is cut short")
         yield Effect(source, offset, kind, record[start:at])
+
+
+def pending_of(record: bytes, size: int, durable: Sequence[int]) -> list[Effect]:
+    """Those of `effects_of` that are not durable: beyond their source's place in ``durable``."""
+    pending, at, end = [], size, len(record)
+    while at < end:  # which was looked at when the record was read
+        source, kind, offset, length = _EFFECT.unpack_from(record, at)
+        at += _EFFECT.size
+        if offset > durable[source]:
+            pending.append(Effect(source, offset, kind, record[at : at + length]))
+        at += length
+    return pending
 
 
 def sealed(record: bytes, size: int, effects: Iterable[Effect]) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 
 from stream.core.consent import stance_of
 from stream.core.layout import HEAD, MARK, Table
-from stream.core.record import Desk, effects_of, said_of, sealed, waits_of
+from stream.core.record import Desk, pending_of, said_of, sealed, waits_of
 from stream.core.state import Effect
 from stream.core.track import EVENTS, SLOT, STEP, TAPE, run_on
 
@@ -65,7 +65,7 @@ class Run:
         size = waits_of(record)[2]
         slot = self.slots[name] = len(self._rows)
         if size < len(record):
-            self._effects[slot] = self._pending(record, size)
+            self._effects[slot] = pending_of(record, size, self._durable)
             record = record[:size]
         profiled, since, is_open = stance_of(said_of(record), self._default)
         self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open))
@@ -139,7 +139,7 @@ class Run:
         """Put a customer's new record here, with more effects; those behind it are the old ones."""
         slot = self.changed[name] = self.slots[name]
         if size < len(record):
-            self._effects[slot] = self._pending(record, size)
+            self._effects[slot] = pending_of(record, size, self._durable)
         start = self._clock[END]
         self._tape[start : start + size] = record[:size]
         self._slots_laid[slot * _NARROW], self._slots_laid[slot * _NARROW + 1] = start, size
@@ -159,10 +159,6 @@ class Run:
     def _place(self, slot: int) -> tuple[int, int]:
         """Where a customer's record begins on the tape, and its bytes."""
         return self._slots_laid[slot * _NARROW], self._slots_laid[slot * _NARROW + 1]
-
-    def _pending(self, record: bytes, size: int) -> list[Effect]:
-        durable = self._durable
-        return [e for e in effects_of(record, size) if e.offset > durable[e.source]]
 
 
 def _put(table: Table, data: bytes) -> None:

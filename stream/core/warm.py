@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from stream.config import CoreSettings, PolicySettings
 from stream.core.advance import browse, look
 from stream.core.arriving import packed
+from stream.core.batch import decide_batch
 from stream.core.decide import decide
 from stream.core.event import (
     Action,
@@ -33,7 +34,7 @@ from stream.core.event import (
     Trade,
 )
 from stream.core.layout import is_sound
-from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
+from stream.core.ledger import UNSTAMPED, Entry, Ledger
 from stream.core.offer import Cause, Offer
 from stream.core.record import NEW, Desk
 from stream.core.rules import rules_of

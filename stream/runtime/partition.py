@@ -25,10 +25,11 @@ from stream.codec.state import (
     is_newer,
 )
 from stream.config import ConfigError
+from stream.core.batch import decide_batch
 from stream.core.consent import closed
 from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
-from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, decide_batch
+from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Record

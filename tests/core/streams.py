@@ -18,6 +18,7 @@ import orjson
 from stream.codec.examples import decode_examples
 from stream.codec.offers import encode_offer
 from stream.config import CoreSettings, PolicySettings
+from stream.core.batch import decide_batch
 from stream.core.due import Page
 from stream.core.event import (
     Action,
@@ -38,7 +39,7 @@ from stream.core.event import (
     Word,
 )
 from stream.core.hashing import identity
-from stream.core.ledger import OFFER, Decided, Entry, Ledger, decide_batch
+from stream.core.ledger import OFFER, Decided, Entry, Ledger
 from stream.core.record import Desk, View
 from stream.core.world import Models, Neighbours, Unlearned, World
 from stream.models.recommender import Ranked

@@ -9,9 +9,10 @@ from itertools import permutations
 import pytest
 
 from stream.codec.offers import encode_offer
+from stream.core.batch import decide_batch
 from stream.core.due import Page
 from stream.core.event import Click, Consent, CustomerUpdate, Event, Purchase, Source
-from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
+from stream.core.ledger import UNSTAMPED, Entry, Ledger
 from stream.core.state import CustomerState
 from stream.core.world import World
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, a_world, an_update, consent

@@ -17,9 +17,10 @@ from msgspec.structs import replace as changed
 
 from stream.codec.examples import decode_examples
 from stream.codec.offers import encode_offer
+from stream.core.batch import decide_batch
 from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
 from stream.core.example import Basket, Step
-from stream.core.ledger import UNSTAMPED, Entry, Ledger, decide_batch
+from stream.core.ledger import UNSTAMPED, Entry, Ledger
 from stream.core.world import World
 from tests.builders import (
     DAY,

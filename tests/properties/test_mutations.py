@@ -14,7 +14,7 @@ import pytest
 from stream.codec.examples import decode_examples
 from stream.codec.state import StateError, encode_ledger, encode_page
 from stream.config import LearningSettings
-from stream.core import decide, ledger
+from stream.core import batch, decide
 from stream.core.due import Ends
 from stream.core.learner import Learner
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
@@ -128,13 +128,13 @@ def no_stamps_on_customers(patch: pytest.MonkeyPatch) -> None:
 
 def no_effects_in_records(patch: pytest.MonkeyPatch) -> None:
     """What was decided and not yet sent is not kept."""
-    patch.setattr(ledger._Batch, "_sealed", lambda _, record, size, effects: record[:size])
+    patch.setattr(batch._Batch, "_sealed", lambda _, record, size, effects: record[:size])
     patch.setattr(Run, "whole", Run.record)
 
 
 def nothing_is_sent_again(patch: pytest.MonkeyPatch) -> None:
     """A record that was accounted for before does not send what it caused."""
-    patch.setattr(ledger._Batch, "_resend", lambda *_: None)
+    patch.setattr(batch._Batch, "_resend", lambda *_: None)
 
 
 def effects_taken_for_durable_too_soon(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def topics_not_known_again(patch: pytest.MonkeyPatch) -> None:
 
 def a_disks_fault_is_a_bug(patch: pytest.MonkeyPatch) -> None:
     """An event whose customer cannot be read becomes a dead letter."""
-    patch.setattr(ledger, "Unreadable", type("Other", (Exception,), {}))
+    patch.setattr(batch, "Unreadable", type("Other", (Exception,), {}))
 
 
 TOPICS = simulation.TOPICS

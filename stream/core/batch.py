@@ -1,0 +1,532 @@
+"""The decision of one batch of a partition's records.
+
+Rules: every record is counted once, whatever crashes; a record at or below the ledger's stamp
+was accounted for before, changes nothing, and sends again what its customer's record still
+holds. Records of a batch are decided in the order given; events that say nothing of permission are
+taken together (:mod:`stream.core.run`), and what that comes to is what it would one by one. A bug
+of ours costs the one record that meets it, which is set aside as if it had been refused; nothing
+here waits. Time passes with events: with each that is applied, a customer or two whose labels are
+due are looked at, and what they teach travels with it.
+
+What a record says of permission is heard first, whatever else becomes of the record; a record that
+is set aside and changed something by it counts as ``heard``, too. An erasure leaves a trace under a
+keyed hash of the customer's id, until stream time has passed it by the grace and more: so long is
+what is older kept from bringing the customer back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from stream.core import consent
+from stream.core.admission import (
+    ADMITTED,
+    APPLIED,
+    DUPLICATE,
+    LATE,
+    REJECTED,
+    REPLAYED,
+    SUPPRESSED,
+)
+from stream.core.advance import look
+from stream.core.decide import Advanced, Step, decide, go_on, packed_event
+from stream.core.due import Due, DueQueue, Page
+from stream.core.event import Event, Rejection, RejectionCode, Source, Word
+from stream.core.example import framed
+from stream.core.layout import LARGEST, NEVER
+from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, Unreadable
+from stream.core.offer import Cause, Offer
+from stream.core.policy import Denial
+from stream.core.record import (
+    NEW,
+    Desk,
+    begun,
+    effects_of,
+    front,
+    pending_of,
+    sealed,
+    waits_of,
+    with_page,
+)
+from stream.core.rules import patience
+from stream.core.run import Run
+from stream.core.state import Effect
+from stream.core.track import ALONE, AT_END, FULL, TURNING
+from stream.core.world import World
+
+LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fall behind
+UNCHANGED = b"unchanged"
+DENIED = {denial: f"denied:{denial}" for denial in Denial}
+DENIED_BY: Final = ("", DENIED[Denial.CONSENT], DENIED[Denial.OFFER_GAP])  # by kernels' codes
+
+
+def decide_batch(
+    entries: Sequence[Entry],
+    partition: int,
+    ledger: Ledger,
+    durable: tuple[int, ...],
+    lookup: Callable[[str], bytes | None],
+    page: Callable[[int], Page | None],
+    world: World,
+    write: Callable[[Offer], bytes],
+    desk: Desk | None = None,
+) -> Decided:
+    """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe.
+
+    ``lookup`` brings a customer's record and ``page`` a page of the queue of due labels, as they
+    were before; ``write`` makes bytes of an offer; ``desk`` is where kernels work, a new one where
+    none is given.
+
+    Raises
+    ------
+    Unreadable
+        What they raised: nothing is decided then.
+    """
+    batch = _Batch(partition, ledger, durable, lookup, page, world, write, desk or Desk())
+    at = 0
+    while at < len(entries):
+        at = batch.run(entries, at)
+        if at < len(entries):
+            batch.take(at, entries[at])
+            at += 1
+    return batch.close()
+
+
+class _Batch:
+    """The working set of one batch."""
+
+    def __init__(
+        self,
+        partition: int,
+        ledger: Ledger,
+        durable: tuple[int, ...],
+        lookup: Callable[[str], bytes | None],
+        page: Callable[[int], Page | None],
+        world: World,
+        write: Callable[[Offer], bytes],
+        desk: Desk,
+    ) -> None:
+        self.partition = partition
+        self.before = ledger
+        self.durable = durable
+        self.lookup = lookup
+        self.world = world
+        self.write = write
+        self.stamps = list(ledger.stamps)
+        self.stream_time = ledger.stream_time
+        self.erased = ledger.erased
+        known = ledger.trace_key
+        self.trace_key = world.settings.seed if known is None else known
+        self.grace = round(world.settings.grace * 1000)
+        self.late = [mark for mark in ledger.late if mark[1] > durable[mark[0]]]
+        self.failed = [mark for mark in ledger.failed if mark[1] > durable[mark[0]]]
+        self.due = DueQueue(ledger.due, page)
+        self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
+        self.patience = patience(world.settings)
+        self.desk = desk
+        self.rules = desk.rules(world.settings, world.learning)
+        self.decided = Decided(ledger)
+        self.together = self._begin()
+
+    def _begin(self) -> Run:
+        return Run(self.desk, self.world.settings.policy.consent_default, self.durable)
+
+    def run(self, entries: Sequence[Entry], first: int) -> int:
+        """Take entries that ask for little together; the first that asks for more, or how many."""
+        end, together = first, self.together
+        while end < len(entries) and self._joins(end, entries[end]):
+            end += 1
+        if together.slots:
+            together.lay()
+            self._run(entries)
+            self._end_run()
+        return end
+
+    def _end_run(self) -> None:
+        self.decided.changed |= self.together.records()
+        self.together = self._begin()
+
+    def _joins(self, index: int, entry: Entry) -> bool:
+        """Whether an entry is taken with those before it: it is new, and says nothing else."""
+        source, offset, content = entry.source, entry.offset, entry.content
+        if entry.word is not None or offset <= self.stamps[source]:
+            return False
+        if content is None or isinstance(content, Rejection):
+            self.take(index, entry)  # it changes nobody's record
+            return True
+        if consent.word_of(content) is not None or not self.together.has_room:
+            return False
+        try:
+            slot = self._slot_of(content.customer_id)
+            if slot is not None:
+                arriving = packed_event(content, source, offset, content.time, self.world)
+                self.together.join(index, slot, arriving)
+        except Unreadable:
+            raise
+        except Exception:  # a bug, which the event will meet by itself
+            return False
+        if slot is None:
+            return False
+        self.stamps[source] = offset
+        return True
+
+    def _slot_of(self, customer_id: str) -> int | None:
+        """Where a customer's record is laid out; None if a trace of an erasure is to be asked."""
+        slot = self.together.slots.get(customer_id)
+        if slot is not None:
+            return slot
+        record = self._record(customer_id)
+        if record is None:
+            if self.erased and self.stream_time <= self.erased + self.grace:
+                return None
+            record = NEW
+        return self.together.enter(customer_id, record)
+
+    def _run(self, entries: Sequence[Entry]) -> None:
+        """Take a run through the kernels, and what stops them by itself."""
+        together, at = self.together, 0
+        while at < len(together):
+            first = at
+            at, why = together.go_on(first, self.stream_time, self._next_look(), self.rules)
+            self._note(first, at, entries)
+            if why == FULL:  # of records that grow by the hundred kilobytes
+                self._end_run()
+                for rest in range(at, len(together)):
+                    self._decide(*self._event_of(together, rest, entries))
+                return
+            if why != AT_END:
+                self._halt(at, why, entries)
+                at += 1
+
+    def _event_of(
+        self, together: Run, at: int, entries: Sequence[Entry]
+    ) -> tuple[int, Event, Cause]:
+        """An event of a run, with its place in the batch."""
+        index = together.indices[at]
+        entry = entries[index]
+        event = entry.content
+        assert event is not None and not isinstance(event, Rejection)
+        return index, event, Cause(entry.source, self.partition, entry.offset, self.stream_time)
+
+    def _next_look(self) -> int:
+        """Since when the first of those who wait to be looked at does."""
+        waits = [self.due.next_time] if self.world.learning else []
+        if self.erased:
+            waits.append(self.traces.next_time)
+        return min(waits, default=LARGEST)
+
+    def _note(self, first: int, end: int, entries: Sequence[Entry]) -> None:
+        """Note what became of events that asked for nothing but kernels."""
+        together, decided, tally = self.together, self.decided, self.decided.tally
+        for step, index in zip(
+            together.steps(first, end), together.indices[first:end], strict=True
+        ):
+            _, _, slot, code, denial, due, count, start, size = step
+            entry, outcome = entries[index], ADMITTED[code]
+            tally[outcome] += 1
+            if denial:
+                tally[DENIED_BY[denial]] += 1
+            if outcome is DUPLICATE:
+                continue
+            if outcome is LATE:
+                decided.late.append(index)
+                self.late.append((entry.source, entry.offset))
+                continue
+            name = entry.content.customer_id  # type: ignore[union-attr]
+            self._promise(name, slot)
+            if due:
+                together.put_page(slot, self.due.put(Due(due, name)))
+            if count:
+                payload = framed(count, together.taught(start, size))
+                effect = Effect(entry.source, entry.offset, EXAMPLES, payload)
+                together.send(slot, effect)
+                decided.effects.append((name, effect))
+                decided.examples += count
+        self.stream_time = together.stream_time
+
+    def _promise(self, name: str, slot: int) -> None:
+        """Keep a customer's place among those whose record has changed."""
+        self.together.changed[name] = slot
+        self.decided.changed.setdefault(name)
+
+    def _halt(self, at: int, why: int, entries: Sequence[Entry]) -> None:
+        """Take the event at which the kernels stopped."""
+        index, event, cause = self._event_of(self.together, at, entries)
+        if why == ALONE:
+            self._decide(index, event, cause)
+            return
+        now = max(event.time, self.stream_time)
+        arriving, outcome, learned = self.together.halted(at, event.time, now)
+        advanced = Advanced(arriving, now, ADMITTED[outcome], learned, why == TURNING)
+        self._decide(index, event, cause, advanced)
+
+    def take(self, index: int, entry: Entry) -> None:
+        source, offset, content = entry.source, entry.offset, entry.content
+        is_new = offset > self.stamps[source]  # in this batch, too: a fetch may repeat itself
+        if is_new:
+            self.stamps[source] = offset
+            if entry.word is not None:
+                self._hear(entry.word)
+        if content is None:
+            if is_new:
+                self._count(SUPPRESSED, "ignored")
+        elif isinstance(content, Rejection):
+            self.decided.rejected.append(index)
+            if is_new:
+                self._count(REJECTED, f"rejected:{content.code}")
+        elif is_new:
+            self._decide(index, content, Cause(source, self.partition, offset, self.stream_time))
+        elif (source, offset) in self.before.late:
+            self.decided.late.append(index)
+        elif (source, offset) in self.before.failed:
+            self.decided.failed.append((index, None))
+        else:
+            self._resend(content, source, offset)
+
+    def close(self) -> Decided:
+        decided = self.decided
+        counts = Counter(self.before.counts)
+        counts.update(decided.tally)
+        decided.pages = self.due.changed | {~at: p for at, p in self.traces.changed.items()}
+        decided.ledger = Ledger(
+            tuple(self.stamps),
+            self.stream_time,
+            dict(counts),
+            tuple(self.late),
+            tuple(self.failed),
+            self.due.ends,
+            self.erased,
+            self.traces.ends,
+            self.before.identities,
+            self.trace_key if self.erased else None,
+        )
+        return decided
+
+    def _record(self, name: str) -> bytes | None:
+        slot = self.together.slots.get(name)
+        if slot is not None:
+            return self.together.whole(slot)
+        known = self.decided.changed.get(name, UNCHANGED)
+        return self.lookup(name) if known is UNCHANGED else known
+
+    def _known(self, customer_id: str) -> bytes:
+        known = self._record(customer_id)
+        if known is not None:
+            return known
+        if self.erased and self.stream_time <= self.erased + self.grace:
+            trace = self._record(self._trace_of(customer_id))
+            if trace is not None:
+                return begun(UNSTAMPED, consent.SILENCE, front(trace).erased)
+        return NEW
+
+    def _trace_of(self, customer_id: str) -> str:
+        return consent.trace_of(customer_id, self.trace_key)
+
+    def _decide(
+        self, index: int, event: Event, cause: Cause, advanced: Advanced | None = None
+    ) -> None:
+        customer_id, decided = event.customer_id, self.decided
+        try:
+            before = self._known(customer_id)
+            if advanced is None:
+                step = decide(before, event, cause, self.world, self.desk)
+            else:
+                self.desk.take_page(before)
+                step = go_on(before, event, advanced, cause, self.world, self.desk)
+            if self._is_lesson(step, before):
+                step = self._with_who_is_due(customer_id, event, step)
+            effects = self._effects(step, cause)
+        except Unreadable:
+            raise
+        except Exception as error:  # it would meet the same bug again, and nobody get past it
+            self._count(REJECTED, f"rejected:{RejectionCode.INTERNAL}")
+            decided.failed.append((index, error))
+            self.failed.append((cause.source, cause.offset))
+            word = consent.word_of(event)
+            if word is not None:
+                self._hear_in_spite(word)
+            return
+        outcome, record = step.outcome, step.record
+        if outcome is REPLAYED:
+            self._replayed(event, before, step)
+            return
+        self._count(outcome)
+        if outcome is LATE:
+            decided.late.append(index)
+            self.late.append((cause.source, cause.offset))
+        if outcome is APPLIED and event.time > self.stream_time:
+            self.stream_time = event.time
+            if self.erased:
+                self._forget_erasures(event.time)
+        elif outcome is SUPPRESSED and event.time <= front(before).erased:
+            self._count("erased")
+        if step.denial is not None:
+            self._count(DENIED[step.denial])
+        if record is before:
+            return
+        if outcome is not APPLIED and (
+            record is None or _permission(record) != _permission(before)
+        ):
+            self._count("heard")
+        self._keep(customer_id, before, record, event.time, effects)
+        decided.examples += step.examples.number
+        if step.offers:
+            decided.offers.extend(step.offers)
+            decided.tally["offers"] += len(step.offers)
+
+    def _replayed(self, event: Event, before: bytes, step: Step) -> None:
+        """An event that the customer's record has applied, and the ledger not: a write was torn."""
+        customer_id, record = event.customer_id, step.record
+        self._count(APPLIED)
+        self.stream_time = max(self.stream_time, event.time)
+        self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
+        self._send(customer_id, step.resend)
+        if record is not None and waits_of(record)[:2] == waits_of(before)[:2]:
+            self._await(customer_id, before)  # its entry is missing
+        if record is not before:
+            self._count("heard")
+            self._keep(customer_id, before, record, event.time)
+
+    def _is_lesson(self, step: Step, before: bytes) -> bool:
+        """Whether what is learned of others can travel with a step: in a record that is written."""
+        is_written = step.record is not None and step.record is not before
+        return is_written and step.outcome is APPLIED and self.world.learning
+
+    def _hear_in_spite(self, word: Word) -> None:
+        """Hear a word of an event that met a bug, which is told; the word may meet it, too."""
+        try:
+            self._hear(word)
+        except Unreadable:
+            raise
+        except Exception:
+            return
+
+    def _hear(self, word: Word) -> None:
+        """Take over what a record says of permission that says nothing else, or is refused."""
+        if not word.time:
+            word = replace(word, time=self.stream_time or 1)
+        before = self._known(word.customer_id)
+        after = consent.hear(before, word, self.stream_time, self.world.settings, self.desk)
+        if after is not before:
+            self._count("heard")
+            self._keep(word.customer_id, before, after, word.time)
+
+    def _keep(
+        self,
+        customer_id: str,
+        before: bytes,
+        record: bytes | None,
+        time: int,
+        effects: tuple[Effect, ...] = (),
+    ) -> None:
+        """Keep what a customer's record is now, or the trace of an erasure at ``time``."""
+        due_before, page_before, _ = waits_of(before)
+        if record is None:
+            if page_before != NEVER:
+                self.due.scrub(customer_id, page_before)
+            if self._record(customer_id) is not None:
+                self.decided.changed[customer_id] = None
+            self._leave_trace(customer_id, time)
+            return
+        due, page, size = waits_of(record)
+        if page_before != NEVER and page == NEVER:
+            self.due.scrub(customer_id, page_before)
+        if due != due_before:
+            record = self._await(customer_id, record)
+        if customer_id in self.together.slots:
+            self.decided.changed.setdefault(customer_id)
+            self.together.put(customer_id, record, size, effects)
+        else:
+            self.decided.changed[customer_id] = self._sealed(record, size, effects)
+        if effects:
+            self._send(customer_id, effects)
+
+    def _leave_trace(self, customer_id: str, time: int) -> None:
+        if time < self.stream_time - self.grace:
+            return  # what is older is late anyway
+        name = self._trace_of(customer_id)
+        trace = self._record(name)
+        if trace is None or front(trace).erased < time:
+            self.decided.changed[name] = begun(UNSTAMPED, consent.SILENCE, time)
+            self.traces.put(Due(time, name))
+            self.erased = max(self.erased, time)
+
+    def _forget_erasures(self, now: int) -> None:
+        """Let traces go of erasures before which everything is late."""
+        for _ in range(LOOKS):
+            entry = self.traces.take(now - self.patience)
+            if entry is None:
+                return
+            trace = self._record(entry.customer_id)
+            if trace is not None and front(trace).erased == entry.time:
+                self.decided.changed[entry.customer_id] = None
+
+    def _with_who_is_due(self, customer_id: str, event: Event, step: Step) -> Step:
+        """A step that was applied, and with it what the time that passed says of who is away."""
+        now = max(self.stream_time, event.time)
+        for _ in range(LOOKS):
+            entry = self.due.take(now - self.patience)
+            if entry is None:
+                break
+            if entry.customer_id:
+                step = self._look(entry, now, customer_id, step)
+        return step
+
+    def _look(self, entry: Due, now: int, customer_id: str, step: Step) -> Step:
+        is_here = entry.customer_id == customer_id
+        before = step.record if is_here else self._record(entry.customer_id)
+        if before is None:
+            return step
+        due, _, size = waits_of(before)
+        if due != entry.time:
+            return step
+        look(before, now, self.rules, self.desk.tables)
+        record = self.desk.record() + before[size:]
+        examples = step.examples.then(*self.desk.examples())
+        if is_here:
+            return step._replace(record=record, examples=examples)
+        self._keep(entry.customer_id, before, record, now)
+        return step._replace(examples=examples)
+
+    def _await(self, customer_id: str, record: bytes) -> bytes:
+        """Have a customer looked at, if anything waits."""
+        due = waits_of(record)[0]
+        if not due:
+            return record
+        return with_page(record, self.due.put(Due(due, customer_id)))
+
+    def _effects(self, step: Step, cause: Cause) -> tuple[Effect, ...]:
+        """What a step sends, as bytes."""
+        source, offset, write = cause.source, cause.offset, self.write
+        effects = tuple([Effect(source, offset, OFFER, write(offer)) for offer in step.offers])
+        count, examples = step.examples
+        if count:
+            effects += (Effect(source, offset, EXAMPLES, framed(count, examples)),)
+        return effects
+
+    def _sealed(self, record: bytes, size: int, effects: tuple[Effect, ...]) -> bytes:
+        """A new record with its effects behind it, until they are known to be durable."""
+        if size == len(record) and not effects:
+            return record
+        return sealed(record, size, (*pending_of(record, size, self.durable), *effects))
+
+    def _resend(self, event: Event, source: Source, offset: int) -> None:
+        record = self._known(event.customer_id)
+        effects = effects_of(record, waits_of(record)[2])
+        again = [e for e in effects if e.source == source and e.offset == offset]
+        self._send(event.customer_id, again)
+
+    def _send(self, customer_id: str, effects: Iterable[Effect]) -> None:
+        self.decided.effects.extend([(customer_id, effect) for effect in effects])
+
+    def _count(self, *names: str) -> None:
+        for name in names:
+            self.decided.tally[name] += 1
+
+
+def _permission(record: bytes) -> tuple[int, ...]:
+    return front(record)[5:10]
