@@ -13,9 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from stream.core.arriving import packed_lines
 from stream.core.candidates import Candidate
-from stream.core.describe import ORIGINS, describe
+from stream.core.describe import described
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
 from stream.core.layout import Table
@@ -94,9 +93,9 @@ def _rows(
     if not (world.learning or world.models.learned_through):
         return np.empty((len(found), 0), np.uint32)
     candidates, items = zip(*found, strict=True)
-    lines = packed_lines(now, [candidate.item_id for candidate in candidates], items)
-    origins = np.array([ORIGINS[candidate.origin] for candidate in candidates])
-    return describe(customer.record, lines, origins, campaign.discount, desk.rows)
+    item_ids = [candidate.item_id for candidate in candidates]
+    origins = [candidate.origin for candidate in candidates]
+    return described(customer, item_ids, items, origins, campaign.discount, now, desk.rows)
 
 
 def usual_price(log_price: float) -> int:
