@@ -63,15 +63,14 @@ class Candidate(Value, frozen=True):
 def gather(customer: View, world: World) -> list[Candidate]:
     """Every candidate once, with the source that finds it most relevant."""
     own = unbought(customer)
-    found = _recommended(customer, world)
-    found += [
+    found = [
         Candidate(t.item_id, OWN, (1.0 if t.weight == CARTED else 0.6) / rank, t.item_id)
         for rank, t in enumerate(own, 1)
     ]
     found += _together(customer, own, world.models)
     if world.alike:
         found += _alike(own, world)
-    best: dict[str, Candidate] = {}
+    best = {candidate.item_id: candidate for candidate in _recommended(customer, world)}
     for candidate in found:
         known = best.get(candidate.item_id)
         if known is None or candidate.relevance > known.relevance:

@@ -40,6 +40,7 @@ FEATURES = (
     "hour",
 )
 ITEM, CATEGORY, BRAND, PRICE, RELATIVE_PRICE, TOUCHES, CARTED, BOUGHT = range(8)
+OF_ITEMS: Final = 4  # which are the same for every customer
 TASTE, ORIGIN, DISCOUNT, ORDERS, IDLE, SESSION, SEGMENT, HOUR = range(8, 16)
 ORGANIC = "organic"
 DAY_MS: Final = 86_400_000.0
@@ -157,25 +158,23 @@ def describe_line(row: Table, customer: Table, arrival: Arrival, named: int, tol
         Its line ``named`` has the item, and its line ``told`` what is known of it.
     """
     item, category, line = item_of(arrival, named), category_of(arrival, told), arrival.lines[told]
-    describe_item(row, item, category, brand_of(arrival, told), line, customer["log_price"])
+    describe_item(row, item, category, brand_of(arrival, told), line)
+    describe_price(row, line["price"], customer["log_price"])
     known = NOBODY if line["category"] == NONE else find(customer, category)
     describe_meeting(row, customer, find(customer, item), known)
 
 
 @kernel
-def describe_item(
-    row: Table, item: Bytes, category: Bytes, brand: Bytes, line: Table, usual: float
-) -> None:
-    """The features of an item by itself.
+def describe_item(row: Table, item: Bytes, category: Bytes, brand: Bytes, line: Table) -> None:
+    """The features of an item by itself, whoever looks at it.
 
     Parameters
     ----------
     row : uint32 (features,)
+        Its first `OF_ITEMS` are written.
     item, category, brand : uint8 (n,)
     line : LINE
         Its price, and which of the texts there are.
-    usual
-        ln(1 + price) as the customer usually sees it, 0 if unknown.
     """
     row[ITEM] = hash_text(BEGUN[ITEM], item)
     if line["category"] == NONE:
@@ -186,13 +185,17 @@ def describe_item(
         row[BRAND] = OF_NONE[BRAND]
     else:
         row[BRAND] = hash_text(BEGUN[BRAND], brand)
-    price = line["price"]
-    row[RELATIVE_PRICE] = OF_UNKNOWN[RELATIVE_PRICE]
-    if price == UNPRICED:
+    if line["price"] == UNPRICED:
         row[PRICE] = OF_NONE[PRICE]
-        return
-    row[PRICE] = hash_number(BEGUN[PRICE], bits(price))
-    if usual != 0.0:
+    else:
+        row[PRICE] = hash_number(BEGUN[PRICE], bits(line["price"]))
+
+
+@kernel
+def describe_price(row: Table, price: int, usual: float) -> None:
+    """What a price is to a customer; ``usual`` is ln(1 + price) as usually seen, 0 if unknown."""
+    row[RELATIVE_PRICE] = OF_UNKNOWN[RELATIVE_PRICE]
+    if price != UNPRICED and usual != 0.0:
         steps = int(np.rint(2 * (log1p(price) - usual)))
         row[RELATIVE_PRICE] = hash_number(BEGUN[RELATIVE_PRICE], steps)
 

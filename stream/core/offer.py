@@ -11,6 +11,8 @@ from stream.core.value import Value
 class Origin(StrEnum):
     """Where a candidate came from: the reason that an offer gives for it."""
 
+    __hash__ = str.__hash__  # an enumeration's own is Python: candidates come by the dozen
+
     BASKET = "bought_together"
     SESSION = "viewed_together"
     NEIGHBOUR = "similar_sessions"

@@ -16,7 +16,7 @@ from stream.core.policy import (
     Denial,
     campaign_for,
     customer_denial,
-    item_denial,
+    item_denials,
 )
 from stream.core.ranking import Found, Ranked, Slate, draw, rank
 from stream.core.record import Desk, View
@@ -57,22 +57,19 @@ def delivered(record: bytes, offer: Offer, slate: Slate, learning: bool, desk: D
 
 def _allowed(
     candidates: list[Candidate], campaign: Campaign, customer: View, world: World
-) -> list[Found] | Denial:
+) -> Found | Denial:
     """The candidates that may be offered, each with what is known of its item."""
     if not candidates:
         return Denial.NO_CANDIDATE
-    item_of, bought = world.item, customer.bought
-    allowed, denied = [], []
-    for candidate in candidates:
-        item = item_of(candidate.item_id)
-        denial = item_denial(candidate.item_id, item, campaign, bought)
-        if denial is None:
-            allowed.append((candidate, item))
-        else:
-            denied.append(denial)
-    if allowed:
-        return allowed
-    denials = Counter(denied)
+    item_ids = [candidate.item_id for candidate in candidates]
+    items = world.items(item_ids)
+    denied = item_denials(item_ids, items, campaign, customer.bought)
+    found = Found(candidates, item_ids, items)
+    if not any(denied):
+        return found
+    if None in denied:
+        return found.only([n for n, denial in enumerate(denied) if denial is None])
+    denials = Counter(filter(None, denied))
     return min(denials, key=lambda denial: (-denials[denial], denial))
 
 

@@ -6,7 +6,7 @@ model is asked; the rules for an item come when candidates are known.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from stream.config import PolicySettings
@@ -85,7 +85,7 @@ def campaign_for(customer: View, now: int, world: World) -> Campaign | Denial:
 
 
 def item_denial(
-    item_id: str, item: CatalogItem | None, campaign: Campaign, bought: Container[str]
+    item_id: str, item: CatalogItem | None, campaign: Campaign, bought: Collection[str]
 ) -> Denial | None:
     """The first rule that forbids offering this item, if there is one."""
     if item_id in bought:
@@ -95,6 +95,22 @@ def item_denial(
     if campaign.categories and (item is None or item.category not in campaign.categories):
         return Denial.NOT_IN_CAMPAIGN
     return None
+
+
+def item_denials(
+    item_ids: Sequence[str],
+    items: Sequence[CatalogItem | None],
+    campaign: Campaign,
+    bought: Collection[str],
+) -> list[Denial | None]:
+    """For each item, the first rule that forbids offering it, if there is one."""
+    tracked = [item for item in items if item is not None and item.stock is not None]
+    if not (bought or campaign.categories or tracked):  # so no rule has anything to ask
+        return [None] * len(items)
+    return [
+        item_denial(item_id, item, campaign, bought)
+        for item_id, item in zip(item_ids, items, strict=True)
+    ]
 
 
 def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:

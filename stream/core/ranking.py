@@ -9,13 +9,12 @@ the probability of the slate that came out is kept for off-policy evaluation.
 from __future__ import annotations
 
 from math import exp
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
-from stream.core.arriving import packed_lines
 from stream.core.candidates import Candidate
-from stream.core.describe import ORIGINS, describe
+from stream.core.describe import described
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
 from stream.core.layout import Table
@@ -23,8 +22,22 @@ from stream.core.record import Desk, View
 from stream.core.value import Value
 from stream.core.world import World
 
-Found: TypeAlias = tuple[Candidate, CatalogItem | None]
-"""A candidate, and what is known of its item."""
+
+class Found(NamedTuple):
+    """Candidates in the order in which they were found, their items, and what is known of these."""
+
+    candidates: list[Candidate]
+    item_ids: list[str]
+    items: list[CatalogItem | None]
+
+    def only(self, places: list[int]) -> Found:
+        """Some of them."""
+        candidates, item_ids, items = self
+        return Found(
+            [candidates[n] for n in places],
+            [item_ids[n] for n in places],
+            [items[n] for n in places],
+        )
 
 
 class Ranking(NamedTuple):
@@ -33,7 +46,7 @@ class Ranking(NamedTuple):
     Attributes
     ----------
     found
-        The candidates, in the order in which they were found.
+        The candidates.
     propensities
         Of each, in [0, 1].
     features : uint32 (candidates, features)
@@ -42,7 +55,7 @@ class Ranking(NamedTuple):
         The places of all, or of some, best first.
     """
 
-    found: list[Found]
+    found: Found
     propensities: list[float]
     features: Table
     order: list[int]
@@ -73,30 +86,30 @@ class Slate(Value, frozen=True):
 
 
 def rank(
-    found: list[Found], customer: View, campaign: Campaign, now: int, world: World, desk: Desk
+    found: Found, customer: View, campaign: Campaign, now: int, world: World, desk: Desk
 ) -> Ranking:
     """The candidates by expected value, best first."""
     usual, discount = usual_price(customer.usual), campaign.discount
     rows = _rows(found, customer, campaign, now, world, desk)
     propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
-    best_first = [
-        (-p * _worth(candidate.relevance, item, discount, usual), candidate.item_id, place)
-        for place, ((candidate, item), p) in enumerate(zip(found, propensities, strict=True))
+    expected = [
+        p * (candidate.relevance * _worth(item, discount, usual))
+        for p, candidate, item in zip(propensities, found.candidates, found.items, strict=True)
     ]
-    best_first.sort()
-    return Ranking(found, propensities, rows, [place for *_, place in best_first])
+    by_id = sorted(range(len(expected)), key=found.item_ids.__getitem__)
+    order = sorted(by_id, key=expected.__getitem__, reverse=True)
+    return Ranking(found, propensities, rows, order)
 
 
 def _rows(
-    found: list[Found], customer: View, campaign: Campaign, now: int, world: World, desk: Desk
+    found: Found, customer: View, campaign: Campaign, now: int, world: World, desk: Desk
 ) -> Table:
     """The features of each candidate, shape (candidates, features); none where nobody asks."""
     if not (world.learning or world.models.learned_through):
-        return np.empty((len(found), 0), np.uint32)
-    candidates, items = zip(*found, strict=True)
-    lines = packed_lines(now, [candidate.item_id for candidate in candidates], items)
-    origins = np.array([ORIGINS[candidate.origin] for candidate in candidates])
-    return describe(customer.record, lines, origins, campaign.discount, desk.rows)
+        return np.empty((len(found.items), 0), np.uint32)
+    candidates, item_ids, items = found
+    origins = [candidate.origin for candidate in candidates]
+    return described(customer, item_ids, items, origins, campaign.discount, now, desk.rows)
 
 
 def usual_price(log_price: float) -> int:
@@ -126,16 +139,17 @@ def draw(ranking: Ranking, size: int, exploration: float, *draw_key: str | int) 
 
 
 def _slate(ranking: Ranking, places: list[int], probability: float, explored: bool) -> Slate:
-    found, propensities, features, _ = ranking
-    items = tuple([Ranked(*found[place], propensities[place]) for place in places])
-    return Slate(items, features.take(places, 0), probability, explored)
+    (candidates, _, items), propensities, features, _ = ranking
+    slate = tuple([Ranked(candidates[n], items[n], propensities[n]) for n in places])
+    return Slate(slate, features.take(places, 0), probability, explored)
 
 
-def _worth(relevance: float, item: CatalogItem | None, discount: int, usual: int) -> float:
+def _worth(item: CatalogItem | None, discount: int, usual: int) -> float:
+    """What a sale of an item earns, in minor units; at least 1."""
     price, gain = (None, None) if item is None else (item.price, item.margin)
     if price is None:
         price = usual
     if gain is None:
         gain = price
     worth = gain - price * discount / 100
-    return (worth if worth > 1.0 else 1.0) * relevance
+    return worth if worth > 1.0 else 1.0

@@ -53,6 +53,7 @@ _LETTERS: Final = Struct("<i")
 _ENTRY: Final = Struct("<iiq")
 _TASTE: Final = Struct("<iid")
 _EXPOSURE: Final = Struct("<qi64s")
+_MS: Final = Struct("<q")
 _EFFECT: Final = Struct("<iiqq")  # source, kind, offset, bytes
 _PLACES: Final = {name: place[1] for name, place in (HEAD.fields or {}).items()}
 _PERMITTED, _PAGE = _PLACES["profiling_yes"], _PLACES["page"]
@@ -322,8 +323,7 @@ class View:
     @property
     def impressions(self) -> list[int]:
         """When offers were seen in a day, in ms."""
-        at, n = self._places["impressions"]
-        return np.frombuffer(self.record, TIME, n, at).tolist()  # type: ignore[no-any-return]
+        return [time for (time,) in self._rows("impressions", _MS)]
 
     @property
     def value(self) -> CustomerState:
@@ -375,16 +375,20 @@ class View:
         return now
 
     @cached_property
-    def _places(self) -> dict[str, tuple[int, int]]:
-        """Where each list begins, and how many entries it has."""
+    def _places(self) -> tuple[list[int], tuple[int, ...]]:
+        """Where each list begins, and how many entries it has, in their order."""
         counts = _IN_ORDER(_COUNTS.unpack_from(self.record, _COUNTED))
-        starts = accumulate(map(mul, _SIZES, counts), initial=SIZE)
-        return dict(zip(_LISTS, zip(starts, counts, strict=False), strict=False))
+        return list(accumulate(map(mul, _SIZES, counts), initial=SIZE)), counts
+
+    def _place(self, name: str) -> tuple[int, int]:
+        """Where a list begins, and how many entries it has."""
+        (starts, counts), which = self._places, _NUMBERS[name]
+        return starts[which], counts[which]
 
     @cached_property
     def _texts(self) -> list[str]:
-        at, n = self._places["ends"]
-        start = self._places["letters"][0]
+        at, n = self._place("ends")
+        start, _ = self._place("letters")
         lengths = np.frombuffer(self.record, LENGTH, n, at).tolist()
         ends = list(accumulate(lengths, initial=0))
         letters = self.record[start : start + ends[-1]]
@@ -393,15 +397,21 @@ class View:
             return [text[a:b] for a, b in pairwise(ends)]
         return [letters[a:b].decode() for a, b in pairwise(ends)]
 
+    @cached_property
+    def numbers(self) -> dict[str | None, int]:
+        """The number that each text has in the record."""
+        texts = self._texts
+        return dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
+
     def _entries(self, name: str) -> Iterator[Any]:
         return self._rows(name, _ENTRY)
 
     def _rows(self, name: str, row: Struct) -> Iterator[Any]:
-        at, n = self._places[name]
+        at, n = self._place(name)
         return row.iter_unpack(self.record[at : at + n * row.size])
 
     def _marks(self, name: str) -> bytes:
-        at, n = self._places[name]
+        at, n = self._place(name)
         return self.record[at : at + n]
 
     def _exposures(self) -> tuple[Exposure, ...]:
@@ -429,9 +439,9 @@ WIDTHS: Final = (
 )
 """The lists of a record in their order, with the bytes of an entry of each."""
 
-_LISTS: Final = [name for name, _ in WIDTHS]
+_NUMBERS: Final = {name: number for number, (name, _) in enumerate(WIDTHS)}
 _SIZES: Final = [width for _, width in WIDTHS]
-_IN_ORDER: Final = itemgetter(*map(_COUNTED_NAMES.index, _LISTS))
+_IN_ORDER: Final = itemgetter(*map(_COUNTED_NAMES.index, _NUMBERS))
 
 
 def _numbers(head: Table, kind: type, *names: str) -> dict[str, Any]:

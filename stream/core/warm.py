@@ -57,6 +57,7 @@ def recommending() -> None:
         names = [f"i{(session + place) % 80}" for place in range(4)]
         model.learn_many([Step(session, names[:at], names[at], session) for at in range(4)])
     model.recommend(["i1", "i2"], 20, {"i3"}, 1)
+    model.pairs.neighbours("i17", 2)
 
 
 def reading() -> None:

@@ -136,3 +136,9 @@ class World(NamedTuple):
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""
         return self.catalog.get(item_id) or self.models.items.get(item_id)
+
+    def items(self, item_ids: Sequence[str]) -> list[CatalogItem | None]:
+        """What is known of each item."""
+        told = self.models.items.get
+        named = zip(item_ids, map(self.catalog.get, item_ids), strict=True)
+        return [item or told(item_id) for item_id, item in named]

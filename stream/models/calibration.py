@@ -75,6 +75,11 @@ class Calibration:
         self._overall = _Curves(1, prior)
         self._own = _Curves(segments, segment_prior)
 
+    @property
+    def drawn(self) -> tuple[Floats, Floats]:
+        """Everyone's curve, and those of segments, as `corrected` takes them."""
+        return self._overall.drawn, self._own.drawn
+
     def corrected(self, logits: Floats, segments: Segments | None = None) -> Floats:
         """Return calibrated log-odds.
 
@@ -85,16 +90,15 @@ class Calibration:
         segments
             Of each row's customer; None, or out of range, means overall only.
         """
-        which = numbered(segments, len(logits))
-        return _corrected(self._overall.drawn, self._own.drawn, logits, which)
+        return corrected(*self.drawn, logits, numbered(segments, len(logits)))
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None = None) -> None:
         """Learn from log-odds that came before their labels, as `corrected` takes them."""
         keep = math.exp(-len(logits) / self.memory)
         everyone = np.zeros(len(logits), dtype=np.int64)
         if segments is not None:
-            corrected = _corrected(self._overall.drawn, _NO_CURVES, logits, everyone)
-            self._own.learn(corrected, labels, numbered(segments, len(logits)), keep)
+            left = corrected(self._overall.drawn, _NO_CURVES, logits, everyone)
+            self._own.learn(left, labels, numbered(segments, len(logits)), keep)
         self._overall.learn(logits, labels, everyone, keep)
 
     def forget(self, keep: float) -> None:
@@ -180,7 +184,7 @@ class _Curves:
 
 
 @kernel
-def _corrected(everyone: Floats, own: Floats, logits: Floats, which: Numbers) -> Floats:
+def corrected(everyone: Floats, own: Floats, logits: Floats, which: Numbers) -> Floats:
     """Return the log-odds corrected by everyone's curve, and then by each row's own.
 
     Parameters
@@ -188,12 +192,13 @@ def _corrected(everyone: Floats, own: Floats, logits: Floats, which: Numbers) ->
     everyone, own
         Curves as drawn, of shape (1, knots + 2) and (curves, knots + 2).
     logits, which
-        Of shape (rows,); the number of each row's own curve, out of range for none.
+        Of shape (rows,); the number of each row's own curve, out of range for none. Where no row
+        has one, ``which`` may be empty.
     """
     out = np.empty(len(logits))
     for row in range(len(logits)):
         out[row] = _bent(everyone, 0, min(max(logits[row], -_FAR), _FAR))
-        if 0 <= which[row] < len(own):
+        if row < len(which) and 0 <= which[row] < len(own):
             out[row] = _bent(own, which[row], out[row])
     return out
 

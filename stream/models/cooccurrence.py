@@ -21,7 +21,7 @@ from stream.models.names import Names
 from stream.models.pairs import Floats, PairTable, find
 from stream.models.state import State, nested, part_of
 from stream.models.steps import Step, Steps
-from stream.models.vocabulary import Numbers, Vocabulary, best_slots
+from stream.models.vocabulary import Numbers, Vocabulary
 
 TINY: Final = 1e-300  # divides where there is no support
 
@@ -274,26 +274,21 @@ class CoOccurrence:
 
     def neighbours(self, item: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` items most often together with ``item``, with confidence(item → other)."""
-        support = self._use(item)
-        numbers, together, _ = self.pairs.row(self.vocabulary.find(item))
-        return self._best(numbers, self._share(together / max(support, TINY)), k)
+        return self._best(item, self.pairs.together, math.inf if self.repeats else 1.0, k)
 
     def successors(self, item: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` items that follow ``item`` most, with their 1/distance weight per support."""
-        support = self._use(item)
-        numbers, _, after = self.pairs.row(self.vocabulary.find(item))
-        return self._best(numbers, after / max(support, TINY), k)
+        return self._best(item, self.pairs.after, math.inf, k)
 
-    def _best(self, numbers: Numbers, scores: Floats, k: int) -> list[tuple[str, float]]:
-        best = best_slots(scores, k)
-        names = [self.vocabulary.name(number) for number in numbers[best].tolist()]
-        ranked = sorted(
-            zip(names, scores[best].tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
-        )
+    def _best(self, item: str, weights: Floats, most: float, k: int) -> list[tuple[str, float]]:
+        number = self.vocabulary.find(item)
+        if not number or k < 1:
+            return []
+        support = max(self._use(item), TINY)
+        numbers, shares = self.pairs.best(number, weights, support, most, k)
+        names = map(self.vocabulary.name, numbers)
+        ranked = sorted(zip(names, shares, strict=True), key=lambda pair: (-pair[1], pair[0]))
         return ranked[:k]
-
-    def _share(self, ratio: Floats) -> Floats:
-        return ratio if self.repeats else np.minimum(ratio, np.float32(1.0))
 
     def support(self, item: str) -> float:
         """Decayed number of sessions (or baskets) with the item, as of the latest event."""

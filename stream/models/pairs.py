@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.changes import Changes
+from stream.models.choosing import nth_largest
 from stream.models.kernel import kernel
 from stream.models.sorting import sort
 from stream.models.state import State
@@ -177,6 +178,51 @@ def prune(slot: int, keep: int, cells: Cells, numbering: Numbering) -> int:
     return pruned
 
 
+@kernel
+def heaviest(
+    row: int,
+    weights: Floats,
+    support: np.float32,
+    most: np.float32,
+    k: int,
+    cells: Cells,
+    numbering: Numbering,
+    found: Any,
+) -> int:
+    """Live others of a row that fewer than ``k`` outdo, into ``found``; how many they are.
+
+    Parameters
+    ----------
+    row
+        The number of its item.
+    weights
+        float32 ``[capacity, width]``: one of the two of `cells`.
+    support, most
+        By what a weight is divided, and what the share is then at most.
+    k
+        At least 1.
+    found
+        int32, float64, float64 ``[width]``: their numbers and shares, none of which is 0; scratch.
+    """
+    numbers, shares, room = found
+    slot, count = row & numbering.mask, 0
+    if cells.owner[slot] != row:
+        return count
+    for cell in range(cells.fill[slot]):
+        share = min(weights[slot, cell] / support, most)
+        if share > 0.0 and lives(cells.ids[slot, cell], numbering.numbers, numbering.mask):
+            numbers[count], shares[count] = cells.ids[slot, cell], share
+            count += 1
+    if count <= k:
+        return count
+    least, kept = nth_largest(shares[:count], k, room), 0
+    for at in range(count):
+        if shares[at] >= least:
+            numbers[kept], shares[kept] = numbers[at], shares[at]
+            kept += 1
+    return kept
+
+
 class PairTable:
     """Weights of pairs (row item, other item).
 
@@ -213,6 +259,7 @@ class PairTable:
         self.after: Floats = np.zeros(shape, np.float32)
         self.cells = Cells(self.owner, self.fill, self.ids, self.together, self.after)
         self.pruned = 0
+        self._found = np.zeros(self.width, np.int32), np.zeros(self.width), np.zeros(self.width)
 
     def add(
         self,
@@ -249,13 +296,15 @@ class PairTable:
             return 0.0, 0.0
         return float(self.together[slot, place[0]]), float(self.after[slot, place[0]])
 
-    def row(self, row: int) -> tuple[Numbers, Floats, Floats]:
-        """Others, together, after: the live cells of an item's row, in no order."""
-        slot = row & self.vocabulary.mask
-        size = int(self.fill[slot]) if row and self.owner[slot] == row else 0
-        ids = self.ids[slot, :size]
-        alive = self.vocabulary.live(ids)
-        return ids[alive], self.together[slot, :size][alive], self.after[slot, :size][alive]
+    def best(
+        self, row: int, weights: Floats, support: float, most: float, k: int
+    ) -> tuple[list[int], list[float]]:
+        """The others of an item's row, and their shares, as of `heaviest`, in no order."""
+        numbers, shares, _ = found = self._found
+        share, cut = np.float32(support), np.float32(most)
+        numbering = self.vocabulary.numbering
+        count = heaviest(row, weights, share, cut, k, self.cells, numbering, found)
+        return numbers[:count].tolist(), shares[:count].tolist()
 
     def scale(self, factor: float) -> None:
         """Multiply all weights, as decay asks for."""

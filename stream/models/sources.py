@@ -193,7 +193,7 @@ class Sources:
         vocabulary, chosen = self.pairs.vocabulary, self._best
         excluded = _NOTHING
         if exclude:
-            left_out = [n & vocabulary.mask for n in map(vocabulary.find, exclude) if n]
+            left_out = [n & vocabulary.mask for n in map(vocabulary.index.get, exclude) if n]
             excluded = np.array(left_out, np.int32)
         count = recommend(
             asked, self._known, self._scratch, blend.serving, excluded, k, tuple(chosen)

@@ -10,13 +10,14 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.calibration import NOBODY, Calibration, Segments, numbered
-from stream.models.propensity.stack import OnlineStack
+from stream.models.calibration import NOBODY, Calibration, Numbers, Segments, corrected, numbered
+from stream.models.kernel import kernel
+from stream.models.propensity.stack import OnlineStack, blended
 from stream.models.sigmoid import Floats, sigmoids
 from stream.models.state import (
     State,
@@ -32,6 +33,7 @@ from stream.models.state import (
 _ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once
 
+_NONE: Numbers = np.zeros(0, dtype=np.int64)
 _Batch = tuple[Floats, Floats, npt.NDArray[np.int64]]  # log-odds, labels, segments
 
 
@@ -63,7 +65,13 @@ class Blend:
 
     def called(self, logits: Floats, segments: Segments | None) -> Floats:
         """Return P of rows of log-odds, shape (rows, inputs)."""
-        return sigmoids(self._calibration.corrected(self._stack.logits(logits), segments))
+        calls: Floats = called(logits, *self.by(segments, len(logits)))
+        return calls
+
+    def by(self, segments: Segments | None, rows: int) -> tuple[Any, ...]:
+        """Return by what rows are called: weights, and curves, as `called` takes them."""
+        which = _NONE if segments is None else numbered(segments, rows)
+        return self._stack.weights, *self._calibration.drawn, which
 
     def learn(self, logits: Floats, labels: Floats, segments: Segments | None) -> None:
         """Take in what the learners said of rows, and the labels that came."""
@@ -124,3 +132,19 @@ class Blend:
         labels = array(state, "labels", np.float64, (waiting,))
         blend._waiting = [(logits, labels, array(state, "segments", np.int64, (waiting,)))]
         return blend
+
+
+@kernel
+def called(
+    logits: Floats, weights: Floats, everyone: Floats, own: Floats, which: Numbers
+) -> Floats:
+    """Return P of rows of log-odds: blended by weights, and corrected by curves.
+
+    Parameters
+    ----------
+    logits, weights
+        As of `blended`.
+    everyone, own, which
+        As of `corrected`.
+    """
+    return sigmoids(corrected(everyone, own, blended(logits, weights), which))

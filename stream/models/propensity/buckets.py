@@ -20,7 +20,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.hashing import mix
 from stream.models.kernel import kernel
 from stream.models.propensity.cells import SQUARE, Cells
 
@@ -31,12 +30,13 @@ Buckets: TypeAlias = npt.NDArray[np.int32]
 
 PADDING = 0
 PAIR, TRIPLE = 2, 3
-_BIAS = mix(np.array([0x9E3779B9], dtype=np.uint32))[0]
 _ALL = np.uint64(0xFFFFFFFF)
+_GOLDEN = np.uint64(0x9E3779B1)
+_BIAS = 0x9E3779B9
 
 
 class Sparse(NamedTuple):
-    """Rows of mixed hashes, one after the other (CSR).
+    """Rows of hashes, one after the other (CSR).
 
     Row ``i`` is ``hashes[starts[i]:starts[i + 1]]``; the longest has ``longest`` hashes.
     """
@@ -47,7 +47,7 @@ class Sparse(NamedTuple):
 
 
 def sparse(rows: Rows) -> Sparse:
-    """Return rows one after the other, their hashes mixed.
+    """Return rows one after the other.
 
     Examples
     --------
@@ -57,12 +57,12 @@ def sparse(rows: Rows) -> Sparse:
     """
     if isinstance(rows, np.ndarray):
         hashes = rows.astype(np.uint32, copy=False).reshape(-1)
-        return Sparse(mix(hashes), _even(*rows.shape), rows.shape[1])
+        return Sparse(hashes, _even(*rows.shape), rows.shape[1])
     if not len(rows):
         return _NONE
     lengths = list(map(len, rows))
     starts = np.array(list(accumulate(lengths, initial=0)), dtype=np.int64)
-    return Sparse(mix(flat_numbers(rows)), starts, max(lengths))
+    return Sparse(flat_numbers(rows), starts, max(lengths))
 
 
 @lru_cache(maxsize=256)
@@ -86,6 +86,13 @@ def flat_numbers(rows: Iterable[Iterable[int]]) -> Hashes:
 
 
 @kernel
+def mixed(number: int) -> np.uint64:
+    """Return a hash, below 2**32, as `stream.models.hashing.mix` spreads it."""
+    spread = np.uint64(number) * _GOLDEN & _ALL
+    return spread ^ (spread >> np.uint64(15))
+
+
+@kernel
 def singles(hashes: Hashes, starts: Numbers, bits: int, first: int, buckets: Buckets) -> None:
     """Write the buckets of each row's features, and that of the bias into column 0.
 
@@ -100,11 +107,11 @@ def singles(hashes: Hashes, starts: Numbers, bits: int, first: int, buckets: Buc
     buckets
         Of shape (rows, columns), zero where they are written to.
     """
-    shift = np.uint32(32 - bits)
+    shift = np.uint64(32 - bits)
     for row in range(len(buckets)):
-        buckets[row, 0] = _BIAS >> shift
+        buckets[row, 0] = mixed(_BIAS) >> shift
         for at in range(starts[row], starts[row + 1]):
-            buckets[row, first + at - starts[row]] = hashes[at] >> shift
+            buckets[row, first + at - starts[row]] = mixed(hashes[at]) >> shift
 
 
 @kernel
@@ -144,7 +151,7 @@ def together(
         count = 0
         for position in positions:
             if cells[buckets[row, 1 + position], SQUARE] > 0.0:
-                known[count] = hashes[starts[row] + position]
+                known[count] = mixed(hashes[starts[row] + position])
                 count += 1
         buckets[row, first] = PADDING + size
         column = first + 1

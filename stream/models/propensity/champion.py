@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ from river import base
 from stream.models.calibration import Segments, numbered
 from stream.models.drift import DriftWatch
 from stream.models.kernel import kernel
-from stream.models.propensity.blend import Blend
+from stream.models.propensity.blend import Blend, called
 from stream.models.propensity.buckets import (
     PAIR,
     TRIPLE,
@@ -42,10 +41,11 @@ from stream.models.propensity.buckets import (
     sparse,
     together,
 )
+from stream.models.propensity.cells import Cells
 from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.encoding import Encoder, Row
-from stream.models.propensity.ftrl import Groups, HashedFTRL, Pairs, grouped
-from stream.models.propensity.positions import Positions
+from stream.models.propensity.ftrl import Groups, HashedFTRL, grouped, look
+from stream.models.propensity.positions import Combined, Positions
 from stream.models.sigmoid import Floats
 from stream.models.state import (
     State,
@@ -111,6 +111,15 @@ class Encoded(NamedTuple):
         rows = self.rows[which]
         coarse = rows if self.coarse is self.rows else self.coarse[which]
         return Encoded(rows, coarse, self.alone[which], self.inputs[which], self.values[which])
+
+
+Asked: TypeAlias = tuple[Any, Any, Any, Numbers, Combined, Cells, int]
+"""What `looked` is asked.
+
+The features of rows, the coarse ones, and those alone, each as of `Sparse`, but plain; where each
+group's columns start, shape (groups + 1,); what goes together, as of `Positions.combined`; the
+cells of all buckets, shape (buckets, 8), of which there are ``2 ** bits``; and these bits.
+"""
 
 
 class _Look(NamedTuple):
@@ -192,6 +201,7 @@ class Propensity(base.Classifier):
         learners = 2 * len(self._rates) + bool(inputs)
         self._blend = Blend(learners, segments, _LEAD if inputs else 0.0)
         self._positions = Positions()
+        self._plans: dict[tuple[int, int], tuple[Groups, Combined]] = {}
         self._watch = DriftWatch()
         self._encoder = Encoder(inputs)
 
@@ -215,7 +225,11 @@ class Propensity(base.Classifier):
             return np.zeros(0)
         if not self.examples:
             return np.full(len(given.rows), self.base_rate)
-        return self._blend.called(self._look(given).logits, segments)
+        if self.inputs:
+            return self._blend.called(self._look(given).logits, segments)
+        asked, _ = self._asked(*_aligned(given))
+        calls: Floats = answered(asked, self._blend.by(segments, len(given.rows)))
+        return calls
 
     def learn(
         self,
@@ -254,6 +268,7 @@ class Propensity(base.Classifier):
         if self._combines and self.examples // self.batch % _LOOKED == 0:
             features = look.buckets[:, 1 : 1 + look.features]
             self._positions.learn(self._table.slow(features).astype(np.float64))
+            self._plans.clear()
         self._blend.learn(look.logits, truth, segments)
         if look.dense is not None:
             self._dense.learn(look.dense, truth)
@@ -266,23 +281,34 @@ class Propensity(base.Classifier):
     def _look(self, rows: Encoded) -> _Look:
         """Look rows up in the table: first their features, then what goes together of those."""
         fine, coarse, alone = _aligned(rows)
-        best = [self._positions.best(fine.longest, most) for _, most in self._combines]
-        groups, firsts = _columns(fine.longest, alone.longest, self._combines, self._rates)
-        buckets = np.zeros((len(rows.rows), groups.starts[-1]), dtype=np.int32)
-        singles(fine.hashes, fine.starts, self.bits, 1, buckets)
-        if alone.longest:
-            singles(alone.hashes, alone.starts, self.bits, 1 + fine.longest, buckets)
-        for (size, _), positions, first in zip(self._combines, best, firsts, strict=True):
-            hashes, starts, _ = fine if size == PAIR else coarse
-            cells = self._table.cells
-            together(size, hashes, starts, positions, cells, self.bits, first, buckets)
-        logits = np.empty((len(buckets), self._blend.inputs))
-        self._table.look(buckets, groups, logits)
+        asked, groups = self._asked(fine, coarse, alone)
+        buckets, logits = looked(asked, self._blend.inputs)
         dense = None
         if self.inputs:
             dense = self._dense.rows(len(buckets), rows.inputs, rows.values)
             logits[:, -1] = self._dense.logits(dense)
         return _Look(buckets, groups, fine.longest, logits, dense)
+
+    def _asked(self, fine: Sparse, coarse: Sparse, alone: Sparse) -> tuple[Asked, Groups]:
+        """Return what is asked of the table, and the groups of columns."""
+        width = fine.longest, alone.longest
+        if width not in self._plans:
+            self._plans[width] = self._plan(*width)
+        groups, combined = self._plans[width]
+        rows = tuple(fine), tuple(coarse), tuple(alone)  # as kernels want them
+        return (*rows, groups.starts, combined, self._table.cells, self.bits), groups
+
+    def _plan(self, width: int, alone: int) -> tuple[Groups, Combined]:
+        """Return the groups of columns of rows, and what goes together in them.
+
+        Parameters
+        ----------
+        width, alone
+            Features of the longest row that are paired, and that are not.
+        """
+        sizes = [1 + math.comb(min(width, most), size) for size, most in self._combines]
+        groups = grouped((1 + width + alone, *sizes), self._rates)
+        return groups, self._positions.combined(width, self._combines)
 
     def _forget(self) -> None:
         self._table.forget(_KEPT)
@@ -343,26 +369,6 @@ _PARTS: dict[str, type[Stateful]] = {
 }
 
 
-@lru_cache(maxsize=256)
-def _columns(
-    width: int, alone: int, combines: tuple[tuple[int, int], ...], rates: Pairs
-) -> tuple[Groups, list[int]]:
-    """Return the groups of columns, and where those of what goes together begin.
-
-    Parameters
-    ----------
-    width, alone
-        Features of the longest row that are paired, and that are not.
-    combines
-        How many go together, and of how many at most.
-    rates
-        As of `grouped`.
-    """
-    combined = [1 + math.comb(min(width, most), size) for size, most in combines]
-    groups = grouped((1 + width + alone, *combined), rates)
-    return groups, groups.starts.tolist()[1:-1]
-
-
 def _encoded(rows: Rows | Encoded) -> Encoded:
     return rows if isinstance(rows, Encoded) else Encoded(rows, rows, ())
 
@@ -376,6 +382,44 @@ def _aligned(rows: Encoded) -> tuple[Sparse, Sparse, Sparse]:
     if len(alone.starts) not in (1, len(fine.starts)):
         raise ValueError("features alone: not of as many rows")
     return fine, coarse, alone
+
+
+@kernel
+def looked(asked: Any, inputs: int) -> tuple[Buckets, Floats]:
+    """Look rows up in the table: first their features, then what goes together of those.
+
+    Parameters
+    ----------
+    asked
+        As of `Asked`.
+    inputs
+        Log-odds of a row.
+
+    Returns
+    -------
+    int32 (rows, columns), float64 (rows, inputs)
+        The buckets, and the log-odds of the learners, two a group.
+    """
+    fine, coarse, alone, starts, (sizes, positions, ends), cells, bits = asked
+    buckets = np.zeros((len(fine[1]) - 1, starts[-1]), np.int32)
+    singles(fine[0], fine[1], bits, 1, buckets)
+    if alone[2]:
+        singles(alone[0], alone[1], bits, 1 + fine[2], buckets)
+    for at in range(len(sizes)):
+        hashes, begins, _ = fine if sizes[at] == PAIR else coarse
+        best = positions[ends[at] : ends[at + 1]]
+        together(sizes[at], hashes, begins, best, cells, bits, starts[at + 1], buckets)
+    logits = np.empty((len(buckets), inputs))
+    look(cells, buckets, starts, logits)
+    return buckets, logits
+
+
+@kernel
+def answered(asked: Any, by: Any) -> Floats:
+    """Return P of rows, which are looked up as by `looked`, and called as by `called`."""
+    weights, everyone, own, which = by
+    _, logits = looked(asked, len(weights) - 1)
+    return called(logits, weights, everyone, own, which)
 
 
 @kernel

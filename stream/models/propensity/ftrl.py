@@ -121,7 +121,7 @@ class HashedFTRL:
             Of shape (rows, 2 * groups) or wider, where they are written to, cut to -8 … 8: one
             part in 3000 is certainty enough for one learner.
         """
-        _look(self.cells, buckets, groups.starts, logits)
+        look(self.cells, buckets, groups.starts, logits)
 
     def step(self, buckets: Buckets, groups: Groups, logits: Floats, labels: Floats) -> None:
         """Learn a batch, from what `look` wrote for it; a label is 0 or 1, one a row."""
@@ -161,7 +161,7 @@ class HashedFTRL:
 
 
 @kernel
-def _look(cells: Cells, buckets: Buckets, starts: Numbers, logits: Floats) -> None:
+def look(cells: Cells, buckets: Buckets, starts: Numbers, logits: Floats) -> None:
     """Add up the weights of each row's groups; see `HashedFTRL.look`.
 
     Parameters
@@ -202,7 +202,7 @@ def _step(
     Parameters
     ----------
     cells, buckets, starts, logits
-        As of `_look`.
+        As of `look`.
     rates
         Of shape (groups, 2): slow, fast.
     labels

@@ -11,6 +11,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -22,7 +23,13 @@ from stream.models.state import State, StateValue, array, integer, length
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.int64]
 
+Combines: TypeAlias = tuple[tuple[int, int], ...]
+"""How many features go together, and of how many at most."""
+Combined: TypeAlias = tuple[Numbers, Numbers, Numbers]
+"""How many go together; positions, those for each one behind the other; where these end."""
+
 _MEMORY = 400  # rows
+_NONE: Numbers = np.zeros(0, dtype=np.int64)
 
 
 class Positions:
@@ -58,6 +65,13 @@ class Positions:
         if (width, count) not in self._best:
             self._best[width, count] = _best(self._mean, self._square, width, count)
         return self._best[width, count]
+
+    def combined(self, width: int, combines: Combines) -> Combined:
+        """Return the positions of a row's first ``width`` of which what goes together is made."""
+        best = [self.best(width, most) for _, most in combines]
+        ends = np.array(list(accumulate(map(len, best), initial=0)), dtype=np.int64)
+        sizes = np.array([size for size, _ in combines], dtype=np.int64)
+        return sizes, np.concatenate([_NONE, *best]), ends
 
     def state(self) -> State:
         """Return the running means, and how many rows are in them."""

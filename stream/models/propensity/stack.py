@@ -45,6 +45,11 @@ class OnlineStack:
     memory
         Rows after which a row counts a third.
 
+    Attributes
+    ----------
+    weights
+        Of the inputs, and of the bias.
+
     Examples
     --------
     >>> stack = OnlineStack(2)
@@ -62,21 +67,21 @@ class OnlineStack:
         self._start = np.append(np.full(inputs, 1.0 / inputs), 0.0)
         if lead and inputs > 1:
             self._start[:-2], self._start[-2] = (1.0 - lead) / (inputs - 1), lead
-        self._weights = self._start.copy()
+        self.weights = self._start.copy()
         self._floor = prior * np.eye(inputs + 1)
         self._curvature = np.zeros((inputs + 1, inputs + 1))
 
     def logits(self, inputs: Floats) -> Floats:
         """Return the blended log-odds of rows of log-odds, shape (rows, inputs)."""
-        return _blended(inputs, self._weights)
+        return blended(inputs, self.weights)
 
     def learn(self, inputs: Floats, labels: Floats) -> None:
         """Learn a batch: log-odds of shape (rows, inputs), and a label of 0 or 1 for each row."""
         keep = math.exp(-len(inputs) / self.memory)
         self._curvature *= keep
-        pull = (1.0 - keep) * self.prior * (self._start - self._weights)
-        _add(inputs, labels, self._weights, self._curvature, pull)
-        self._weights += solved(self._curvature + self._floor, pull)
+        pull = (1.0 - keep) * self.prior * (self._start - self.weights)
+        _add(inputs, labels, self.weights, self._curvature, pull)
+        self.weights += solved(self._curvature + self._floor, pull)
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what speaks for the present weights."""
@@ -89,7 +94,7 @@ class OnlineStack:
             "lead": self.lead,
             "prior": self.prior,
             "memory": self.memory,
-            "weights": self._weights.copy(),
+            "weights": self.weights.copy(),
             "curvature": self._curvature.copy(),
         }
 
@@ -104,13 +109,13 @@ class OnlineStack:
         """
         size = integer(state, "inputs", 1, 1000)
         stack = cls(size, *(number(state, name) for name in ("lead", "prior", "memory")))
-        stack._weights = array(state, "weights", np.float64, (size + 1,))
+        stack.weights = array(state, "weights", np.float64, (size + 1,))
         stack._curvature = array(state, "curvature", np.float64, (size + 1, size + 1))
         return stack
 
 
 @kernel
-def _blended(inputs: Floats, weights: Floats) -> Floats:
+def blended(inputs: Floats, weights: Floats) -> Floats:
     """Blend rows of log-odds, shape (rows, inputs), by weights: the inputs', and the bias."""
     last = len(weights) - 1
     out = np.empty(len(inputs))
@@ -137,7 +142,7 @@ def _add(inputs: Floats, labels: Floats, weights: Floats, curvature: Floats, pul
     """
     last = len(weights) - 1
     one = np.ones(len(weights))
-    logits = _blended(inputs, weights)
+    logits = blended(inputs, weights)
     for row in range(len(inputs)):
         p = sigmoid(min(max(logits[row], -_FAR), _FAR))
         error = labels[row] - p
