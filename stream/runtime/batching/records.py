@@ -72,7 +72,7 @@ Read: TypeAlias = Callable[[Record], Content]
 class Batch:
     """Records of one lane, in the order in which they are to be decided."""
 
-    __slots__ = ("__weakref__", "acked", "arrived", "lane", "next_offsets", "void")
+    __slots__ = ("__weakref__", "acked", "arrived", "lane", "void")
 
     def __init__(self, lane: Lane, arrived: Sequence[Arrived]) -> None:
         self.lane = lane
@@ -80,9 +80,12 @@ class Batch:
         self.acked = False
         #: Whether it was given up: its records are fetched again, by whoever owns them then.
         self.void = False
-        ends = {one.record.topic: one.record.offset + 1 for one in arrived}
-        #: The offsets to commit when the batch is done, by topic and partition.
-        self.next_offsets = {TP(topic, lane.partition): offset for topic, offset in ends.items()}
+
+    @property
+    def next_offsets(self) -> dict[TP, int]:
+        """The offsets to commit when the batch is done, by topic and partition."""
+        ends = {one.record.topic: one.record.offset + 1 for one in self.arrived}
+        return {TP(topic, self.partition): offset for topic, offset in ends.items()}
 
     @property
     def partition(self) -> int:
@@ -104,7 +107,7 @@ class Batch:
 
     def by_topic(self) -> Counter[str]:
         """How many records there are of each topic."""
-        return Counter(record.topic for record in self.records)
+        return Counter([one.record.topic for one in self.arrived])
 
     def __len__(self) -> int:
         return len(self.arrived)
