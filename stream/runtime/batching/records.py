@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import msgspec
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
@@ -35,6 +36,34 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
     def headers(self) -> Headers: ...  # noqa: D102
+
+
+class Fetched(msgspec.Struct, gc=False):
+    """A record that was fetched, with the attributes of aiokafka's ``ConsumerRecord``."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def checksum(self) -> None:
+        """Always None: batches have checksums, records don't."""
+        return
+
+    @property
+    def serialized_key_size(self) -> int:
+        """Size of the key in bytes, -1 without one."""
+        return -1 if self.key is None else len(self.key)
+
+    @property
+    def serialized_value_size(self) -> int:
+        """Size of the value in bytes, -1 without one."""
+        return -1 if self.value is None else len(self.value)
 
 
 @dataclass
