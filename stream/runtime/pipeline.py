@@ -33,6 +33,9 @@ from stream.runtime.topics import MAX_CHANGELOG_BATCH
 logger = get_logger(__name__)
 LARGEST_WRITE = MAX_CHANGELOG_BATCH * 3 // 4
 TURN = 100  # records decided in one go, some 20 ms: heartbeats, commits and probes have their turn
+PASSES = (
+    8  # of the event loop between two turns: a pipe moves 64 KiB in each, and models are megabytes
+)
 BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
@@ -131,7 +134,7 @@ class Pipeline:
             self._breaker.note(len(flush.batch), flush.decided.tally[BUGS])
             made, spent = flush if made is None else made.joined(flush), spent + seconds
             rest = rest.after(len(flush.batch))
-            if len(rest):
+            for _ in range(PASSES if len(rest) else 0):
                 await asyncio.sleep(0)
         if made is not None:
             await self._send(flow, made, spent, None if len(rest) else event)
