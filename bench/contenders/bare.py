@@ -192,8 +192,8 @@ class BareLoop:
                 records: list[Outgoing] = [(key, value, None, ()) for key, value in writes]
                 changelog = self._settings.customers_changelog
                 return await self.send_batch(changelog, number, records)
-            case Keep(flush):
-                self._store.store(number, flush.writes)
+            case Keep(flush, writes):
+                self._store.store(number, writes)
                 self._partitions[number].stored(flush)
             case Send(topic, partition, sent):
                 return await self.send_batch(topic, partition, sent)

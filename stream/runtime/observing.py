@@ -38,16 +38,16 @@ class Observing:
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
 
-    def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
-        """A batch was decided."""
-        tally = flush.decided.tally
+    def decided(self, flush: Flush, seconds: float) -> None:
+        """Records were decided."""
+        tally, partition = flush.decided.tally, flush.batch.partition
         outcomes = {outcome: tally[outcome] for outcome in Outcome if tally[outcome]}
-        outcomes[Outcome.REPLAYED] = len(batch) - sum(outcomes.values())
+        outcomes[Outcome.REPLAYED] = len(flush.batch) - sum(outcomes.values())
         denied = _named(tally, "denied:", Denial)
         self._silence.note(len(flush.decided.offers), denied)
         self._metrics.batch_decided(
             BatchCounts(
-                consumed=batch.by_topic(),
+                consumed=flush.batch.by_topic(),
                 outcomes=outcomes,
                 rejected=_named(tally, "rejected:", RejectionCode),
                 offers=Counter((o.campaign_id, o.arm) for o in flush.decided.offers),
@@ -57,28 +57,40 @@ class Observing:
             )
         )
         self._unknown.clear()
-        waiting = self._unacked[batch.partition]
+        waiting = self._unacked[partition]
         waiting.append(time() - seconds)
-        self._metrics.unacked_since(batch.partition, waiting[0])
-        self._metrics.watermark(batch.partition, flush.decided.ledger.stream_time)
+        self._metrics.unacked_since(partition, waiting[0])
+        self._metrics.watermark(partition, flush.decided.ledger.stream_time)
 
-    def done(self, batch: Batch, flush: Flush, stages: Mapping[str, float]) -> None:
-        """A batch is durable and acknowledged."""
-        self._metrics.batch_done(len(batch), sum(stages.values()), stages)
-        waiting = self._unacked[batch.partition]
+    def done(self, flush: Flush, stages: Mapping[str, float]) -> None:
+        """Records are durable and acknowledged."""
+        partition = flush.batch.partition
+        self._metrics.batch_done(len(flush.batch), sum(stages.values()), stages)
+        waiting = self._unacked[partition]
         waiting.popleft()
-        self._metrics.unacked_since(batch.partition, waiting[0] if waiting else None)
+        self._metrics.unacked_since(partition, waiting[0] if waiting else None)
         if flush.decided.offers:
-            now = time()
-            born = {(record.topic, record.offset): record.timestamp for record in batch.records}
-            waits = [
-                now - born[self._topics[offer.cause.source], offset_of(offer.cause.offset)] / 1000
-                for offer in flush.decided.offers
-            ]
+            waits = self._waits(flush)
             self._metrics.offers_sent(waits)
             self.waits.extend(waits)
         if self.keep_offers:
-            self._offers[batch.partition].extend(value for _, value in flush.offers)
+            self._offers[partition].extend(value for _, value in flush.offers)
+
+    def _waits(self, flush: Flush) -> list[float]:
+        """Seconds since the events of offers, by their producers' clocks."""
+        now, causes = time(), [offer.cause for offer in flush.decided.offers]
+        born: dict[str, dict[int, int]] = {
+            topic: {
+                one.record.offset: one.record.timestamp
+                for one in flush.batch.arrived
+                if one.record.topic == topic
+            }
+            for topic in {self._topics[cause.source] for cause in causes}
+        }
+        return [
+            now - born[self._topics[cause.source]][offset_of(cause.offset)] / 1000
+            for cause in causes
+        ]
 
     def forget(self) -> None:
         """No batch is under way any more: a rebalance took them."""

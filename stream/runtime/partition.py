@@ -7,7 +7,7 @@ cache of records, then the store. Nothing here awaits, so a batch is decided who
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from stream.codec.examples import Lesson, Taught, encode_lesson
@@ -42,26 +42,60 @@ K = TypeVar("K")
 V = TypeVar("V")
 STALE = Due(-1, "")  # an entry of a page that was lost: nobody waits since then
 LESSON_BYTES = 512 << 10
-RECORD_OVERHEAD = 32  # bytes of a record in a record batch beside key and value, at most
+RECORD_OVERHEAD = 40  # bytes of a record in a record batch beside key and content, at most
 
 
 class Flush(NamedTuple):
-    """What a decided batch has to send, in the order in which it becomes durable.
+    """What decided records have to send, in the order in which it becomes durable.
 
-    ``batch`` is what was decided; ``stamps`` holds, per source, the last offset of it, -1 where it
-    had none.
+    ``batch`` is what was decided; ``pages`` and ``ledger`` are the writes beside those of
+    customers, and ``size`` is about how many bytes all of them are. ``stamps`` holds, per source,
+    the last offset of what arrived, -1 where there was none.
     """
 
     number: int
     batch: Batch
-    writes: list[Write]
     decided: Decided
+    pages: dict[bytes, bytes | None]
+    ledger: Write
+    size: int
     offers: list[tuple[bytes, bytes]]
-    lessons: list[bytes]
+    taught: list[Taught]
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
+
+    @property
+    def lessons(self) -> list[bytes]:
+        """What it teaches, in records that stay well below a broker's limit."""
+        return _lessons(self.batch.partition, self.taught)
+
+    @property
+    def writes(self) -> list[Write]:
+        """What is written to the changelog and to the store: the ledger comes last."""
+        writes: list[Write] = [
+            (customer_id.encode(), None if record is None else encode_record(record))
+            for customer_id, record in self.decided.changed.items()
+        ]
+        return [*writes, *self.pages.items(), self.ledger]
+
+    def joined(self, later: Flush) -> Flush:
+        """This flush and the one that was decided next as one: durable together."""
+        return Flush(
+            later.number,
+            Batch(later.batch.lane, [*self.batch.arrived, *later.batch.arrived]),
+            _joined(self.decided, later.decided),
+            {**self.pages, **later.pages},
+            later.ledger,
+            self.size + later.size,
+            self.offers + later.offers,
+            self.taught + later.taught,
+            self.late + later.late,
+            self.rejected + later.rejected,
+            self.failed + later.failed,
+            tuple(map(max, self.stamps, later.stamps)),
+        )
 
 
 def ledger_key(partition: int) -> bytes:
@@ -83,9 +117,9 @@ class Overlay(dict[K, tuple[int, V]]):
             self[key] = (number, value)
 
     def lift(self, number: int, changes: Mapping[K, V]) -> None:
-        """Take a durable flush's changes away, where none of a later one lies over them."""
+        """Take away what is durable up to a flush, where no later one's lies over it."""
         for key in changes:
-            if self[key][0] == number:
+            if self[key][0] <= number:
                 del self[key]
 
 
@@ -135,33 +169,41 @@ class Partition:
                 self._desk,
             )
             decided.ledger = identified(decided.ledger, batch, self._known.topic_ids, self._durable)
-            writes = self._writes(decided)
-            if _size(writes) <= limit or (alone and len(batch) == 1):
-                return self._adopted(batch, entries, decided, writes)
+            flush = self._flush(batch, entries, decided)
+            if flush.size <= limit or (alone and len(batch) == 1):
+                return self._adopted(flush)
             if not alone:
                 return None
             batch = batch.first(len(batch) // 2)
 
-    def _adopted(
-        self, batch: Batch, entries: list[Entry], decided: Decided, writes: list[Write]
-    ) -> Flush:
-        self.ledger = decided.ledger
-        self._flushes += 1
-        number = self._flushes
-        self._overlay.lay(number, decided.changed)
-        self._pages.lay(number, decided.pages)
+    def _flush(self, batch: Batch, entries: Sequence[Entry], decided: Decided) -> Flush:
+        pages = {
+            page_key(self.number, at): encode_page(page) if page else None
+            for at, page in decided.pages.items()
+        }
+        ledger = (ledger_key(self.number), encode_ledger(decided.ledger))
         return Flush(
-            number=number,
+            number=self._flushes + 1,
             batch=batch,
-            writes=writes,
             decided=decided,
+            pages=pages,
+            ledger=ledger,
+            size=_size(decided.changed, [*pages.items(), ledger]),
             offers=_offers(decided),
-            lessons=_lessons(self.number, decided),
+            taught=_taught(decided),
             late=[batch.arrived[index].record for index in decided.late],
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
         )
+
+    def _adopted(self, flush: Flush) -> Flush:
+        decided = flush.decided
+        self.ledger = decided.ledger
+        self._flushes = flush.number
+        self._overlay.lay(flush.number, decided.changed)
+        self._pages.lay(flush.number, decided.pages)
+        return flush
 
     def stored(self, flush: Flush) -> None:
         """Move what is durable from the overlay to the cache."""
@@ -225,18 +267,6 @@ class Partition:
         if len(self._cache) > self._cached:
             self._cache.popitem(last=False)
 
-    def _writes(self, decided: Decided) -> list[Write]:
-        writes: list[Write] = [
-            (customer_id.encode(), None if record is None else encode_record(record))
-            for customer_id, record in decided.changed.items()
-        ]
-        writes += [
-            (page_key(self.number, at), encode_page(page) if page else None)
-            for at, page in decided.pages.items()
-        ]
-        writes.append((ledger_key(self.number), encode_ledger(decided.ledger)))
-        return writes
-
 
 def read_ledger(table: BatchTable, number: int) -> Ledger | None:
     """The ledger that the table holds of a partition; None if there is none, or it was lost.
@@ -287,8 +317,29 @@ def _entries(batch: Batch) -> list[Entry]:
     return [one.content for one in batch.arrived]
 
 
-def _size(writes: Sequence[Write]) -> int:
-    return sum(len(key) + len(value or b"") + RECORD_OVERHEAD for key, value in writes)
+def _size(changed: Mapping[str, bytes | None], others: Sequence[Write]) -> int:
+    """About how many bytes writes are: the records that changed, and others."""
+    sizes = [
+        len(customer_id.encode()) + len(record or b"") for customer_id, record in changed.items()
+    ]
+    sizes += [len(key) + len(value or b"") for key, value in others]
+    return sum(sizes) + RECORD_OVERHEAD * len(sizes)
+
+
+def _joined(before: Decided, later: Decided) -> Decided:
+    """What two batches come to that were decided one after the other.
+
+    Of what is set aside the indices are left out: they are of either batch.
+    """
+    return Decided(
+        later.ledger,
+        before.changed | later.changed,
+        {**before.pages, **later.pages},
+        before.effects + later.effects,
+        offers=before.offers + later.offers,
+        tally=before.tally + later.tally,
+        examples=before.examples + later.examples,
+    )
 
 
 def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
@@ -299,18 +350,25 @@ def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _lessons(partition: int, decided: Decided) -> list[bytes]:
-    """What a batch taught, in records that stay well below a broker's limit."""
+def _taught(decided: Decided) -> list[Taught]:
+    return [
+        Taught(effect.source, effect.offset, effect.payload)
+        for _, effect in decided.effects
+        if effect.kind == EXAMPLES
+    ]
+
+
+def _lessons(partition: int, taught: Iterable[Taught]) -> list[bytes]:
+    """What was taught, in records that stay well below a broker's limit."""
     lessons: list[list[Taught]] = [[]]
     size = 0
-    for _, effect in decided.effects:
-        if effect.kind == EXAMPLES:
-            if size + len(effect.payload) > LESSON_BYTES and lessons[-1]:
-                lessons.append([])
-                size = 0
-            lessons[-1].append(Taught(effect.source, effect.offset, effect.payload))
-            size += len(effect.payload)
-    return [encode_lesson(Lesson(partition, tuple(taught))) for taught in lessons if taught]
+    for one in taught:
+        if size + len(one.examples) > LESSON_BYTES and lessons[-1]:
+            lessons.append([])
+            size = 0
+        lessons[-1].append(one)
+        size += len(one.examples)
+    return [encode_lesson(Lesson(partition, tuple(some))) for some in lessons if some]
 
 
 def _rejection(entry: Entry) -> Rejection:

@@ -1,8 +1,9 @@
 """The worker's execution of scripts: batches of the event topics, carried through in order.
 
 What a batch does, and in which order, is its :mod:`stream.runtime.script`. A batch is decided while
-those before it are made durable. A write to the changelog fits into one record batch, so that it is
-durable whole or not at all; a batch of records that would make a larger one is decided in parts.
+those before it are made durable. A large one is decided in turns, which become durable together. A
+write to the changelog fits into one record batch, so that it is durable whole or not at all; where
+a batch of records would make a larger one, it makes several.
 Any failure crashes the worker: what was not acknowledged is decided again.
 """
 
@@ -19,7 +20,7 @@ from stream.config import Settings
 from stream.core.event import RejectionCode
 from stream.core.record import Desk
 from stream.core.world import World
-from stream.runtime.batching.records import Batch, Delivery
+from stream.runtime.batching.records import Delivery
 from stream.runtime.batching.table import BatchTable
 from stream.runtime.breaker import Breaker
 from stream.runtime.identity import Known
@@ -32,29 +33,32 @@ from stream.runtime.topics import MAX_CHANGELOG_BATCH
 logger = get_logger(__name__)
 LARGEST_WRITE = MAX_CHANGELOG_BATCH * 3 // 4
 TURN = 100  # records decided in one go, some 20 ms: heartbeats, commits and probes have their turn
+PASSES = (
+    8  # of the event loop between two turns: a pipe moves 64 KiB in each, and models are megabytes
+)
 BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
 class Observer(Protocol):
     """Who is told what happened; metrics, in a worker."""
 
-    def decided(self, batch: Batch, flush: Flush, seconds: float) -> None:
-        """A batch was decided."""
+    def decided(self, flush: Flush, seconds: float) -> None:
+        """Records were decided."""
 
-    def done(self, batch: Batch, flush: Flush, stages: Mapping[str, float]) -> None:
-        """A batch is durable and acknowledged, after so many seconds in each stage."""
+    def done(self, flush: Flush, stages: Mapping[str, float]) -> None:
+        """They are durable, and a batch acknowledged, after so many seconds in each stage."""
 
 
 class Pending(NamedTuple):
     """A decided batch on its way: the first stage of its script, begun, and the stages left.
 
-    ``taken`` and ``decided`` are the times of a clock in seconds.
+    ``spent`` are the seconds that it took to decide, ``decided`` is the time of a clock in seconds.
     """
 
     flush: Flush
     begun: Sequence[Awaitable[Any] | None]
     left: Script
-    taken: float
+    spent: float
     decided: float
 
 
@@ -108,28 +112,50 @@ class Pipeline:
         """Decide a batch and begin its script; the rest of it follows in the partition's task.
 
         A large batch is decided in turns, and the event loop has one between them. They are counted
-        in records and not in time, so that a replay in lockstep makes the same again.
+        in records and not in time, so that a replay in lockstep makes the same again. What they
+        come to is sent together, as far as one write holds it.
         """
-        rest = event.value
+        rest, made, spent = event.value, None, 0.0
         if rest.void:
             return
         flow = self._flow(rest.partition)
         while len(rest) and not event.value.void:
-            taken = perf_counter()
-            alone, turn = flow.idle.is_set(), rest.first(self._turn)
+            began = perf_counter()
+            alone, turn = made is None and flow.idle.is_set(), rest.first(self._turn)
             flush = flow.partition.decide(turn, self._world(), self._largest_write, alone)
-            if flush is None:
+            seconds = perf_counter() - began
+            if made is not None and not self._fits(made, flush):
+                await self._send(flow, made, spent)
+                made, spent = None, 0.0
+            elif flush is None:
                 await flow.idle.wait()
+            if flush is None:
                 continue
             self._breaker.note(len(flush.batch), flush.decided.tally[BUGS])
-            decided = perf_counter()
-            self._observer.decided(flush.batch, flush, decided - taken)
+            made, spent = flush if made is None else made.joined(flush), spent + seconds
             rest = rest.after(len(flush.batch))
-            delivery = None if len(rest) else event
-            first, *left = script(rest.partition, flush, delivery, self._topics)
-            begun = await self._begin(flow.partition, first, ())
-            flow.put(Pending(flush, begun, tuple(left), taken, decided))
+            for _ in range(PASSES if len(rest) else 0):
+                await asyncio.sleep(0)
+        if made is not None:
+            await self._send(flow, made, spent, None if len(rest) else event)
             await asyncio.sleep(0)
+
+    def _fits(self, made: Flush, flush: Flush | None) -> bool:
+        """Whether one write holds what was made and what was decided next, if anything was."""
+        return flush is not None and made.size + flush.size <= self._largest_write
+
+    async def _send(
+        self, flow: Flow, flush: Flush, spent: float, delivery: Delivery | None = None
+    ) -> None:
+        """Begin the script of what took so many seconds to decide."""
+        partition = flow.partition
+        if self._flows.get(partition.number) is not flow:
+            return  # a rebalance took it: whoever is next decides it again
+        decided = perf_counter()
+        self._observer.decided(flush, spent)
+        first, *left = script(partition.number, flush, delivery, self._topics)
+        begun = await self._begin(partition, first, ())
+        flow.put(Pending(flush, begun, tuple(left), spent, decided))
 
     def forget(self) -> None:
         """Drop what is known of partitions: a rebalance or a recovery may have changed it."""
@@ -163,12 +189,12 @@ class Pipeline:
         for stage in pending.left:
             results = await _durable(await self._begin(partition, stage, results))
         stages = {
-            "decide": pending.decided - pending.taken,
+            "decide": pending.spent,
             "changelog": stored - pending.decided,
             "effects": perf_counter() - stored,
         }
         flush = pending.flush
-        self._observer.done(flush.batch, flush, stages)
+        self._observer.done(flush, stages)
         self.progress.advance(flush.batch.next_offsets)
 
     async def _begin(
@@ -184,9 +210,9 @@ class Pipeline:
         match effect:
             case Append(number, writes):
                 return await self._table.send(number, writes)
-            case Keep(flush):
+            case Keep(flush, writes):
                 (written,) = before
-                self._table.store(partition.number, flush.writes, written.offset)
+                self._table.store(partition.number, writes, written.offset)
                 partition.stored(flush)
             case Send(topic, number, records):
                 sent: Awaitable[Any] = await self._app.send_batch(topic, number, records)

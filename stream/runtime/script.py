@@ -33,6 +33,7 @@ class Keep(NamedTuple):
     """Put the writes of a batch, durable by now, into the worker's own store."""
 
     flush: Flush
+    writes: Sequence[Write]
 
 
 class Send(NamedTuple):
@@ -73,9 +74,10 @@ def script(number: int, flush: Flush, delivery: Delivery | None, topics: Topics)
     topics
         Where effects go.
     """
+    writes = flush.writes
     return (
-        (Append(number, flush.writes),),
-        (Keep(flush),),
+        (Append(number, writes),),
+        (Keep(flush, writes),),
         tuple(send for send in _sends(number, flush, topics) if send.records),
         (Settle(flush),),
         () if delivery is None else (Acknowledge(delivery),),

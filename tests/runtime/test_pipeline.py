@@ -230,16 +230,33 @@ async def test_a_large_batch_is_decided_in_turns_and_others_have_theirs_between(
     seen: list[int] = []
 
     async def look() -> None:
-        while len(worker.table.writes) < 3:
-            seen.append(len(worker.table.writes))
+        while not worker.table.writes:
+            seen.extend(f.partition.ledger.stamps[0] for f in worker.pipeline._flows.values())
             await asyncio.sleep(0)
 
     looking = asyncio.create_task(look())
     delivery = await worker.take(*[a_click(n, f"c{n}") for n in range(5)])
     await looking
-    assert {1, 2} <= set(seen)
-    assert len(worker.table.writes) == 3
+    assert {1, 3} <= set(seen)
+    assert len(worker.table.writes) == 1  # they are durable together
+    assert decode_ledger(worker.table.kept[ledger_key(0)]).counts["applied"] == 5
     assert delivery.acked and worker.broker.log.count("ack") == 1
+
+
+async def test_what_was_decided_in_turns_before_a_rebalance_is_not_written_after_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.pipeline, "_turn", 2)
+    worker.broker.at_once = True
+    delivery = worker.delivery(*[a_click(n, f"c{n}") for n in range(5)])
+    taking = asyncio.create_task(worker.pipeline.take(delivery))
+    await asyncio.sleep(0)
+    assert worker.pipeline._flows[0].partition.ledger.stamps[0] == 1
+    delivery.value.void = True
+    worker.pipeline.forget()
+    await taking
+    await rested()
+    assert not worker.table.writes and not delivery.acked
 
 
 # -------------------------------------------------------------------------- large writes, and bugs

@@ -27,7 +27,6 @@ from aiokafka.consumer import fetcher as stock
 from aiokafka.errors import CorruptRecordException, KafkaStorageError, UnknownError, for_code
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
-from aiokafka.structs import ConsumerRecord
 from mode import get_logger
 
 from stream.codec.fetched import Frame, frames, head_of, nameless, old_items
@@ -46,7 +45,7 @@ from stream.codec.recordbatch import (
     rest_of,
 )
 from stream.runtime.batching.inflating import inflated, streamed
-from stream.runtime.batching.records import Unreadable
+from stream.runtime.batching.records import Fetched, Unreadable
 
 logger = get_logger(__name__)
 FETCH: Final = 1
@@ -136,7 +135,7 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 
     next_fetch_offset: int
 
-    def _unpack_records(self) -> Iterator[ConsumerRecord[bytes, bytes]]:
+    def _unpack_records(self) -> Iterator[Fetched | Unreadable]:
         batches = self._records.batches
         while batches:
             batch = batches.popleft()
@@ -146,8 +145,8 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
                     yield record
             self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
 
-    def _of(self, batch: Ready) -> Iterator[ConsumerRecord[bytes, bytes]]:
-        head, items = batch.head, iter(batch.items)
+    def _of(self, batch: Ready) -> Iterator[Fetched | Unreadable]:
+        (topic, partition), head, items = self._tp, batch.head, iter(batch.items)
         if head is not None:
             known = head.base - 1
             try:
@@ -155,7 +154,9 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
                     if not known < record.offset <= head.last:
                         break
                     known = record.offset
-                    yield self._consumer_record(self._tp, record)
+                    time, kind, headers = record.timestamp, record.timestamp_type, record.headers
+                    found = (known, time, kind, record.key, record.value, tuple(headers))
+                    yield Fetched(topic, partition, *found)
                 else:
                     return
             except Exception as error:  # whatever it is, the careful reader tells
@@ -165,17 +166,12 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         for item in items:
             yield self._record(item, 0 if head is None else head.time_type)
 
-    def _record(self, item: Item, time_type: int) -> ConsumerRecord[bytes, bytes]:
-        fields = (
-            *(self._tp.topic, self._tp.partition, item.offset, item.time, time_type),
-            *(item.key, item.value, None),
-            -1 if item.key is None else len(item.key),
-            -1 if item.value is None else len(item.value),
-            item.headers,
-        )
+    def _record(self, item: Item, time_type: int) -> Fetched | Unreadable:
+        place = (self._tp.topic, self._tp.partition, item.offset, item.time, time_type)
         if item.aside is None:
-            return ConsumerRecord(*fields)
-        record = Unreadable(*fields, item.aside)
+            return Fetched(*place, item.key, item.value, item.headers)
+        sizes = (-1 if of is None else len(of) for of in (item.key, item.value))
+        record = Unreadable(*place, item.key, item.value, None, *sizes, item.headers, item.aside)
         _tell(record)
         return record
 

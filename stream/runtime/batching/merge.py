@@ -75,8 +75,8 @@ class Merge:
         self.left_behind = behind
         taken: list[Arrived] = []
         while len(taken) < limit and self.size:
-            topic = self._next()
-            taken.append(self._pop(topic))
+            topic, run = self._next(limit - len(taken))
+            taken += run
             if self.lacks(topic) and topic not in behind and is_behind(topic):
                 break  # the next of this topic may be older than the others' heads
         return taken
@@ -96,12 +96,16 @@ class Merge:
             self._since = now
         return now - self._since < self._wait
 
-    def _next(self) -> str:
-        heads = ((buffer[0].time, topic) for topic, buffer in self._buffers.items() if buffer)
-        return min(heads)[1]
-
-    def _pop(self, topic: str) -> Arrived:
-        arrived = self._buffers[topic].popleft()
-        self.size -= 1
-        self.bytes -= len(arrived.record.value or b"")
-        return arrived
+    def _next(self, limit: int) -> tuple[str, list[Arrived]]:
+        """The topic whose turn it is, and what comes of it before another's, at most ``limit``."""
+        (_, topic), *others = sorted(
+            (buffer[0].time, topic) for topic, buffer in self._buffers.items() if buffer
+        )
+        buffer = self._buffers[topic]
+        most = min(limit, len(buffer))
+        run = [buffer.popleft()]
+        while len(run) < most and (not others or (buffer[0].time, topic) < others[0]):
+            run.append(buffer.popleft())
+        self.size -= len(run)
+        self.bytes -= sum([len(arrived.record.value or b"") for arrived in run])
+        return topic, run

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import msgspec
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
@@ -35,6 +36,34 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
     def headers(self) -> Headers: ...  # noqa: D102
+
+
+class Fetched(msgspec.Struct, gc=False):
+    """A record that was fetched, with the attributes of aiokafka's ``ConsumerRecord``."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def checksum(self) -> None:
+        """Always None: batches have checksums, records don't."""
+        return
+
+    @property
+    def serialized_key_size(self) -> int:
+        """Size of the key in bytes, -1 without one."""
+        return -1 if self.key is None else len(self.key)
+
+    @property
+    def serialized_value_size(self) -> int:
+        """Size of the value in bytes, -1 without one."""
+        return -1 if self.value is None else len(self.value)
 
 
 @dataclass
@@ -72,7 +101,7 @@ Read: TypeAlias = Callable[[Record], Content]
 class Batch:
     """Records of one lane, in the order in which they are to be decided."""
 
-    __slots__ = ("__weakref__", "acked", "arrived", "lane", "next_offsets", "void")
+    __slots__ = ("__weakref__", "acked", "arrived", "lane", "void")
 
     def __init__(self, lane: Lane, arrived: Sequence[Arrived]) -> None:
         self.lane = lane
@@ -80,9 +109,12 @@ class Batch:
         self.acked = False
         #: Whether it was given up: its records are fetched again, by whoever owns them then.
         self.void = False
-        ends = {one.record.topic: one.record.offset + 1 for one in arrived}
-        #: The offsets to commit when the batch is done, by topic and partition.
-        self.next_offsets = {TP(topic, lane.partition): offset for topic, offset in ends.items()}
+
+    @property
+    def next_offsets(self) -> dict[TP, int]:
+        """The offsets to commit when the batch is done, by topic and partition."""
+        ends = {one.record.topic: one.record.offset + 1 for one in self.arrived}
+        return {TP(topic, self.partition): offset for topic, offset in ends.items()}
 
     @property
     def partition(self) -> int:
@@ -104,7 +136,7 @@ class Batch:
 
     def by_topic(self) -> Counter[str]:
         """How many records there are of each topic."""
-        return Counter(record.topic for record in self.records)
+        return Counter([one.record.topic for one in self.arrived])
 
     def __len__(self) -> int:
         return len(self.arrived)

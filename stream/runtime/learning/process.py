@@ -166,6 +166,7 @@ class Apart:
             *command,
             stdin=PIPE,
             stdout=PIPE,
+            limit=PIECE,
             env=environ,
             start_new_session=True,
         )
