@@ -23,6 +23,7 @@ from stream.runtime.allocator import let_go_of_large_blocks
 
 MOST: Final = 1_000  # MB, of 10^6 bytes
 MUCH: Final = 50  # MB more than after the last collection from which on garbage is collected
+OFTEN: Final = 50  # tests after which it is, in any case
 
 
 class Peak(NamedTuple):
@@ -55,13 +56,16 @@ class Garbage:
 
     def __init__(self) -> None:
         self._left = held_mb("VmRSS")
+        self._passed = 0
 
     def collect(self) -> None:
-        """Collect it, if this process holds much more than after the last time."""
+        """Collect it, if much more is held than after the last time, or that is long ago."""
         held = held_mb("VmRSS")
         self._left = min(self._left, held)
-        if held < self._left + MUCH:
+        self._passed += 1
+        if held < self._left + MUCH and self._passed < OFTEN:
             return
+        self._passed = 0
         gc.collect()
         if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)

@@ -66,7 +66,7 @@ Example: TypeAlias = Labelled | Step | Basket | Portrait
 
 
 def framed(count: int, written: bytes) -> bytes:
-    """The examples of one event, fewer than 65,536, as a list of MessagePack.
+    r"""The examples of one event, fewer than 65,536, as a list of MessagePack.
 
     ``written`` are their bytes, one behind the other.
 
