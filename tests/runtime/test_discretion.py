@@ -39,10 +39,9 @@ LEVELS = ["debug", "info", "warning", "error", "critical"]
 def logged() -> Iterator[Callable[[], str]]:
     """What was logged since the last call; all levels of all loggers are on."""
     handler = Sparing(io.StringIO())
+    before = {name: logging.getLogger(name).level for name in (*LOGGERS, "stream")}
     start_logging("debug", [Secret(PASSWORD)], stream=handler.stream)
-    root, before = logging.getLogger(), dict[str, int]()
     for name in LOGGERS:
-        before[name] = logging.getLogger(name).level
         logging.getLogger(name).setLevel(logging.DEBUG)
 
     def read() -> str:
@@ -55,8 +54,6 @@ def logged() -> Iterator[Callable[[], str]]:
     sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(False)
     logging.basicConfig(force=True)
-    root.setLevel(logging.WARNING)
-    logging.getLogger("stream").setLevel(logging.NOTSET)
     for name, level in before.items():
         logging.getLogger(name).setLevel(level)
 
