@@ -15,6 +15,7 @@ import gc
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -24,6 +25,7 @@ from stream.runtime.allocator import let_go_of_large_blocks
 MOST: Final = 1_000  # MB, of 10^6 bytes
 MUCH: Final = 50  # MB more than after the last collection from which on garbage is collected
 OFTEN: Final = 50  # tests after which it is, in any case
+LONG: Final = 0.3  # s of a test that may have had an app
 
 
 class Peak(NamedTuple):
@@ -52,24 +54,25 @@ def held_mb(what: str) -> float:
 
 
 class Garbage:
-    """Collected, and its memory given back, where much came: that takes some tenths of a second."""
+    """Collected, and its memory given back: that takes some tenths of a second."""
 
     def __init__(self) -> None:
         self._left = held_mb("VmRSS")
         self._passed = 0
 
     def collect(self) -> None:
-        """Collect it, if much more is held than after the last time, or that is long ago."""
-        held = held_mb("VmRSS")
-        self._left = min(self._left, held)
-        self._passed += 1
-        if held < self._left + MUCH and self._passed < OFTEN:
-            return
-        self._passed = 0
+        """Collect it."""
         gc.collect()
         if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)
-        self._left = held_mb("VmRSS")
+        self._left, self._passed = held_mb("VmRSS"), 0
+
+    def after_test(self, seconds: float) -> None:
+        """Collect it behind a long test, where much has come, and where that was long ago."""
+        self._passed += 1
+        much = held_mb("VmRSS") > self._left + MUCH
+        if much or seconds > LONG or self._passed >= OFTEN:
+            self.collect()
 
 
 garbage: Final = Garbage()
@@ -87,12 +90,12 @@ class Peaks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Note by how much a test has raised the peak."""
-        before = held_mb("VmHWM")
+        before, began = held_mb("VmHWM"), monotonic()
         done = yield
         grown = held_mb("VmHWM") - before
         if grown > self._most[1]:
             self._most = item.nodeid, grown
-        garbage.collect()
+        garbage.after_test(monotonic() - began)
         return done
 
     @pytest.hookimpl(tryfirst=True)
