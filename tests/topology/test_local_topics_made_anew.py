@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from stream.runtime.renewal import Whence, renew
 from stream.runtime.topics import verify
 from tests.builders import a_click
 from tests.topology.embedded import publication, running, settings_in, stored
+from tests.waiting import eventually
 
 
 async def clicked(engine: Engine, first: int, number: int) -> int:
@@ -48,6 +50,12 @@ async def unread(settings: Settings, first: int, number: int) -> None:
             log.append(settings.topics.clicks, 0, [(key, value, time or 0, ())])
 
 
+async def has_learned_all(engine: Engine) -> bool:
+    """Whether the learner is at the end of its log, to which it adds a word of its own."""
+    learned = engine.app.learning.progress.done
+    return bool(learned == await engine.app.consumer.highwaters(*learned))
+
+
 @pytest.mark.parametrize("again", [0, 5, 30])
 @pytest.mark.parametrize(("whence", "counts"), [("start", True), ("end", False)])
 async def test_a_topic_made_anew_is_refused_until_somebody_says_what_it_holds(
@@ -65,8 +73,7 @@ async def test_a_topic_made_anew_is_refused_until_somebody_says_what_it_holds(
         assert await clicked(engine, 2_000, 7) == 20 + again * counts + 7
         sources = [json.loads(offer.value or b"")["source"] for offer in stored(engine, "offers")]
         assert sources and all(source["offset"] < 100 for source in sources)
-        learned = engine.app.learning.progress.done
-        assert learned == await engine.app.consumer.highwaters(*learned)
+        await eventually("all that there is to learn", partial(has_learned_all, engine))
     async with running(settings) as engine:  # and it is known from now on
         assert engine.app.view.refused == 0
         assert await clicked(engine, 3_000, 1) == 20 + again * counts + 8
