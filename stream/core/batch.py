@@ -437,11 +437,12 @@ class _Batch:
             self.due.scrub(customer_id, page_before)
         if due != due_before:
             record = self._await(customer_id, record)
-        if customer_id in self.together.slots:
-            self.decided.changed.setdefault(customer_id)
-            self.together.put(customer_id, record, size, effects)
-        else:
+        slot = self.together.slots.get(customer_id)
+        if slot is None:
             self.decided.changed[customer_id] = self._sealed(record, size, effects)
+        else:
+            self._promise(customer_id, slot)
+            self.together.put(slot, record, size, effects)
         if effects:
             self._send(customer_id, effects)
 

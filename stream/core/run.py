@@ -135,9 +135,8 @@ class Run:
         effects = self._effects.get(slot)
         return sealed(record, len(record), effects) if effects else record
 
-    def put(self, name: str, record: bytes, size: int, effects: tuple[Effect, ...]) -> None:
+    def put(self, slot: int, record: bytes, size: int, effects: tuple[Effect, ...]) -> None:
         """Put a customer's new record here, with more effects; those behind it are the old ones."""
-        slot = self.changed[name] = self.slots[name]
         if size < len(record):
             self._effects[slot] = pending_of(record, size, self._durable)
         start = self._clock[END]

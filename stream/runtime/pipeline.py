@@ -33,9 +33,7 @@ from stream.runtime.topics import MAX_CHANGELOG_BATCH
 logger = get_logger(__name__)
 LARGEST_WRITE = MAX_CHANGELOG_BATCH * 3 // 4
 TURN = 100  # records decided in one go, some 20 ms: heartbeats, commits and probes have their turn
-PASSES = (
-    8  # of the event loop between two turns: a pipe moves 64 KiB in each, and models are megabytes
-)
+PASSES = 8  # of the loop between two turns: a pipe moves 64 KiB in each, models are megabytes
 BUGS = f"rejected:{RejectionCode.INTERNAL}"
 
 
