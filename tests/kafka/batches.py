@@ -26,6 +26,11 @@ PACK: dict[int, Any] = {
     LZ4: codecs.lz4_encode,
     ZSTD: codecs.zstd_encode,
 }
+PACKING: dict[int, Any] = {
+    GZIP: cramjam.gzip.Compressor,
+    LZ4: cramjam.lz4.Compressor,
+    ZSTD: cramjam.zstd.Compressor,
+}
 NAMELESS = (b"\xff\xfe trace", b"1")
 """A header whose name is not UTF-8."""
 T0 = 1_700_000_000_000
@@ -65,23 +70,30 @@ class Zeros(NamedTuple):
     delta: int
     key: bytes
     size: int
+    headers: Sequence[tuple[bytes, bytes | None]] = ()
 
     def pieces(self) -> Iterator[bytes]:
         """The record behind its length, piece by piece."""
-        start = b"\0" + varint(0) + varint(self.delta) + sized(self.key) + varint(self.size)
-        yield varint(len(start) + self.size + 1) + start
+        start, end = body(self.delta, self.key, b"", self.headers).split(sized(self.key) + b"\0", 1)
+        start += sized(self.key) + varint(self.size)
+        yield varint(len(start) + self.size + len(end)) + start
+        yield from self.value()
+        yield end
+
+    def value(self) -> Iterator[bytes]:
+        """Its value, piece by piece."""
         whole, rest = divmod(self.size, MIB)
         yield from repeat(bytes(MIB), whole)
-        yield bytes(rest) + varint(0)
+        yield bytes(rest)
 
 
-def bomb(records: Sequence[bytes | Zeros]) -> bytes:
-    """A batch of bodies and of zeros, compressed by zstd as a stream."""
-    packing = cramjam.zstd.Compressor()
+def bomb(records: Sequence[bytes | Zeros], codec: int = ZSTD) -> bytes:
+    """A batch of bodies and of zeros, compressed as a stream by gzip, LZ4 or zstd."""
+    packing = PACKING[codec]()
     for record in records:
         for piece in record.pieces() if isinstance(record, Zeros) else (sized(record),):
             packing.compress(piece)
-    return batch([b""] * len(records), 0, ZSTD, packed=bytes(packing.finish()))
+    return batch([b""] * len(records), 0, codec, packed=bytes(packing.finish()))
 
 
 def batch(
