@@ -12,11 +12,13 @@ Rules:
 
 from __future__ import annotations
 
-from stream.cli.early import heed_signals, interrupt_as_usual
+from stream.cli.early import heed_signals, interrupt_as_usual, leave
 
 heed_signals()  # before whatever takes time
 
+import faulthandler  # noqa: E402
 import os  # noqa: E402
+import sys  # noqa: E402
 from typing import Any, Final  # noqa: E402
 
 import click  # noqa: E402
@@ -57,7 +59,14 @@ class _Commands(LazyGroup, OneLineGroup):
         """Run as a program: what nobody catches is printed without what was being worked on."""
         guard_tracebacks()
         interrupt_as_usual()
-        return super().__call__(*args, **kwargs)
+        if sys.stderr is not None:
+            faulthandler.enable()
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            if "worker" in sys.argv[1:] and isinstance(end.code, int):
+                leave(end.code)
+            raise
 
 
 @click.group(

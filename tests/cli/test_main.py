@@ -51,6 +51,19 @@ def test_help_lists_the_commands_that_are_there_without_loading_them() -> None:
         assert f"  {name} " in done.stdout
 
 
+def test_a_worker_that_has_ended_is_not_taken_apart_under_threads_that_still_run() -> None:
+    script = (
+        "import atexit, sys; from stream.cli import main\n"
+        "atexit.register(print, 'taken apart')\n"
+        "sys.argv[:] = ['offerstream', *sys.argv[1:]]\n"
+        "print('said'); main()"
+    )
+    for command, printed in (("worker", "said\n"), ("topics", "said\ntaken apart\n")):
+        arguments = [sys.executable, "-c", script, command, "--set", "no=1"]
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        assert (done.stdout, done.returncode) == (printed, 2), done.stderr
+
+
 @pytest.mark.parametrize(("told", "threads"), [(None, "1"), ("3", "3")])
 def test_linear_algebra_takes_one_thread_unless_told_otherwise(
     told: str | None, threads: str, monkeypatch: pytest.MonkeyPatch
