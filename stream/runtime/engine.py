@@ -3,7 +3,8 @@
 Rules: what is published is durable before :meth:`Engine.publish` returns; :meth:`Engine.settle`
 returns when all of it has been decided and learned, and the new models are in use. Publishing
 a fixed number of records and settling, again and again, is a *lockstep*: what is decided then
-depends on the records alone, and not on timing.
+depends on the records alone, and not on timing. For that, partitions take turns in a lockstep: the
+lessons of all of them stand in one log, and their order is part of what is learned.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Engine:
     settings
         As for ``offerstream worker``; the topics must exist.
     lockstep
-        Publish models only when settling.
+        Publish models only when settling, and decide partition by partition.
     """
 
     def __init__(self, settings: Settings, *, lockstep: bool = False) -> None:
@@ -131,15 +132,25 @@ class Engine:
         await self.app.learning.finish()
 
     async def publish(self, records: Sequence[Publication]) -> None:
-        """Append records to their topics; they are durable on return."""
-        batches: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        """Append records to their topics; they are durable on return, and decided in a lockstep.
+
+        Raises
+        ------
+        StoreFault
+            As for `settle`, in a lockstep.
+        """
+        batches: defaultdict[int, defaultdict[str, list[Outgoing]]]
+        batches = defaultdict(lambda: defaultdict(list))
         for kind, key, value, headers, timestamp in records:
             topic = getattr(self.settings.topics, kind)
             shards = 1 if kind in ("catalog", "campaigns") else self.settings.partitions
-            batches[topic, partition_for(key, shards)].append((key, value, timestamp, headers))
+            batches[partition_for(key, shards)][topic].append((key, value, timestamp, headers))
         send = self.app.send_batch
-        sent = [await send(topic, shard, batch) for (topic, shard), batch in batches.items()]
-        await asyncio.gather(*sent)
+        for shard in sorted(batches):
+            sent = [await send(topic, shard, batch) for topic, batch in batches[shard].items()]
+            await asyncio.gather(*sent)
+            if self._lockstep:
+                await self._unless_damaged(self._decide)
 
     async def settle(self) -> None:
         """Wait until everything in the topics is decided, learned and in use.
@@ -151,13 +162,20 @@ class Engine:
         """
         await self._unless_damaged(self._settle)
 
-    async def _settle(self) -> None:
-        app, topics = self.app, self.settings.topics
+    async def _decide(self) -> None:
+        app = self.app
         await app.follower.progress.reach(await app.follower.ends())
-        events = [TP(t, p) for t in topics.events for p in range(self.settings.partitions)]
+        partitions = range(self.settings.partitions)
+        events = [
+            TP(topic, number) for topic in self.settings.topics.events for number in partitions
+        ]
         await app.unless_crashed(
             app.pipeline.progress.reach(await app.consumer.highwaters(*events))
         )
+
+    async def _settle(self) -> None:
+        await self._decide()
+        app, topics = self.app, self.settings.topics
         if not self.settings.learning.enabled:
             return
         lessons = await app.consumer.highwaters(TP(topics.examples, 0))

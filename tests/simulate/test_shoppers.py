@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -69,6 +69,14 @@ def answered(
 def a_week() -> tuple[Shoppers, list[Record]]:
     shoppers = Shoppers(11, 300, 400, START, pace=4)
     return shoppers, shoppers.step(7 * DAY)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go() -> Iterator[None]:
+    """What these tests share is 200 MB, which no other file needs."""
+    yield
+    answered.cache_clear()
+    a_week.cache_clear()
 
 
 def digest(records: Iterable[Record]) -> str:
