@@ -42,12 +42,12 @@ def test_workers_killed_and_paused_at_random(lab: Lab, seed: int) -> None:
 
 def test_an_engine_killed_at_every_named_point(tmp_path: Path, seed: int) -> None:
     lab = Lab.embedded(tmp_path)
-    figures = asyncio.run(faults.points_embedded(lab, Load(seed), times=2))
+    figures = asyncio.run(faults.points_embedded(lab, Load(seed), times=1))
     assert_exact(lab, figures)
 
 
 def test_a_worker_killed_at_some_of_the_named_points(lab: Lab, seed: int) -> None:
-    some = random.Random(seed).sample([*POINTS], 5)
+    some = random.Random(seed).sample([*POINTS], 3)
     assert_exact(lab, asyncio.run(faults.points(lab, Load(seed), 1, some)))
 
 
