@@ -2,6 +2,7 @@
 
 - :class:`stream.client.OfferReader` follows the topic ``offers`` and keeps what each customer may
   be shown now, in memory.
+- :class:`stream.client.EventProducer` checks events, sends them and says what became of each.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream.client.offer import Item, Offer
+    from stream.client.producer import EventProducer
     from stream.client.reader import OfferReader
 
-__all__ = ["Item", "Offer", "OfferReader"]
+__all__ = ["EventProducer", "Item", "Offer", "OfferReader"]
 
 _PLACES = {
+    "EventProducer": "stream.client.producer",
     "Item": "stream.client.offer",
     "Offer": "stream.client.offer",
     "OfferReader": "stream.client.reader",
