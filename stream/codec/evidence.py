@@ -30,6 +30,8 @@ Packed: TypeAlias = Any
 VERSION: Final = b"\x01"
 LARGEST: Final = 4 << 20  # bytes of evidence, inflated; the usual has some ten thousand
 LEVEL: Final = 1
+MOST_KEPT: Final = 1 << 14  # items: popular ones are candidates again and again
+_ITEMS: Final[dict[str, tuple[CatalogItem, msgspec.Raw]]] = {}
 _LAST: Final[list[Any]] = []  # what was packed last, and its bytes: one thread decides
 _KINDS: Final = {
     kind.__name__: kind
@@ -154,13 +156,15 @@ margin=None, stock=None, added=None, text=None, image=None, link=None)
     if value is None or type(value) in (bool, int, float, str, bytes):
         return value
     kind = type(value)
-    if kind.__name__ in _KINDS and _KINDS[kind.__name__] is kind:
-        if kind is CatalogItem:
-            value = value._replace(text=None)
+    if kind is CatalogItem:
+        return _item(value)
+    if _KINDS.get(kind.__name__) is kind:
         return {kind.__name__: value}
     if kind is tuple:
         return {"tuple": [pack(each) for each in value]}
     if kind is list:
+        if value and all(type(each) is Recommended for each in value):
+            return {"recommended": value}
         return [pack(each) for each in value]
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return {"array": [value.dtype.str, value.tolist()]}
@@ -179,6 +183,8 @@ def unpack(packed: Packed) -> Any:
     KeyError, TypeError, msgspec.MsgspecError
         If it is none.
     """
+    if isinstance(packed, msgspec.Raw):  # packed, and not yet written
+        packed = msgspec.msgpack.decode(packed)
     if isinstance(packed, list):
         return [unpack(each) for each in packed]
     if not isinstance(packed, dict):
@@ -193,4 +199,17 @@ def unpack(packed: Packed) -> Any:
         if dtype.kind not in "biuf":
             raise TypeError("an array of no numbers")
         return np.array(content[1], dtype) if kind == "array" else dtype.type(content[1])
+    if kind == "recommended":
+        return msgspec.convert(content, list[Recommended])
     return msgspec.convert(content, _KINDS[kind])
+
+
+def _item(item: CatalogItem) -> Packed:
+    """A catalog item without its description, packed once as long as it stays as it is."""
+    known = _ITEMS.get(item.item_id)
+    if known is None or known[0] is not item:
+        if len(_ITEMS) >= MOST_KEPT:
+            _ITEMS.clear()
+        raw = msgspec.Raw(_encode({"CatalogItem": item._replace(text=None)}))
+        known = _ITEMS[item.item_id] = item, raw
+    return known[1]

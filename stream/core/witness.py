@@ -67,11 +67,7 @@ class Witness:
         """The world as one decision is to see it: each answer is noted."""
         answers: Answers = []
         self._watched = world, answers
-
-        def note(name: str, answer: Any) -> None:
-            answers.append((name, answer))
-
-        return _with(world, lambda name, of: Watched(name, of, note))
+        return _with(world, lambda name, of: Watched(name, of, answers.append))
 
     def saw(self, record: bytes, event: Event, cause: Cause, now: int, offer_id: str) -> None:
         """Keep what the decision rests on that was watched last, and that came to an offer."""
@@ -87,15 +83,22 @@ class Witness:
 class Watched:
     """Something that is asked, each answer noted; what it is asked for is not."""
 
-    def __init__(self, name: str, of: Any, note: Callable[[str, Any], None]) -> None:
+    __slots__ = ("_name", "_note", "_of")
+
+    def __init__(self, name: str, of: Any, note: Callable[[tuple[str, Any]], None]) -> None:
         self._name, self._of, self._note = name, of, note
 
     def __getattr__(self, name: str) -> Any:
-        known = getattr(self._of, name)
-        asked = f"{self._name}.{name}"
+        known, asked, note = getattr(self._of, name), f"{self._name}.{name}", self._note
         if not callable(known):
             return self._noted(asked, known)
-        return lambda *args, **named: self._noted(asked, known(*args, **named))
+
+        def ask(*args: Any, **named: Any) -> Any:  # items are looked up by the dozen
+            answer = known(*args, **named)
+            note((asked, answer.copy() if type(answer) is np.ndarray else answer))
+            return answer
+
+        return ask
 
     def __getitem__(self, key: Any) -> Any:
         return self._noted(f"{self._name}[]", self._of[key])
@@ -111,7 +114,7 @@ class Watched:
 
     def _noted(self, asked: str, answer: Any) -> Any:
         # an array may be a buffer that is written again
-        self._note(asked, answer.copy() if isinstance(answer, np.ndarray) else answer)
+        self._note((asked, answer.copy() if type(answer) is np.ndarray else answer))
         return answer
 
 
