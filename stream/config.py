@@ -210,6 +210,11 @@ class Topics:
         return f"{self.prefix}late"
 
     @property
+    def evidence(self) -> str:
+        """What offers were made from; P partitions."""
+        return f"{self.prefix}evidence"
+
+    @property
     def examples(self) -> str:
         """What to learn, in order; one partition."""
         return f"{self.prefix}examples"
@@ -244,6 +249,7 @@ class WorkerSettings:
     drain_timeout: Duration = 20.0  # on SIGTERM; Kubernetes kills after 30
     purge_interval: Duration = 3_600.0  # at most, till erased customers leave the store's files
     standbys: Natural = 1  # warm copies of each partition's table, on other workers
+    evidence: bool = True  # keep what each offer was made from, for `offerstream explain`
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Rules. The same offer always gives the same bytes, so that a replay repeats under its id what was
 said before. Everything in the contract of ``schemas/offers`` is always there, but for what an item
-may not have. No customer's data is in it beyond the id.
+may not have, and where the offer is to be shown, if nobody said. No customer's data is in it beyond
+the id. A recall is a record of its own under the same key.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class _Item(msgspec.Struct, gc=False):
     reason: str
     because: str | msgspec.UnsetType = msgspec.UNSET
     price_minor: int | msgspec.UnsetType = msgspec.UNSET
+    final_price_minor: int | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    image: str | msgspec.UnsetType = msgspec.UNSET
+    link: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Offer(msgspec.Struct, gc=False):
@@ -71,6 +76,8 @@ class _Offer(msgspec.Struct, gc=False):
     expires_at: str
     expires_in: int
     source: dict[str, Any]
+    placement: str | msgspec.UnsetType = msgspec.UNSET
+    channel: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode_offer(offer: Offer) -> bytes:
@@ -87,7 +94,7 @@ def encode_offer(offer: Offer) -> bytes:
             offer.campaign_id,
             offer.strategy,
             offer.ladder,
-            [_item(item) for item in offer.items],
+            [_item(item, offer.discount) for item in offer.items],
             offer.discount,
             offer.currency,
             offer.arm,
@@ -104,6 +111,8 @@ def encode_offer(offer: Offer) -> bytes:
                 "partition": cause.partition,
                 "offset": offset_of(cause.offset),
             },
+            _if_any(offer.placement),
+            _if_any(offer.channel),
         )
     )
 
@@ -123,7 +132,23 @@ def _second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
-def _item(item: OfferItem) -> _Item:
+def final_price(price: int, discount: int) -> int:
+    """Return what is to be paid of ``price`` minor units less ``discount`` percent.
+
+    What is taken off is rounded to whole units, halves to even.
+
+    >>> final_price(1999, 10), final_price(1999, 0), final_price(5, 50), final_price(15, 50)
+    (1799, 1999, 3, 7)
+    """
+    whole, rest = divmod(price * discount, 100)
+    return price - whole - (rest > 50 or (rest == 50 and whole % 2))
+
+
+def _if_any(text: str | None) -> str | msgspec.UnsetType:
+    return msgspec.UNSET if text is None else text
+
+
+def _item(item: OfferItem, discount: int) -> _Item:
     source, alone, led = _REASONS[item.origin]
     because, price = item.because, item.price
     return _Item(
@@ -131,8 +156,12 @@ def _item(item: OfferItem) -> _Item:
         item.propensity,
         source,
         alone if because is None or led is None else led.format(because),
-        msgspec.UNSET if because is None else because,
+        _if_any(because),
         msgspec.UNSET if price is None else price,
+        msgspec.UNSET if price is None else final_price(price, discount),
+        _if_any(item.name),
+        _if_any(item.image),
+        _if_any(item.link),
     )
 
 

@@ -94,6 +94,8 @@ def encode_item(item: CatalogItem) -> bytes:
             "stock": item.stock,
             "added_at": item.added,
             "text": item.text,
+            "image": item.image,
+            "link": item.link,
         }
     )
 
@@ -140,6 +142,8 @@ def _read_item(data: Native, currency: str) -> CatalogItem:
         _whole(pop("stock", None)),
         _moment(pop("added_at", None), "added_at"),
         cut(pop("text", None), TEXT_LENGTH) or None,
+        pop("image", None),
+        pop("link", None),
     )
 
 

@@ -147,10 +147,13 @@ def go_on(
         return Step(outcome, record, examples=examples)
     if not learned:
         return Step(outcome, record, denial=Denial.CONSENT)
-    chosen = choose(View(record), event, now, cause, world, desk)
+    watched = world if world.witness is None else world.witness.watch(world)
+    chosen = choose(View(record), event, now, cause, watched, desk)
     if isinstance(chosen, Denial):
         return Step(outcome, record, examples=examples, denial=chosen)
     offer, slate = chosen
+    if world.witness is not None:
+        world.witness.saw(plain, event, cause, now, offer.offer_id)
     made = delivered(record, offer, slate, world.learning, desk)
     return Step(outcome, _with_effects(made, record, len(plain)), (offer,), examples)
 

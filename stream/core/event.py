@@ -137,7 +137,10 @@ class Word(Value, frozen=True):
 
 
 class CatalogItem(NamedTuple):
-    """An item that can be offered; ``stock`` None means that it is not tracked."""
+    """An item that can be offered; ``stock`` None means that it is not tracked.
+
+    ``image`` and ``link`` are addresses, whole or from the shop's root on.
+    """
 
     item_id: str
     name: str | None = None
@@ -149,6 +152,8 @@ class CatalogItem(NamedTuple):
     stock: int | None = None
     added: int | None = None
     text: str | None = None
+    image: str | None = None
+    link: str | None = None
 
 
 class Campaign(NamedTuple):

@@ -35,20 +35,28 @@ class Cause(Value, frozen=True):
 
 
 class OfferItem(Value, frozen=True):
-    """One item of a slate; ``propensity`` is P(purchase) in [0, 1]."""
+    """One item of a slate; ``propensity`` is P(purchase) in [0, 1].
+
+    ``price`` is before any discount, in minor units of the offer's currency; ``name``, ``image``
+    and ``link`` are the catalog's, and None where it has none.
+    """
 
     item_id: str
     propensity: float
     origin: Origin
     because: str | None = None
     price: int | None = None
+    name: str | None = None
+    image: str | None = None
+    link: str | None = None
 
 
 class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
-    ``learned_through`` is the number of examples that the models in use had learned.
+    ``learned_through`` is the number of examples that the models in use had learned. ``placement``
+    and ``channel`` say where it is meant to be shown, None where that is left open.
     """
 
     offer_id: str
@@ -69,3 +77,5 @@ class Offer(Value, frozen=True):
     issued: int
     expires: int
     cause: Cause
+    placement: str | None = None
+    channel: str | None = None

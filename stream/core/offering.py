@@ -119,9 +119,11 @@ def _item(ranked: Ranked, currency: str) -> OfferItem:
     candidate, item, price = ranked.candidate, ranked.item, None
     if item is not None and (item.currency is None or item.currency == currency):
         price = item.price
-    return OfferItem(
-        candidate.item_id, _micro(ranked.propensity), candidate.origin, candidate.because, price
-    )
+    p = _micro(ranked.propensity)
+    if item is None:
+        return OfferItem(candidate.item_id, p, candidate.origin, candidate.because)
+    shown = item.name, item.image, item.link
+    return OfferItem(candidate.item_id, p, candidate.origin, candidate.because, price, *shown)
 
 
 def _micro(p: float) -> float:

@@ -93,7 +93,7 @@ def rank(
     rows = _rows(found, customer, campaign, now, world, desk)
     propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
     expected = [
-        p * (candidate.relevance * _worth(item, discount, usual))
+        p * (candidate.relevance * worth(item, discount, usual))
         for p, candidate, item in zip(propensities, found.candidates, found.items, strict=True)
     ]
     by_id = sorted(range(len(expected)), key=found.item_ids.__getitem__)
@@ -144,7 +144,7 @@ def _slate(ranking: Ranking, places: list[int], probability: float, explored: bo
     return Slate(slate, features.take(places, 0), probability, explored)
 
 
-def _worth(item: CatalogItem | None, discount: int, usual: int) -> float:
+def worth(item: CatalogItem | None, discount: int, usual: int) -> float:
     """What a sale of an item earns, in minor units; at least 1."""
     price, gain = (None, None) if item is None else (item.price, item.margin)
     if price is None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem
+from stream.core.witness import Witness
 from stream.models.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -123,6 +124,7 @@ class World(NamedTuple):
 
     ``alike`` names for an item the new ones that are described like it, with their cosine.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
+    ``witness`` keeps what offers were made from; None where nobody asks.
     """
 
     settings: CoreSettings = CoreSettings()
@@ -132,6 +134,7 @@ class World(NamedTuple):
     newest: tuple[str, ...] = ()
     alike: Mapping[str, Neighbours] = {}
     learning: bool = True
+    witness: Witness | None = None
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""

@@ -262,6 +262,7 @@ def build_app(
         learning.key,
         metrics.models_refused,
         Plausibility(settings, app.inquiry).judged,
+        evidence=settings.worker.evidence,
     )
     follow = {
         topics.catalog: app.view.take_item,

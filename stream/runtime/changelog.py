@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
+from stream.codec.partition import partition_for
 from stream.codec.state import StateError, decode_ledger, decode_state
 from stream.config import Settings
 from stream.core.ledger import Ledger
@@ -51,6 +54,31 @@ def read_customers(settings: Settings) -> Customers:
     ConfigError
         If the broker does not answer, or the local log is open elsewhere.
     """
+    records = _read(settings, None, lambda key: True)
+    return Customers(records, settings.partitions)
+
+
+def read_customer(settings: Settings, customer_id: str) -> Customers:
+    """Read what is kept of one customer: of the changelog, one partition.
+
+    Where producers place keys their own way (``topics.partitioner``), all are read.
+
+    Raises
+    ------
+    ConfigError
+        As `read_customers`.
+    """
+    key, only = customer_id.encode(), None
+    if settings.topics.partitioner == "murmur2":
+        only = {partition_for(key, settings.partitions)}
+    kept = {key, *map(ledger_key, range(settings.partitions) if only is None else only)}
+    return Customers(_read(settings, only, kept.__contains__), settings.partitions)
+
+
+def _read(
+    settings: Settings, only: Collection[int] | None, is_kept: Callable[[bytes], bool]
+) -> dict[bytes, bytes]:
+    """The last value of each key that is kept, of some partitions."""
     records: dict[bytes, bytes] = {}
     restoring = Restoring()
 
@@ -59,10 +87,12 @@ def read_customers(settings: Settings) -> Customers:
         if isinstance(record, Unreadable):
             writes = restoring.writes([record])
         for key, value in writes:
+            if not is_kept(key):
+                continue
             if value is None:
                 records.pop(key, None)
             else:
                 records[key] = value
 
-    read_topic(settings, settings.customers_changelog, settings.partitions, take)
-    return Customers(records, settings.partitions)
+    read_topic(settings, settings.customers_changelog, settings.partitions, take, only)
+    return records

@@ -7,9 +7,12 @@ cache of records, then the store. Nothing here awaits, so a batch is decided who
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
+from mode import get_logger
+
+from stream.codec.evidence import encode_evidence
 from stream.codec.examples import Lesson, Taught, encode_lesson
 from stream.codec.offers import encode_offer
 from stream.codec.state import (
@@ -31,6 +34,7 @@ from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
 from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
+from stream.core.witness import Evidence
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Record
 from stream.runtime.batching.store import Write
@@ -38,10 +42,14 @@ from stream.runtime.batching.table import BatchTable
 from stream.runtime.deadletters import BUG, bug_met
 from stream.runtime.identity import ENDLESS, Known, identified
 
+logger = get_logger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
+Rests: TypeAlias = tuple[str, Evidence]
+"""The id of an offer, and what it rests on."""
 STALE = Due(-1, "")  # an entry of a page that was lost: nobody waits since then
 LESSON_BYTES = 512 << 10
+EVIDENCE_BYTES = 512 << 10  # far beyond any, and below a broker's limit
 RECORD_OVERHEAD = 40  # bytes of a record in a record batch beside key and content, at most
 
 
@@ -65,6 +73,7 @@ class Flush(NamedTuple):
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
+    evidence: list[tuple[bytes, bytes]]
 
     @property
     def lessons(self) -> list[bytes]:
@@ -95,6 +104,7 @@ class Flush(NamedTuple):
             self.rejected + later.rejected,
             self.failed + later.failed,
             tuple(map(max, self.stamps, later.stamps)),
+            self.evidence + later.evidence,
         )
 
 
@@ -168,15 +178,22 @@ class Partition:
                 encode_offer,
                 self._desk,
             )
+            seen = [] if world.witness is None else world.witness.drain()
             decided.ledger = identified(decided.ledger, batch, self._known.topic_ids, self._durable)
-            flush = self._flush(batch, entries, decided)
+            flush = self._flush(batch, entries, decided, seen)
             if flush.size <= limit or (alone and len(batch) == 1):
                 return self._adopted(flush)
             if not alone:
                 return None
             batch = batch.first(len(batch) // 2)
 
-    def _flush(self, batch: Batch, entries: Sequence[Entry], decided: Decided) -> Flush:
+    def _flush(
+        self,
+        batch: Batch,
+        entries: Sequence[Entry],
+        decided: Decided,
+        seen: Sequence[tuple[str, Evidence]],
+    ) -> Flush:
         pages = {
             page_key(self.number, at): encode_page(page) if page else None
             for at, page in decided.pages.items()
@@ -195,6 +212,7 @@ class Partition:
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
+            evidence=list(_evidence(seen)),
         )
 
     def _adopted(self, flush: Flush) -> Flush:
@@ -348,6 +366,18 @@ def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
         for customer_id, effect in decided.effects
         if effect.kind == OFFER
     ]
+
+
+def _evidence(seen: Sequence[Rests]) -> Iterator[tuple[bytes, bytes]]:
+    """What offers were made from; an offer whose evidence is a bug of ours is made all the same."""
+    for one in seen:
+        try:
+            key, value = encode_evidence(*one)
+        except (TypeError, ValueError, OverflowError):
+            logger.exception("the evidence of an offer is left out")
+            continue
+        if len(value) <= EVIDENCE_BYTES:
+            yield key, value
 
 
 def _taught(decided: Decided) -> list[Taught]:

@@ -209,7 +209,7 @@ class Pipeline:
             case Append(number, writes):
                 return await self._table.send(number, writes)
             case Keep(flush, writes):
-                (written,) = before
+                written, *_ = before  # the changelog's comes first
                 self._table.store(partition.number, writes, written.offset)
                 partition.stored(flush)
             case Send(topic, number, records):

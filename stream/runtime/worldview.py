@@ -26,6 +26,7 @@ from stream.core.alike import Fresh
 from stream.core.editions import Editions
 from stream.core.event import Campaign, CatalogItem
 from stream.core.policy import by_priority
+from stream.core.witness import Witness
 from stream.core.world import World
 from stream.models.state import StateError
 from stream.runtime.batching.records import Record, Unreadable
@@ -62,8 +63,10 @@ class WorldView:
         key: bytes | None = None,
         on_refused: Callable[[], None] = lambda: None,
         judged: Judge | None = None,
+        evidence: bool = False,
     ) -> None:
-        self._world = World(settings=settings, learning=learning)
+        witness = Witness() if evidence else None
+        self._world = World(settings=settings, learning=learning, witness=witness)
         self.refused = 0
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}
