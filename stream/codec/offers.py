@@ -2,7 +2,7 @@
 
 Rules. The same offer always gives the same bytes, so that a replay repeats under its id what was
 said before. Everything in the contract of ``schemas/offers`` is always there, but for what an item
-may not have. No customer's data is in it beyond the id.
+may not have, and what a campaign need not say. No customer's data is in it beyond the id.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stream.core.campaign import Incentive, Reward
 from stream.core.event import Source
 from stream.core.offer import Offer, OfferItem, Origin
 from stream.core.stamps import offset_of
@@ -32,6 +33,7 @@ _REASONS: Final = {
         (Origin.SEGMENT, "popular among similar customers", None),
         (Origin.TRENDING, "popular right now", None),
         (Origin.NEW, "new in the shop", "new in the shop, and similar to {}"),
+        (Origin.RULE, "chosen by the shop", "chosen by the shop to go with {}"),
     )
 }
 _MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
@@ -71,6 +73,10 @@ class _Offer(msgspec.Struct, gc=False):
     expires_at: str
     expires_in: int
     source: dict[str, Any]
+    incentive: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    channel: str | msgspec.UnsetType = msgspec.UNSET
+    placement: str | msgspec.UnsetType = msgspec.UNSET
+    set_aside: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode_offer(offer: Offer) -> bytes:
@@ -104,6 +110,10 @@ def encode_offer(offer: Offer) -> bytes:
                 "partition": cause.partition,
                 "offset": offset_of(cause.offset),
             },
+            _incentive(offer.reward) if offer.reward.size else msgspec.UNSET,
+            offer.channel or msgspec.UNSET,
+            offer.placement or msgspec.UNSET,
+            offer.set_aside or msgspec.UNSET,
         )
     )
 
@@ -134,6 +144,13 @@ def _item(item: OfferItem) -> _Item:
         msgspec.UNSET if because is None else because,
         msgspec.UNSET if price is None else price,
     )
+
+
+def _incentive(reward: Reward) -> dict[str, Any]:
+    if reward.kind is Incentive.FREE_SHIPPING:  # what it costs the shop is nobody else's concern
+        return {"kind": reward.kind.value}
+    unit = "percent" if reward.kind is Incentive.PERCENT else "amount_minor"
+    return {"kind": reward.kind.value, unit: reward.size}
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

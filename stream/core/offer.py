@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from stream.core.campaign import NO_REWARD, Reward
 from stream.core.event import Source
 from stream.core.value import Value
 
@@ -20,6 +21,7 @@ class Origin(StrEnum):
     SEGMENT = "segment_trending"
     TRENDING = "trending"
     NEW = "new"
+    RULE = "rule"
 
 
 class Cause(Value, frozen=True):
@@ -48,7 +50,8 @@ class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
-    ``learned_through`` is the number of examples that the models in use had learned.
+    ``learned_through`` is the number of examples that the models in use had learned; ``set_aside``
+    is what the offer takes from its campaign's budget, in the budget's unit.
     """
 
     offer_id: str
@@ -69,3 +72,7 @@ class Offer(Value, frozen=True):
     issued: int
     expires: int
     cause: Cause
+    reward: Reward = NO_REWARD
+    channel: str | None = None
+    placement: str | None = None
+    set_aside: int = 0

@@ -262,12 +262,14 @@ def build_app(
         learning.key,
         metrics.models_refused,
         Plausibility(settings, app.inquiry).judged,
+        lambda: metrics.internal_refused(Internal.BUDGETS),
     )
     follow = {
         topics.catalog: app.view.take_item,
         topics.campaigns: app.view.take_campaign,
         topics.models: app.view.take_models,
         topics.rules: rules.take,
+        topics.budgets: app.view.take_claim,
     }
     if settings.embedded_log is None:
         app.follower = KafkaFollower(settings, follow)

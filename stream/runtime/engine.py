@@ -158,6 +158,7 @@ class Engine:
         await app.unless_crashed(
             app.pipeline.progress.reach(await app.consumer.highwaters(*events))
         )
+        await app.follower.progress.reach(await app.follower.ends())  # of what was claimed
         if not self.settings.learning.enabled:
             return
         lessons = await app.consumer.highwaters(TP(topics.examples, 0))

@@ -71,6 +71,7 @@ class Internal(StrEnum):
     EXAMPLES = "examples"
     MODELS = "models"
     RULES = "rules"
+    BUDGETS = "budgets"
 
 
 class BatchCounts(NamedTuple):

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from stream.codec.claims import encode_claim
 from stream.codec.examples import Lesson, Taught, encode_lesson
 from stream.codec.offers import encode_offer
 from stream.codec.state import (
@@ -65,6 +66,7 @@ class Flush(NamedTuple):
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
+    claims: Sequence[bytes] = ()
 
     @property
     def lessons(self) -> list[bytes]:
@@ -95,6 +97,7 @@ class Flush(NamedTuple):
             self.rejected + later.rejected,
             self.failed + later.failed,
             tuple(map(max, self.stamps, later.stamps)),
+            [*self.claims, *later.claims],
         )
 
 
@@ -195,6 +198,7 @@ class Partition:
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
+            claims=[encode_claim(claim) for claim in decided.claims],
         )
 
     def _adopted(self, flush: Flush) -> Flush:
