@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "worker": "Turn events into offers, on Kafka or on a local log.",
     "topics": "Show or create the topics that a worker needs.",
     "replay": "Turn a shop's own log (CSV, JSON lines) into events and offers.",
+    "campaigns": "Say with a folder of YAML files which campaigns run.",
     "mappings": "Show the mappings from a log's columns to events.",
     "customers": "Show what is kept of customers, and what became of their events.",
     "simulate": "Write simulated shoppers' events.",
