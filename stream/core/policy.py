@@ -99,9 +99,8 @@ def item_denial(
         return Denial.OUT_OF_STOCK
     if campaign.categories and not is_within(item and item.category, campaign.categories):
         return Denial.NOT_IN_CAMPAIGN
-    if (reward.size or (item and item.margin is not None)) and is_below_floor(
-        item, reward, settings
-    ):
+    is_judged = reward.size or (item is not None and item.margin is not None)
+    if (is_judged or _is_wary(settings.policy)) and is_below_floor(item, reward, settings):
         return Denial.MARGIN_FLOOR
     return None
 
@@ -117,9 +116,9 @@ def is_below_floor(item: CatalogItem | None, reward: Reward, settings: CoreSetti
     if price is None or price <= 0:
         if margin is not None:
             return margin < 0 or reward.size > 0
-        if reward.kind is Incentive.PERCENT:
+        if reward.kind is Incentive.PERCENT or not reward.size:
             return policy.assumed_margin - reward.size / 100 < policy.margin_floor
-        return reward.size > 0
+        return True
     if reward.size and reward.kind is not Incentive.PERCENT:
         assert item is not None
         if item.currency not in (None, settings.currency):
@@ -139,7 +138,8 @@ def item_denials(
 ) -> list[Denial | None]:
     """For each item, the first rule that forbids offering it, if there is one."""
     told = [item for item in items if item and (item.stock is not None or item.margin is not None)]
-    if not (bought or campaign.categories or reward.size or told):  # so no rule has a thing to ask
+    wary = reward.size or _is_wary(settings.policy)
+    if not (bought or campaign.categories or wary or told):  # so no rule has a thing to ask
         return [None] * len(items)
     return [
         item_denial(item_id, item, campaign, reward, bought, settings)
@@ -150,6 +150,11 @@ def item_denials(
 def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     """Campaigns in the order in which they are tried: highest priority first, then by id."""
     return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
+
+
+def _is_wary(policy: PolicySettings) -> bool:
+    """Whether an item may be below the floor whose margin nobody told."""
+    return policy.assumed_margin < policy.margin_floor
 
 
 def _is_quiet(now: int, policy: PolicySettings) -> bool:

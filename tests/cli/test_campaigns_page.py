@@ -18,7 +18,7 @@ from stream.codec.events import encode
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings, Settings
-from stream.core.event import Event
+from stream.core.event import Consent, Event
 from stream.runtime.engine import Engine
 from stream.runtime.topics import verify
 from tests.builders import NOON, SECOND, a_click, an_update, consent
@@ -47,10 +47,11 @@ def events() -> list[tuple[str, Event]]:
     return [
         ("customers", an_update(1, "c1", traits=traits, **allowed)),
         ("customers", an_update(1, "c2", **allowed)),
+        ("customers", an_update(1, "c3", consent=Consent(profiling=True, offers=False))),
         *[
             ("clicks", a_click(n, customer, f"i{n}", time=NOON + n * SECOND))
             for n in range(2, 8)
-            for customer in ("c1", "c2", "c3")
+            for customer in ("c1", "c2", "c3", "c4")
         ],
     ]
 
@@ -89,7 +90,7 @@ def test_the_quarter_of_an_hour_is_as_it_is_told(
                 assert line in output.splitlines(), (arguments, output)
             if arguments[1] == "plan":
                 assert "3 customers were seen in the 7 days to 2023-11-15" in output
-                assert "2 may be made offers" in output  # c3 said nothing of consent
+                assert "2 may be made offers" in output  # c3 wants none
                 row = re.search(r"^gold +1 \(50%\) +1 +0$", output, re.MULTILINE)
                 assert row, output
     assert [*dict.fromkeys(seen)] == ["init", "validate", "plan", "apply", "list", "pause"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pytest
@@ -371,3 +373,50 @@ def test_a_budget_that_is_used_up_is_a_reason_and_what_an_offer_takes_is_told() 
         assert step.offers[0].campaign_id == "rest"
     counted = Campaign("m", "M", budget=Budget(Unit.OFFERS, 5))
     assert last(a_shop(counted, left={"m": 1})).offers[0].set_aside == 1
+
+
+def test_whatever_campaigns_say_no_item_is_offered_below_the_floor(seed: int) -> None:
+    chance = Random(seed)
+    names, made = [f"i{n}" for n in range(8)], 0
+    for n in range(150):
+        floor = chance.choice([0.0, 0.05, 0.3])
+        policy = replace(FREE, margin_floor=floor, exploration=0.3, assumed_margin=0.2)
+        items = {name: _drawn_item(name, chance) for name in names}
+        campaigns = [_drawn_campaign(f"c{k}", chance) for k in range(4)]
+        world = a_shop(*campaigns, policy=policy, catalog=items)
+        world = world._replace(models=Models(recommender=Shelf(*names)))
+        step = last(world, a_click(0, customer=f"c{n}", item="elsewhere"))
+        for offer in step.offers:
+            for name in (item.item_id for item in offer.items if item.item_id in items):
+                made += 1
+                assert _earns(items[name], offer.reward, Fraction(floor)), (seed, n, name, offer)
+    assert made > 100
+
+
+def _drawn_item(name: str, chance: Random) -> CatalogItem:
+    price = chance.choice([None, 99, 1_000, 12_345])
+    margin = chance.choice([None, -5, 0, 33, 200, 5_000])
+    currency = chance.choice(["EUR", "EUR", "JPY"])
+    return CatalogItem(name, price=price, margin=margin, currency=currency)
+
+
+def _drawn_campaign(name: str, chance: Random) -> Campaign:
+    rewards = [NO_REWARD, Reward(PERCENT, chance.randint(1, 100)), Reward(AMOUNT, 400)]
+    rewards.append(Reward(Incentive.FREE_SHIPPING, chance.randint(1, 900)))
+    ladder = tuple(chance.sample(rewards, chance.randint(1, 4)))
+    return Campaign(name, name, priority=chance.randint(0, 3), ladder=ladder)
+
+
+def _earns(item: CatalogItem, reward: Reward, floor: Fraction) -> bool:
+    """Whether a sale leaves the floor, reckoned in fractions from what the catalog says."""
+    price, assumed = item.price, Fraction(2, 10)
+    if price is None:
+        if item.margin is not None:
+            return item.margin >= 0 and not reward.size
+        share = Fraction(reward.size, 100) if reward.kind is PERCENT else Fraction(0)
+        return (reward.kind is PERCENT or not reward.size) and assumed - share >= floor
+    if reward.kind in (AMOUNT, Incentive.FREE_SHIPPING) and item.currency != "EUR":
+        return False
+    margin = assumed * price if item.margin is None else Fraction(item.margin)
+    off = Fraction(price * reward.size, 100) if reward.kind is PERCENT else Fraction(reward.size)
+    return margin - off >= floor * price
