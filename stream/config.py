@@ -115,6 +115,8 @@ class PolicySettings:
     slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
     exploration: Share = 0.05  # share of slates with one explored item, its probability logged
     min_propensity: Share = 0.0  # below this P(purchase) nothing is offered
+    margin_floor: Share = 0.0  # of the price, what a sale earns at least: none is made at a loss
+    assumed_margin: Share = 1.0  # of the price, where the catalog tells no margin; 1: not judged
     events_per_second: Amount = 5.0  # a person's sustained pace; more is a bot
     events_burst: Count = 100  # a page that loads many tiles is still a person
 
@@ -228,6 +230,11 @@ class Topics:
     def rules(self) -> str:
         """Association rules by what they are about; one partition, compacted."""
         return f"{self.prefix}rules"
+
+    @property
+    def budgets(self) -> str:
+        """Claims on campaigns' budgets, in order; one partition."""
+        return f"{self.prefix}budgets"
 
     @property
     def events(self) -> tuple[str, str, str, str]:

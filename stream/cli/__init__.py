@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "worker": "Turn events into offers, on Kafka or on a local log.",
     "topics": "Show or create the topics that a worker needs.",
     "replay": "Turn a shop's own log (CSV, JSON lines) into events and offers.",
+    "campaigns": "Say with a folder of YAML files which campaigns run.",
     "mappings": "Show the mappings from a log's columns to events.",
     "events": "Check events as a worker will, or send them.",
     "dead-letters": "Show what was refused, and send it again once it is mended.",

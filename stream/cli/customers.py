@@ -86,6 +86,7 @@ def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
         "spent": dict(profile.spent),
         "tastes": {name: round(weight, 3) for name, weight in profile.tastes},
         "segment": profile.segment,
+        "traits": {name: fact for name, fact, _ in profile.traits},
         "recent": [asdict(touch) for touch in history.recent],
         "bought": [{"item_id": item, "time": time} for item, time in history.bought],
         "offers": state.delivery.offers,

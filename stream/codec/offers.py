@@ -2,8 +2,8 @@
 
 Rules. The same offer always gives the same bytes, so that a replay repeats under its id what was
 said before. Everything in the contract of ``schemas/offers`` is always there, but for what an item
-may not have, and where the offer is to be shown, if nobody said. No customer's data is in it beyond
-the id. A recall is a record of its own under the same key.
+may not have, and what a campaign need not say. No customer's data is in it beyond the id. A recall
+is a record of its own under the same key.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stream.core.campaign import Incentive, Reward
 from stream.core.event import Source
 from stream.core.offer import Offer, OfferItem, Origin
 from stream.core.stamps import offset_of
@@ -33,6 +34,7 @@ _REASONS: Final = {
         (Origin.SEGMENT, "popular among similar customers", None),
         (Origin.TRENDING, "popular right now", None),
         (Origin.NEW, "new in the shop", "new in the shop, and similar to {}"),
+        (Origin.RULE, "chosen by the shop", "chosen by the shop to go with {}"),
     )
 }
 _MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
@@ -76,8 +78,10 @@ class _Offer(msgspec.Struct, gc=False):
     expires_at: str
     expires_in: int
     source: dict[str, Any]
-    placement: str | msgspec.UnsetType = msgspec.UNSET
+    incentive: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     channel: str | msgspec.UnsetType = msgspec.UNSET
+    placement: str | msgspec.UnsetType = msgspec.UNSET
+    set_aside: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode_offer(offer: Offer) -> bytes:
@@ -111,8 +115,10 @@ def encode_offer(offer: Offer) -> bytes:
                 "partition": cause.partition,
                 "offset": offset_of(cause.offset),
             },
-            _if_any(offer.placement),
-            _if_any(offer.channel),
+            _incentive(offer.reward) if offer.reward.size else msgspec.UNSET,
+            offer.channel or msgspec.UNSET,
+            offer.placement or msgspec.UNSET,
+            offer.set_aside or msgspec.UNSET,
         )
     )
 
@@ -163,6 +169,13 @@ def _item(item: OfferItem, discount: int) -> _Item:
         _if_any(item.image),
         _if_any(item.link),
     )
+
+
+def _incentive(reward: Reward) -> dict[str, Any]:
+    if reward.kind is Incentive.FREE_SHIPPING:  # what it costs the shop is nobody else's concern
+        return {"kind": reward.kind.value}
+    unit = "percent" if reward.kind is Incentive.PERCENT else "amount_minor"
+    return {"kind": reward.kind.value, unit: reward.size}
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

@@ -23,11 +23,14 @@ from stream.core.record import View, effects_of, front, letters_of, record_of
 from stream.core.state import CustomerState, Effect
 
 T = TypeVar("T")
-VERSION = 2
+VERSION = 3
+READ: Final = (2, 3)
+"""Versions that are read: 2 is 3 without traits, where it has a number that is 0."""
 MOST: Final = 1 << 62
 MOST_PAGES: Final = 1 << 20  # of a queue: 67 million customers who wait, in one partition
 LAST_VERSION = 31  # what begins with more than that is no version, but damage
 _PREFIX = bytes([VERSION])
+_KNOWN: Final = tuple(bytes([version]) for version in READ)
 _FRAME: Final = 5  # bytes of the version and the checksum
 _encode = msgspec.msgpack.Encoder().encode
 _decode_ledger = msgspec.msgpack.Decoder(Ledger).decode
@@ -63,6 +66,7 @@ def decode_record(data: bytes) -> bytes:
         raise StateError("a record that no worker writes")
     try:
         letters_of(record)
+        _ = View(record).told
         for effect in effects_of(record, front(record).size):
             if not _is_effect(effect):
                 raise StateError("an effect that no worker writes")
@@ -100,7 +104,7 @@ def is_record(data: bytes) -> bool:
     >>> is_record(whole), is_record(whole[:-1]), is_record(b"")
     (True, False, False)
     """
-    return data[:1] == _PREFIX and _is_whole(data)
+    return data[:1] in _KNOWN and _is_whole(data)
 
 
 def is_newer(data: bytes) -> bool:
@@ -156,8 +160,8 @@ def _framed(content: bytes) -> bytes:
 
 
 def _unframed(data: bytes) -> bytes:
-    if data[:1] != _PREFIX:
-        raise StateError(f"a record of version {data[:1]!r}; this release reads {VERSION}")
+    if data[:1] not in _KNOWN:
+        raise StateError(f"a record of version {data[:1]!r}; this release reads {READ}")
     if not _is_whole(data):
         raise StateError("a damaged record: its checksum is another")
     return data[_FRAME:]

@@ -226,3 +226,4 @@ def _forget(rows: Table) -> None:
     customer["n_bought"] = 0
     customer["n_tastes"] = 0
     customer["n_spent"] = 0
+    customer["n_traits"] = 0

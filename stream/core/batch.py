@@ -33,6 +33,7 @@ from stream.core.admission import (
     SUPPRESSED,
 )
 from stream.core.advance import look
+from stream.core.budgets import SPENT, Purse, spent_by
 from stream.core.decide import Advanced, Step, decide, go_on, packed_event
 from stream.core.due import Due, DueQueue, Page
 from stream.core.event import Event, Rejection, RejectionCode, Source, Word
@@ -60,7 +61,9 @@ from stream.core.world import World
 
 LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fall behind
 UNCHANGED = b"unchanged"
+_UPDATES: Final = Source.CUSTOMERS
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
 DENIED_BY: Final = ("", DENIED[Denial.CONSENT], DENIED[Denial.OFFER_GAP])  # by kernels' codes
 
 
@@ -114,7 +117,8 @@ class _Batch:
         self.before = ledger
         self.durable = durable
         self.lookup = lookup
-        self.world = world
+        self.purse = Purse(world.campaigns, world.grants, partition, ledger.counts)
+        self.world = world._replace(left=self.purse.left) if self.purse else world
         self.write = write
         self.stamps = list(ledger.stamps)
         self.stream_time = ledger.stream_time
@@ -160,6 +164,8 @@ class _Batch:
             return True
         if consent.word_of(content) is not None or not self.together.has_room:
             return False
+        if source == _UPDATES and content.traits:  # type: ignore[union-attr]
+            return False  # which are told in Python
         try:
             slot = self._slot_of(content.customer_id)
             if slot is not None:
@@ -304,6 +310,7 @@ class _Batch:
             self.before.identities,
             self.trace_key if self.erased else None,
         )
+        decided.claims = self.purse.claims(self.stream_time)
         return decided
 
     def _record(self, name: str) -> bytes | None:
@@ -366,6 +373,10 @@ class _Batch:
             self._count("erased")
         if step.denial is not None:
             self._count(DENIED[step.denial])
+        for campaign_id, reason in step.passed:
+            self._count(PASSED[reason])
+            if reason is Denial.BUDGET:
+                self.purse.want(campaign_id)
         if record is before:
             return
         if outcome is not APPLIED and (
@@ -377,13 +388,25 @@ class _Batch:
         if step.offers:
             decided.offers.extend(step.offers)
             decided.tally["offers"] += len(step.offers)
+            for offer in step.offers:
+                self._spend(offer.campaign_id, offer.set_aside)
+
+    def _spend(self, campaign_id: str, amount: int) -> None:
+        """Take what an offer costs from its campaign's budget."""
+        if amount:
+            self.decided.tally[SPENT + campaign_id] += amount
+            self.purse.spend(campaign_id, amount)
+            self.world = self.world._replace(left=self.purse.left)
 
     def _replayed(self, event: Event, before: bytes, step: Step) -> None:
         """An event that the customer's record has applied, and the ledger not: a write was torn."""
         customer_id, record = event.customer_id, step.record
         self._count(APPLIED)
         self.stream_time = max(self.stream_time, event.time)
-        self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
+        offers = [effect.payload for effect in step.resend if effect.kind == OFFER]
+        self.decided.tally["offers"] += len(offers)
+        for offer in offers:
+            self._spend(*spent_by(offer))
         self._send(customer_id, step.resend)
         if record is not None and waits_of(record)[:2] == waits_of(before)[:2]:
             self._await(customer_id, before)  # its entry is missing

@@ -32,6 +32,7 @@ LADDER: Final = {
     Origin.SEGMENT: "segment",
     Origin.TRENDING: "trending",
     Origin.NEW: "new",
+    Origin.RULE: "rules",
 }
 
 ORIGINS: Final = {

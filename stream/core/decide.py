@@ -23,11 +23,11 @@ from stream.core.admission import (
 )
 from stream.core.advance import FORGOTTEN, JUDGED, PROFILED, advance, turn
 from stream.core.arriving import packed
-from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Word
+from stream.core.event import REMOVE_FROM_CART, Click, CustomerUpdate, Event, Purchase, Word
 from stream.core.offer import Cause, Offer
 from stream.core.offering import choose, delivered
 from stream.core.policy import Denial
-from stream.core.record import Desk, View, effects_of, front, said_of, with_stamp
+from stream.core.record import Desk, View, effects_of, front, said_of, with_stamp, with_traits
 from stream.core.state import Effect
 from stream.core.world import World
 
@@ -49,7 +49,8 @@ NO_LESSON: Final = Taught(0, b"")
 class Step(NamedTuple):
     """What one event does: a new record (None erases it), offers, examples, or why no offer.
 
-    The record is the same object as before where nothing of it changes.
+    The record is the same object as before where nothing of it changes. ``passed`` are the
+    campaigns that stood in line before whatever came of it, each with its own reason.
     """
 
     outcome: Outcome
@@ -58,6 +59,7 @@ class Step(NamedTuple):
     examples: Taught = NO_LESSON
     denial: Denial | None = None
     resend: tuple[Effect, ...] = ()
+    passed: tuple[tuple[str, Denial], ...] = ()
 
 
 class Advanced(NamedTuple):
@@ -144,18 +146,21 @@ def go_on(
     size = front(record).size
     record = _with_effects(plain, record, size)
     if outcome is SUPPRESSED or not _is_moment(event):
+        if learned and outcome is APPLIED and isinstance(event, CustomerUpdate) and event.traits:
+            record = with_traits(record, event.traits, event.time)
         return Step(outcome, record, examples=examples)
     if not learned:
         return Step(outcome, record, denial=Denial.CONSENT)
     watched = world if world.witness is None else world.witness.watch(world)
-    chosen = choose(View(record), event, now, cause, watched, desk)
+    chosen, passed = choose(View(record), event, now, cause, watched, desk)
     if isinstance(chosen, Denial):
-        return Step(outcome, record, examples=examples, denial=chosen)
+        return Step(outcome, record, examples=examples, denial=chosen, passed=passed)
     offer, slate = chosen
     if world.witness is not None:
         world.witness.saw(plain, event, cause, now, offer.offer_id)
     made = delivered(record, offer, slate, world.learning, desk)
-    return Step(outcome, _with_effects(made, record, len(plain)), (offer,), examples)
+    whole = _with_effects(made, record, len(plain))
+    return Step(outcome, whole, (offer,), examples, passed=passed)
 
 
 def _before_an_erasure(

@@ -75,7 +75,7 @@ HEAD: Final = np.dtype(
         ("n_impressions", "<i4"),
         ("n_ends", "<i4"),
         ("n_letters", "<i4"),
-        ("spare", "<i4"),
+        ("n_traits", "<i4"),  # bytes; records of version 2 have 0 here
     ]
 )
 ENTRY: Final = np.dtype([("text", "<i4"), ("count", "<i4"), ("value", "<i8")])
@@ -104,6 +104,7 @@ SLATE: Final = 50
 TASTES: Final = 8
 SLATES: Final = PENDING * SLATE
 LONGEST: Final = 4 * 128  # bytes of a text
+TRAITS: Final = 1 << 14  # bytes of what the shop told of a customer (`stream.core.traits`)
 NAMED: Final = 2 * RECENT + EXPOSED + SLATES + CURRENCIES + OF_A_DAY + TASTES + PENDING
 _TEXTS: Final = NAMED + 2 * LINES + 1  # with an order's items, categories and currency
 LETTERS: Final = 1 << 20  # more than such texts can hold
@@ -125,6 +126,7 @@ ROW: Final = np.dtype(
         ("placed", MARK, (8 * (SEEN + 1),)),  # … of orders
         ("responses", MARK, (6 * (SEEN + 1),)),
         ("updates", MARK, (6 * (SEEN + 1),)),
+        ("traits", MARK, (TRAITS,)),
         ("letters", MARK, (LETTERS,)),  # UTF-8
     ]
 )
@@ -180,7 +182,8 @@ def unpack(record: Bytes, rows: Table) -> None:
     at = _take(record, at, row["placed"], sizes[11])
     at = _take(record, at, row["responses"], sizes[12])
     at = _take(record, at, row["updates"], sizes[13])
-    _take(record, at, row["letters"], sizes[14])
+    at = _take(record, at, row["traits"], sizes[14])
+    _take(record, at, row["letters"], sizes[15])
 
 
 @kernel
@@ -203,7 +206,8 @@ def pack(rows: Table, out: Table) -> None:
     at = _put(record, at, row["placed"], sizes[11])
     at = _put(record, at, row["responses"], sizes[12])
     at = _put(record, at, row["updates"], sizes[13])
-    at = _put(record, at, row["letters"], sizes[14])
+    at = _put(record, at, row["traits"], sizes[14])
+    at = _put(record, at, row["letters"], sizes[15])
     row["size"] = at
     record[:SIZE] = rows.view(MARK)[:SIZE]
     out["size"] = at
@@ -211,8 +215,8 @@ def pack(rows: Table, out: Table) -> None:
 
 @kernel
 def _sizes(head: Table) -> Table:
-    """The bytes of each list, in their order; int64 (15,)."""
-    sizes = np.empty(15, TIME)
+    """The bytes of each list, in their order; int64 (16,)."""
+    sizes = np.empty(16, TIME)
     sizes[0] = head["n_recent"] * ENTRY_SIZE
     sizes[1] = head["n_bought"] * ENTRY_SIZE
     sizes[2] = head["n_spent"] * ENTRY_SIZE
@@ -227,7 +231,8 @@ def _sizes(head: Table) -> Table:
     sizes[11] = head["n_placed"]
     sizes[12] = head["n_responses"]
     sizes[13] = head["n_updates"]
-    sizes[14] = head["n_letters"]
+    sizes[14] = head["n_traits"]
+    sizes[15] = head["n_letters"]
     return sizes
 
 
@@ -419,6 +424,7 @@ def _has_room(head: Table) -> bool:
     for size in (head["n_clicks"], head["n_responses"], head["n_updates"]):
         room = room and size <= 6 * SEEN and size % 6 == 0
     room = room and head["n_placed"] <= 8 * SEEN and head["n_placed"] % 8 == 0
+    room = room and head["n_traits"] <= TRAITS
     return bool(room and head["n_ends"] <= NAMED)
 
 

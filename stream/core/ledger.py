@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from stream.core.budgets import Claim
 from stream.core.due import Ends, Page
 from stream.core.event import Event, Rejection, Source, Word
 from stream.core.layout import NEVER
@@ -80,7 +81,8 @@ class Decided:
     ``pages`` are those of the queue of due labels that changed; an empty one is done with.
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
     ``failed`` those that met a bug of ours, with the exception (None if it was met before a
-    crash); ``tally`` counts what is new, and ``examples`` those among the effects that are.
+    crash); ``tally`` counts what is new, and ``examples`` those among the effects that are;
+    ``claims`` ask for more of campaigns' budgets.
     """
 
     ledger: Ledger
@@ -93,3 +95,4 @@ class Decided:
     offers: list[Offer] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
     examples: int = 0
+    claims: list[Claim] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from stream.core.campaign import NO_REWARD, Reward
 from stream.core.event import Source
 from stream.core.value import Value
 
@@ -20,6 +21,7 @@ class Origin(StrEnum):
     SEGMENT = "segment_trending"
     TRENDING = "trending"
     NEW = "new"
+    RULE = "rule"
 
 
 class Cause(Value, frozen=True):
@@ -55,8 +57,9 @@ class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
-    ``learned_through`` is the number of examples that the models in use had learned. ``placement``
-    and ``channel`` say where it is meant to be shown, None where that is left open.
+    ``learned_through`` is the number of examples that the models in use had learned; ``set_aside``
+    is what the offer takes from its campaign's budget, in the budget's unit. ``channel`` and
+    ``placement`` say where it is meant to be shown, None where that is left open.
     """
 
     offer_id: str
@@ -77,5 +80,7 @@ class Offer(Value, frozen=True):
     issued: int
     expires: int
     cause: Cause
-    placement: str | None = None
+    reward: Reward = NO_REWARD
     channel: str | None = None
+    placement: str | None = None
+    set_aside: int = 0

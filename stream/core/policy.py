@@ -6,11 +6,13 @@ model is asked; the rules for an item come when candidates are known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 
-from stream.config import PolicySettings
+from stream.config import CoreSettings, PolicySettings
 from stream.core.advance import MOST_A_DAY, is_too_soon
+from stream.core.campaign import Incentive, Reward, is_within
 from stream.core.event import Campaign, CatalogItem
 from stream.core.hashing import unit
 from stream.core.record import View
@@ -20,7 +22,6 @@ from stream.core.world import World
 DAY = 86_400_000
 HOUR = 3_600_000
 CONTROL, TREATED = "holdout", "offer"
-DEFAULT_CAMPAIGN = Campaign("default", "Recommendations")
 
 
 class Denial(StrEnum):
@@ -32,11 +33,20 @@ class Denial(StrEnum):
     OFFER_GAP = "offer_gap"
     QUIET_HOURS = "quiet_hours"
     NO_CAMPAIGN = "no_campaign"
+    CAMPAIGN_PAUSED = "campaign_paused"
+    CAMPAIGN_NOT_RUNNING = "campaign_not_running"
+    CAMPAIGN_QUIET_HOURS = "campaign_quiet_hours"
+    AUDIENCE = "audience"
+    CAMPAIGN_CAP = "campaign_cap"
+    BUDGET = "budget"
+    NOT_IN_STRATEGY = "not_in_strategy"
     NO_CANDIDATE = "no_candidate"
     BOUGHT_ALREADY = "bought_already"
     OUT_OF_STOCK = "out_of_stock"
     NOT_IN_CAMPAIGN = "not_in_campaign"
+    MARGIN_FLOOR = "margin_floor"
     LOW_PROPENSITY = "low_propensity"
+    LOW_VALUE = "low_value"
 
 
 def may_profile(permission: Permission, default: bool) -> bool:
@@ -74,41 +84,65 @@ def customer_denial(customer: View, customer_id: str, now: int, world: World) ->
     return None
 
 
-def campaign_for(customer: View, now: int, world: World) -> Campaign | Denial:
-    """The campaign of highest priority that this customer is eligible for."""
-    if not world.campaigns:
-        return DEFAULT_CAMPAIGN
-    for campaign in world.campaigns:
-        if _is_eligible(campaign, customer, now):
-            return campaign
-    return Denial.NO_CAMPAIGN
-
-
 def item_denial(
-    item_id: str, item: CatalogItem | None, campaign: Campaign, bought: Collection[str]
+    item_id: str,
+    item: CatalogItem | None,
+    campaign: Campaign,
+    reward: Reward,
+    bought: Collection[str],
+    settings: CoreSettings,
 ) -> Denial | None:
-    """The first rule that forbids offering this item, if there is one."""
+    """The first rule that forbids offering this item with an incentive, if there is one."""
     if item_id in bought:
         return Denial.BOUGHT_ALREADY
     if item is not None and item.stock is not None and item.stock <= 0:
         return Denial.OUT_OF_STOCK
-    if campaign.categories and (item is None or item.category not in campaign.categories):
+    if campaign.categories and not is_within(item and item.category, campaign.categories):
         return Denial.NOT_IN_CAMPAIGN
+    is_judged = reward.size or (item is not None and item.margin is not None)
+    if (is_judged or _is_wary(settings.policy)) and is_below_floor(item, reward, settings):
+        return Denial.MARGIN_FLOOR
     return None
+
+
+def is_below_floor(item: CatalogItem | None, reward: Reward, settings: CoreSettings) -> bool:
+    """Whether a sale with an incentive would leave less than the margin floor.
+
+    The floor is a share of the price. Where the catalog tells no margin, one is assumed; money of
+    another currency, or off a price that is not known, is not compared but refused.
+    """
+    policy = settings.policy
+    price, margin = (None, None) if item is None else (item.price, item.margin)
+    if price is None or price <= 0:
+        if margin is not None:
+            return margin < 0 or reward.size > 0
+        if reward.kind is Incentive.PERCENT or not reward.size:
+            return policy.assumed_margin - reward.size / 100 < policy.margin_floor
+        return True
+    if reward.size and reward.kind is not Incentive.PERCENT:
+        assert item is not None
+        if item.currency not in (None, settings.currency):
+            return True
+    if margin is None:
+        margin = math.floor(policy.assumed_margin * price)
+    return margin - reward.cost(price) < policy.margin_floor * price
 
 
 def item_denials(
     item_ids: Sequence[str],
     items: Sequence[CatalogItem | None],
     campaign: Campaign,
+    reward: Reward,
     bought: Collection[str],
+    settings: CoreSettings,
 ) -> list[Denial | None]:
     """For each item, the first rule that forbids offering it, if there is one."""
-    tracked = [item for item in items if item is not None and item.stock is not None]
-    if not (bought or campaign.categories or tracked):  # so no rule has anything to ask
+    told = [item for item in items if item and (item.stock is not None or item.margin is not None)]
+    wary = reward.size or _is_wary(settings.policy)
+    if not (bought or campaign.categories or wary or told):  # so no rule has a thing to ask
         return [None] * len(items)
     return [
-        item_denial(item_id, item, campaign, bought)
+        item_denial(item_id, item, campaign, reward, bought, settings)
         for item_id, item in zip(item_ids, items, strict=True)
     ]
 
@@ -118,24 +152,14 @@ def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
 
 
+def _is_wary(policy: PolicySettings) -> bool:
+    """Whether an item may be below the floor whose margin nobody told."""
+    return policy.assumed_margin < policy.margin_floor
+
+
 def _is_quiet(now: int, policy: PolicySettings) -> bool:
     start, end = policy.quiet_from, policy.quiet_until
     if start == end:
         return False
     hour = (now + policy.utc_offset * 60_000) // HOUR % 24
     return start <= hour < end if start < end else hour >= start or hour < end
-
-
-def _is_eligible(campaign: Campaign, customer: View, now: int) -> bool:
-    if not campaign.active:
-        return False
-    if campaign.starts is not None and now < campaign.starts:
-        return False
-    if campaign.ends is not None and now >= campaign.ends:
-        return False
-    if campaign.segments and customer.segment not in campaign.segments:
-        return False
-    if campaign.daily_cap is None:
-        return True
-    made = sum(c == campaign.campaign_id and t > now - DAY for c, t in customer.made)
-    return made < min(campaign.daily_cap, MOST_A_DAY)

@@ -44,6 +44,7 @@ from stream.core.state import (
     Waiting,
 )
 from stream.core.track import track
+from stream.core.traits import Fact, Told, after, packed_traits, told
 
 _FRONT: Final = Struct("<14q")
 _PERMISSION: Final = Struct("<5q")
@@ -56,6 +57,11 @@ _EXPOSURE: Final = Struct("<qi64s")
 _MS: Final = Struct("<q")
 _EFFECT: Final = Struct("<iiqq")  # source, kind, offset, bytes
 _PLACES: Final = {name: place[1] for name, place in (HEAD.fields or {}).items()}
+_FIELDS: Final = {
+    name: (place[1], Struct("<d" if place[0].kind == "f" else "<q"))
+    for name, place in (HEAD.fields or {}).items()
+    if place[0].itemsize == 8
+}
 _PERMITTED, _PAGE = _PLACES["profiling_yes"], _PLACES["page"]
 _DUE: Final = _PLACES["due"]
 _COUNTED = _PLACES["n_clicks"]
@@ -144,6 +150,17 @@ def with_permission(record: bytes, permission: Permission) -> bytes:
         _PERMITTED,
         _PERMISSION.pack(*_said(permission)),
     )
+
+
+def with_traits(record: bytes, facts: Iterable[tuple[str, Fact]], time: int) -> bytes:
+    """A record after the shop told something of the customer, at a time in ms."""
+    view = View(record)
+    at, n = view.place("traits")
+    kept = after(record[at : at + n], facts, time)
+    changed = b"".join((record[:at], kept, record[at + n :]))
+    size = view.front.size + len(kept) - n
+    changed = _with(changed, _PLACES["n_traits"], _LETTERS.pack(len(kept)))
+    return _with(changed, _PLACES["size"], _MS.pack(size))
 
 
 def _said(permission: Permission) -> tuple[int, ...]:
@@ -320,6 +337,27 @@ class View:
         """Campaign and time in ms of the offers of a day, oldest first."""
         return [(self._texts[n], time) for n, _, time in self._entries("made")]
 
+    @cached_property
+    def tastes(self) -> list[tuple[str, float]]:
+        """The categories that the customer likes with their weights, the strongest first."""
+        return [(self._texts[n], weight) for n, _, weight in self._rows("tastes", _TASTE)]
+
+    @cached_property
+    def spent(self) -> dict[str, int]:
+        """What was spent, less what came back, in minor units by currency."""
+        return {self._texts[n]: amount for n, _, amount in self._entries("spent")}
+
+    @cached_property
+    def told(self) -> Told:
+        """What the shop told of the customer, by name, and since when that is known in ms."""
+        return told(self._marks("traits"))
+
+    def number(self, name: str) -> float:
+        """A number of the head, by its name in :data:`stream.core.layout.HEAD`."""
+        at, packed = _FIELDS[name]
+        (number,) = packed.unpack_from(self.record, at)
+        return number  # type: ignore[no-any-return]
+
     @property
     def impressions(self) -> list[int]:
         """When offers were seen in a day, in ms."""
@@ -332,7 +370,6 @@ class View:
         stamps = tuple(head["stamps"].tolist())
         clicks, placed, responses, updates = map(self._marks, _MARKS)
         spent = tuple([(texts[n], amount) for n, _, amount in self._entries("spent")])
-        tastes = tuple([(texts[n], weight) for n, _, weight in self._rows("tastes", _TASTE)])
         return CustomerState(
             stamps=stamps,
             admission=Admission(
@@ -344,8 +381,9 @@ class View:
                 **_numbers(head, int, "units", "refunds", "last_order", "decayed"),
                 **_numbers(head, float, "frequency", "monetary", "log_price"),
                 spent=spent,
-                tastes=tastes,
+                tastes=tuple(self.tastes),
                 segment=self.segment,
+                traits=tuple([(name, *known) for name, known in sorted(self.told.items())]),
             ),
             history=History(
                 tuple(self.recent),
@@ -380,15 +418,15 @@ class View:
         counts = _IN_ORDER(_COUNTS.unpack_from(self.record, _COUNTED))
         return list(accumulate(map(mul, _SIZES, counts), initial=SIZE)), counts
 
-    def _place(self, name: str) -> tuple[int, int]:
+    def place(self, name: str) -> tuple[int, int]:
         """Where a list begins, and how many entries it has."""
         (starts, counts), which = self._places, _NUMBERS[name]
         return starts[which], counts[which]
 
     @cached_property
     def _texts(self) -> list[str]:
-        at, n = self._place("ends")
-        start, _ = self._place("letters")
+        at, n = self.place("ends")
+        start, _ = self.place("letters")
         lengths = np.frombuffer(self.record, LENGTH, n, at).tolist()
         ends = list(accumulate(lengths, initial=0))
         letters = self.record[start : start + ends[-1]]
@@ -407,11 +445,11 @@ class View:
         return self._rows(name, _ENTRY)
 
     def _rows(self, name: str, row: Struct) -> Iterator[Any]:
-        at, n = self._place(name)
+        at, n = self.place(name)
         return row.iter_unpack(self.record[at : at + n * row.size])
 
     def _marks(self, name: str) -> bytes:
-        at, n = self._place(name)
+        at, n = self.place(name)
         return self.record[at : at + n]
 
     def _exposures(self) -> tuple[Exposure, ...]:
@@ -435,7 +473,7 @@ WIDTHS: Final = (
     ("tastes", TASTE.itemsize),
     ("impressions", TIME.itemsize),
     ("ends", LENGTH.itemsize),
-    *((name, 1) for name in (*_MARKS, "letters")),
+    *((name, 1) for name in (*_MARKS, "traits", "letters")),
 )
 """The lists of a record in their order, with the bytes of an entry of each."""
 
@@ -488,7 +526,8 @@ class _Packing:
             impressions,
             lengths,
         ]
-        lists += [*marks, b"".join(texts)]
+        traits = packed_traits({name: (fact, time) for name, fact, time in profile.traits})
+        lists += [*marks, traits, b"".join(texts)]
         head = self._head()
         for (name, width), part in zip(WIDTHS, lists, strict=True):
             head[f"n_{name}"] = len(part) // width

@@ -65,6 +65,7 @@ class Profile(Value, frozen=True):
     ``spent`` holds net minor units per currency; ``frequency`` (orders) and ``monetary`` (minor
     units of the shop's currency) decay from ``decayed``; ``tastes`` are category weights, the
     strongest first, on the same clock; ``log_price`` is the running mean of ln(1 + price seen).
+    ``traits`` are what the shop told, by name, each with the time of the word in ms.
     """
 
     first_seen: int = 0
@@ -82,6 +83,7 @@ class Profile(Value, frozen=True):
     tastes: tuple[tuple[str, float], ...] = ()
     log_price: float = 0.0
     segment: int | None = None
+    traits: tuple[tuple[str, str | int | float | bool, int], ...] = ()
 
 
 class History(Value, frozen=True):

@@ -53,7 +53,8 @@ def who(settings: Settings) -> str:
 def needed(settings: Settings) -> Mapping[str, tuple[int, ...]]:
     """What a worker does to each topic."""
     topics = settings.topics
-    both = (topics.examples, topics.models, topics.rules, settings.customers_changelog)
+    learned = (topics.examples, topics.models, topics.rules)
+    both = (*learned, topics.budgets, settings.customers_changelog)
     read = (*topics.events, topics.catalog, topics.campaigns)
     written = (topics.offers, topics.evidence, topics.dead_letters, topics.late)
     return {

@@ -172,6 +172,7 @@ class Engine:
         await app.unless_crashed(
             app.pipeline.progress.reach(await app.consumer.highwaters(*events))
         )
+        await app.follower.progress.reach(await app.follower.ends())  # of what was claimed
 
     async def _settle(self) -> None:
         await self._decide()

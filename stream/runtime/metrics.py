@@ -71,6 +71,7 @@ class Internal(StrEnum):
     EXAMPLES = "examples"
     MODELS = "models"
     RULES = "rules"
+    BUDGETS = "budgets"
 
 
 class BatchCounts(NamedTuple):
@@ -78,7 +79,8 @@ class BatchCounts(NamedTuple):
 
     ``consumed`` by topic, ``outcomes`` by :class:`Outcome`, ``rejected`` by
     :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`,
-    ``unknown_fields`` by topic.
+    ``unknown_fields`` by topic; ``passed`` are campaigns that stood in line and made no offer, by
+    :class:`Denial`.
     """
 
     consumed: Mapping[str, int] = {}
@@ -88,6 +90,7 @@ class BatchCounts(NamedTuple):
     denied: Mapping[Denial, int] = {}
     examples: int = 0
     unknown_fields: Mapping[str, int] = {}
+    passed: Mapping[Denial, int] = {}
 
 
 class Metrics:
@@ -131,6 +134,7 @@ class Metrics:
         _add(self._consumed, counts.consumed)
         _add(self._rejected, counts.rejected)
         _add(self._denied, counts.denied)
+        _add(self._passed, counts.passed)
         _add(self._unknown, counts.unknown_fields)
         for outcome, number in counts.outcomes.items():
             if outcome in self._by_outcome:  # rejections are counted with their reason
@@ -285,6 +289,9 @@ class Metrics:
         self._unknown = counter("unknown_fields", text, "topic")
         self._offers = counter("offers_emitted", "Offers sent out.", "campaign", "arm")
         self._denied = counter("offers_suppressed", "Offers that the policy withheld.", "reason")
+        self._passed = counter(
+            "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
+        )
         self._examples = counter("examples_emitted", "Examples sent to the learner.")
         for code in RejectionCode:
             self._rejected.labels(code)

@@ -54,6 +54,7 @@ class Observing:
                 denied=denied,
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
+                passed=_named(tally, "passed:", Denial),
             )
         )
         self._unknown.clear()

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from mode import get_logger
 
+from stream.codec.claims import encode_claim
 from stream.codec.evidence import encode_evidence
 from stream.codec.examples import Lesson, Taught, encode_lesson
 from stream.codec.offers import encode_offer
@@ -74,6 +75,7 @@ class Flush(NamedTuple):
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
     evidence: list[tuple[bytes, bytes]]
+    claims: Sequence[bytes] = ()
 
     @property
     def lessons(self) -> list[bytes]:
@@ -105,6 +107,7 @@ class Flush(NamedTuple):
             self.failed + later.failed,
             tuple(map(max, self.stamps, later.stamps)),
             self.evidence + later.evidence,
+            [*self.claims, *later.claims],
         )
 
 
@@ -213,6 +216,7 @@ class Partition:
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
             evidence=list(_evidence(seen)),
+            claims=[encode_claim(claim) for claim in decided.claims],
         )
 
     def _adopted(self, flush: Flush) -> Flush:

@@ -142,6 +142,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.examples, 1, month | written, shared=True),
         TopicSpec(topics.models, 1, models, shared=True),
         TopicSpec(topics.rules, 1, compacted | written, shared=True),
+        TopicSpec(topics.budgets, 1, _kept(3_650) | written, shared=True),
         TopicSpec(settings.customers_changelog, spread, changelog),
     )
 

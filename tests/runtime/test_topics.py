@@ -65,7 +65,7 @@ def test_events_and_what_they_cause_share_partitions_and_what_all_read_has_one()
         **dict.fromkeys(("clicks", "purchases", "feedback", "customers"), 3),
         **dict.fromkeys(("offers", "evidence"), 3),
         **dict.fromkeys(("dead-letters", "late", "offerstream-customers-changelog"), 3),
-        **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules"), 1),
+        **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules", "budgets"), 1),
     }
 
 
