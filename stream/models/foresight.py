@@ -6,8 +6,8 @@ Rules
   (prequential); a purchase is scored by that, too, and not by what is predicted when it comes.
 - An exposure and its purchase are told apart (`stream.models.truth`). The log loss is the sum of
   what both parts say, the ratio is what was predicted of the exposures over the purchases that
-  came, and the area under the curve compares the purchases with all exposures, and takes out that these
-  hold the purchased ones as well.
+  came, and the area under the curve compares the purchases with all exposures, and takes out that
+  these hold the purchased ones as well.
 - A figure that has too few labels behind it is NaN, never a guess.
 """
 
