@@ -136,7 +136,9 @@ class CoreSettings:
     attribution: Duration = 86_400.0  # a purchase within a day is credited to an exposure
     half_life: Duration = 30 * 86_400.0  # of what a customer liked: a month
     recent_items: Hundred = 20  # what neighbours and the profile are made from
-    pending_exposures: Hundred = 8  # waiting for their label; the oldest matures early, as negative
+    pending_exposures: Hundred = (
+        8  # waiting for a purchase; the oldest gives way, and stays a negative
+    )
     seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
     seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
     order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks

@@ -9,7 +9,9 @@ import click
 from stream.cli.lazy import LazyGroup
 
 MEASURES: Final = {
+    "calibration": "Purchases foreseen over purchases made, in tenths of a shop's log.",
     "next-item": "How often the next item of a session is among the twenty offered.",
+    "policy": "What choosing by context is worth, from a logged experiment.",
     "propensity": "How well purchases are foreseen, event by event.",
     "rules": "Association rules of baskets, exact and bounded.",
     "segments": "How close the segments come to batch k-means.",

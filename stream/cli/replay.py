@@ -25,7 +25,7 @@ from stream.cli.options import loaded_option
 from stream.cli.progress import gauge
 from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
-from stream.core.learner import Quality
+from stream.models.foresight import Quality
 from stream.replay.mapping import Mapping
 from stream.replay.mapping_file import load_mapping, shipped_mappings
 from stream.replay.outcome import Refused
@@ -111,6 +111,29 @@ def replay(
     report.offers_file = None if offers is None else str(offers)
     report.refused_file = None if refused is None else str(refused)
     _tell(report, outputs, in_json=in_json)
+
+
+@contextmanager
+def rehearsed(
+    loaded: Loaded, file: Path, mapping_name: str | None, limit: int | None, *, quiet: bool
+) -> Iterator[tuple[Settings, Report]]:
+    """Replay a file into a log of its own, which is there to be read until the block ends.
+
+    Raises
+    ------
+    ConfigError
+        As by ``offerstream replay``, and if the settings name a broker.
+    """
+    if loaded.sources["broker"] != "default":
+        raise ConfigError("this measures in a log of its own: leave out --broker")
+    start_logging("error")
+    mapping = _mapping(mapping_name)
+    log = Replay(file, mapping, limit)
+    with ExitStack() as stack:
+        settings, _ = stack.enter_context(_workplace(loaded, mapping, no_worker=False))
+        outputs = _Outputs(stack, None, None)
+        pace = parse_pace("max")
+        yield settings, _Run(log, settings, pace, outputs, quiet=quiet, worker=True).report()
 
 
 def _mapping(name: str | None) -> Mapping:

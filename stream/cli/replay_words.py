@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 import orjson
 
@@ -85,7 +86,7 @@ def _decisions(report: Report) -> list[str]:
 
 def _quality(report: Report) -> str:
     quality = report.quality
-    if not quality or not quality["labels"]:
+    if not quality or isnan(float(str(quality["auc"]))):
         return "The models saw too few labels to judge them."
     return (
         f"P(purchase) over the latest labels of {quality['labels']:,.0f}, predicted before they "

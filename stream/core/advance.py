@@ -120,7 +120,7 @@ def turn(event: Any, segment: int, rules: Table, tables: PlainTables) -> None:
 
 @kernel
 def look(record: Any, now: int, rules: Table, tables: PlainTables) -> None:
-    """Mature what waits of a customer who is not here, and say when it is due again.
+    """Drop what waited long enough of a customer who is not here, and say when more is due.
 
     Parameters
     ----------
@@ -129,13 +129,13 @@ def look(record: Any, now: int, rules: Table, tables: PlainTables) -> None:
         Stream time in ms.
     rules : RULES (1,)
     tables
-        On which the new record and the labels are laid.
+        On which the new record is laid; nothing is taught.
     """
     laid = Tables(*tables)
     unpack(np.frombuffer(record, MARK), laid.rows)
-    customer, examples = laid.rows[0], laid.lessons[0]
-    begin(examples)
-    labels.mature(customer, now, rules[0], examples)
+    customer = laid.rows[0]
+    begin(laid.lessons[0])
+    labels.mature(customer, now, rules[0])
     due = 0
     for at in range(customer["n_exposures"]):
         time = customer["exposures"][at]["time"]

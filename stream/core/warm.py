@@ -83,7 +83,9 @@ def predicting() -> None:
         rows = rng.integers(0, 2**12, (32, 16), dtype=np.uint32)
         labels = [int(row[0] % 2) for row in rows]
         segments = [n % 3 for n in range(32)] if batch % 2 else None
-        model.learn(rows if batch % 3 else rows.tolist(), labels, segments)
+        times, truth = np.arange(32) + 32 * batch, np.array(labels, np.int64)
+        weights = model.weigh(times, truth, np.arange(-1, 31))
+        model.learn(rows if batch % 3 else rows.tolist(), labels, segments, weights)
         model.predict(rows, segments)
     model.predict(rows.tolist())
 

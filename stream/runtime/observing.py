@@ -11,9 +11,9 @@ from typing import TypeVar
 from stream.config import Settings
 from stream.core.admission import Outcome
 from stream.core.event import Rejection, RejectionCode
-from stream.core.learner import Quality
 from stream.core.policy import Denial
 from stream.core.stamps import offset_of
+from stream.models.foresight import Quality
 from stream.runtime.batching.records import Batch
 from stream.runtime.learning.trainer import Publication
 from stream.runtime.metrics import BatchCounts, Internal, Metrics

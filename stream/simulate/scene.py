@@ -8,7 +8,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import isnan, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ class Learning(NamedTuple):
     labels: int = 0
     auc: tuple[float, ...] = ()
     log_loss: tuple[float, ...] = ()
-    calibration: float = 1.0
+    calibration: float = nan
     pairs: int = 0
     true_pairs: int = 0
 
@@ -193,7 +193,7 @@ def as_json(scene: Scene) -> dict[str, Any]:
             "labels": last.labels,
             "auc": last.auc[-1] if last.auc else None,
             "log_loss": last.log_loss[-1] if last.log_loss else None,
-            "calibration_ratio": last.calibration,
+            "calibration_ratio": None if isnan(last.calibration) else last.calibration,
             "pairs": last.pairs,
             "true_pairs": last.true_pairs,
         },

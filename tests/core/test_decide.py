@@ -168,17 +168,17 @@ def test_a_purchase_labels_the_exposure_with_the_features_it_had() -> None:
     clicked, bought = take([a_click(0), a_purchase(9)], a_world())
     assert clicked.state is not None
     (exposure,) = clicked.state.waiting.exposures
+    shown = [e for e in clicked.examples if isinstance(e, Labelled)]
     labels = [e for e in bought.examples if isinstance(e, Labelled)]
+    assert [(label.label, label.features) for label in shown] == [(0, exposure.features)]
     assert [(label.label, label.features) for label in labels] == [(1, exposure.features)]
     assert unpack([exposure.features]).shape == (1, 16)
 
 
-def test_an_exposure_that_matured_is_negative_once() -> None:
-    steps = take([a_click(0), a_click(1, item="i2", time=NOON + 3 * DAY)], a_world())
-    labels = [e.label for e in steps[1].examples if isinstance(e, Labelled)]
-    assert labels == [0]
-    late = take([a_click(0), a_purchase(1, time=NOON + 3 * DAY)], a_world())
-    assert [e.label for e in late[1].examples if isinstance(e, Labelled)] == [0]
+def test_an_exposure_is_told_once_and_a_purchase_after_its_time_is_none_of_it() -> None:
+    steps = take([a_click(0), a_click(1), a_purchase(2, time=NOON + 3 * DAY)], a_world())
+    labels = [[e.label for e in s.examples if isinstance(e, Labelled)] for s in steps]
+    assert labels == [[0], [], []]
 
 
 def test_a_late_purchase_within_window_and_grace_still_counts() -> None:

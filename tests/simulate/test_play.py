@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.core.learner import QUALITY_WINDOW, Quality
+from stream.models.foresight import WINDOW as QUALITY_WINDOW
+from stream.models.foresight import Quality
 from stream.runtime.engine import Publication, Status
 from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.play import Play, opening

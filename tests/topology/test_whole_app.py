@@ -262,7 +262,7 @@ def number_of(examples: bytes) -> int:
     return len(decode_examples(examples))
 
 
-async def test_who_never_comes_back_becomes_a_negative_label_once_whatever_restarts(
+async def test_what_is_looked_at_is_told_once_whatever_restarts(
     tmp_path: Path,
 ) -> None:
     settings = settings_in(tmp_path, 2)
