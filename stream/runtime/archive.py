@@ -37,6 +37,8 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
     if settings.embedded_log is None:
         asyncio.run(_read_topic(settings, topic, partitions, take))
         return
+    if not settings.embedded_log.is_dir():
+        raise ConfigError(f"there is no local log in {settings.embedded_log}: is --broker right?")
     with Log(settings.embedded_log) as log:
         for number in range(log.partitions(topic) or 0):
             for records in _in_log(log, topic, number, (0, log.highwater(topic, number))):
