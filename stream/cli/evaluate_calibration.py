@@ -14,7 +14,7 @@ from stream.runtime.environment import Loaded
 
 
 @click.command(short_help="Purchases foreseen over purchases made, in tenths of a shop's log.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--mapping",
     "mapping_name",
@@ -25,13 +25,17 @@ from stream.runtime.environment import Loaded
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def calibration(
-    loaded: Loaded, file: Path, mapping_name: str | None, limit: int | None, in_json: bool
+    loaded: Loaded,
+    files: tuple[Path, ...],
+    mapping_name: str | None,
+    limit: int | None,
+    in_json: bool,
 ) -> None:
-    """Replay FILE, and hold P(purchase) to what was bought within the attribution window.
+    """Replay FILES, and hold P(purchase) to what was bought within the attribution window.
 
     After the first 2,000 exposures, in tenths: the mean that was predicted of exposures before
     they were learned, the share of them that was bought, and the ratio of the two, 1 if right. A
-    tenth with fewer than ten purchases has no ratio. Near the end of the file some purchases are
+    tenth with fewer than ten purchases has no ratio. Near the end of the files some purchases are
     still to come: `expected by end` is the part of the prediction that can be seen by then.
 
     \b
@@ -43,7 +47,7 @@ def calibration(
     from stream.evaluate.calibration import exposures_of, report
 
     with (
-        rehearsed(loaded, file, mapping_name, limit, quiet=in_json) as (settings, _),
+        rehearsed(loaded, files, mapping_name, limit, quiet=in_json) as (settings, _),
         gauge("learning again", None, "records", quiet=in_json) as progress,
     ):
         exposures = exposures_of(settings, progress.show)

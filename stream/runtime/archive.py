@@ -55,6 +55,8 @@ def read_topic(
     if settings.embedded_log is None:
         asyncio.run(_read_topic(settings, topic, partitions, take, only, since))
         return
+    if not settings.embedded_log.is_dir():
+        raise ConfigError(f"there is no local log in {settings.embedded_log}: is --broker right?")
     with Log(settings.embedded_log) as log:
         for number in range(log.partitions(topic) or 0):
             if only is not None and number not in only:

@@ -47,8 +47,8 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     wrong = {
         "no column 'spend'": ["--csv", str(file), "--columns", "spend"],
         "no row has numbers": ["--csv", str(file), "--columns", "id"],
-        "at least 1": ["--csv", str(file), "--columns", "recency", "--k", "0"],
-        "can't be read": ["--csv", str(tmp_path / "none"), "--columns", "recency"],
+        "names no column": ["--csv", str(file), "--columns", ","],
+        "cannot be read": ["--csv", str(tmp_path / "none"), "--columns", "recency"],
     }
     for words, arguments in wrong.items():
         with pytest.raises(ConfigError, match=words):

@@ -129,8 +129,9 @@ def test_a_log_of_which_no_row_fits_is_a_failure_with_advice(
     mapping.write_text(mapping.read_text().replace('"view"', '"ignore"').replace("view =", "v ="))
     text = mapping.read_text().replace("cart =", "c =").replace("buy =", "b =")
     mapping.write_text(text)
-    done = run("replay", log, "--mapping", mapping, code=1)
+    done = run("replay", log, "--mapping", mapping, code=2)
     assert "not one of 1,200 rows became an event: does the mapping shop fit" in done.stderr
+    assert "such as row 1 (--refused OUT" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_log_of_which_no_row_fits_is_a_failure_with_advice(
         (["--mapping", "shopp"], "--mapping 'shopp': no such mapping; known: online-retail"),
         (["--mapping", "rees46"], "columns.time is 'event_time', and shop.csv has no such"),
         (["--speed", "fast"], "--speed is 'fast'; it must be max, or N"),
-        (["--offers", "/nowhere/offers.jsonl"], "/nowhere/offers.jsonl: cannot be written: No"),
+        (["--offers", "/nowhere/offers.jsonl"], "/nowhere/offers.jsonl: there is no directory"),
         (["--no-worker"], "--no-worker needs a --broker"),
         (["--broker", "kafka://127.0.0.1:1"], "broker kafka://127.0.0.1:1 doesn't answer"),
         (["--broker", "shop"], "broker is 'shop'; it must be kafka://host:port"),
