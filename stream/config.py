@@ -250,8 +250,8 @@ class WorkerSettings:
 
     max_record: Count = 262_144  # bytes; no honest event is larger than 256 KiB
     batches_ahead: Count = 3  # undecided batches a partition may hold: enough to hide a fetch
-    cached_customers: Count = 50_000  # records kept in memory, some 100 MB: the hot customers
-    store_cache: Bytes = 268_435_456  # bytes of blocks that all partitions' stores cache together
+    cached_customers: Count = 50_000  # records kept in memory, some 110 MB: the hot customers
+    store_cache: Bytes = 268_435_456  # bytes of blocks, indexes and filters that all stores cache
     store_buffers: Bytes = 134_217_728  # bytes of writes that they hold before these become files
     commit_interval: Duration = 1.0  # what a crash replays at most, beside the batch in flight
     order_wait: Seconds = 10.0  # without a record of a topic that has more: its leader is away

@@ -86,7 +86,10 @@ class BareLoop:
         self._settings = settings = run.settings()
         schemas = load_schemas()
         self._read = EventReader(
-            EventDecoder(schemas, settings.core), settings.topics, settings.partitions
+            EventDecoder(schemas, settings.core),
+            settings.topics,
+            settings.partitions,
+            settings.worker.cached_customers,
         ).read
         self._store = Store(settings.data_dir)
         self._partitions: dict[int, Partition] = {}

@@ -20,7 +20,10 @@ POLL_RECORDS = 2_000
 async def _read(run: Run) -> None:
     settings = run.settings()
     reader = EventReader(
-        EventDecoder(load_schemas(), settings.core), settings.topics, settings.partitions
+        EventDecoder(load_schemas(), settings.core),
+        settings.topics,
+        settings.partitions,
+        settings.worker.cached_customers,
     )
     consumer = AIOKafkaConsumer(bootstrap_servers=run.broker, group_id=None)
     producer = AIOKafkaProducer(bootstrap_servers=run.broker)

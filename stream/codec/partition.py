@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from typing import Final
 
 _MULTIPLIER: Final = 0x5BD1E995
@@ -35,7 +34,6 @@ def murmur2(data: bytes) -> int:
     return hashed ^ hashed >> 15
 
 
-@lru_cache(maxsize=1 << 16)  # customers come back: a hash costs microseconds, a look-up less
 def partition_for(key: bytes, partitions: int) -> int:
     """Return the partition of a key, where Kafka's default partitioner puts it.
 

@@ -236,7 +236,8 @@ def build_app(
         If a schema or a certificate cannot be read.
     """
     topics, schemas = settings.topics, load_schemas()
-    reader = EventReader(EventDecoder(schemas, settings.core), topics, settings.partitions)
+    decoder, cached = EventDecoder(schemas, settings.core), settings.worker.cached_customers
+    reader = EventReader(decoder, topics, settings.partitions, cached)
     app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from mode import get_logger
@@ -35,7 +36,8 @@ class EventReader:
 
     A customer is in one partition of all topics. A record in another one would make a second
     customer of them, whose word the first never hears; so it is refused, if ``partitions`` says
-    how many there are. Where its producer puts all keys elsewhere, the setting says so.
+    how many there are. Where its producer puts all keys elsewhere, the setting says so. Where the
+    last ``cached`` customers belong is remembered: they come back, and a hash costs ten look-ups.
 
     Attributes
     ----------
@@ -45,13 +47,16 @@ class EventReader:
         The stamp of offset 0, of each topic and partition that was made anew.
     """
 
-    def __init__(self, decoder: EventDecoder, topics: Topics, partitions: int) -> None:
+    def __init__(
+        self, decoder: EventDecoder, topics: Topics, partitions: int, cached: int = 0
+    ) -> None:
         self._of = {
             topic: (source, decoder.of(source))
             for topic, source in zip(topics.events, Source, strict=True)
         }
         self._withdrawal = decoder.withdrawal
         self._partitions = partitions if topics.partitioner == "murmur2" else 0
+        self._partition_for = lru_cache(cached)(partition_for)
         self._told: set[str] = set()
         self.unknown: Counter[str] = Counter()
         self.first_stamps: dict[tuple[str, int], int] = {}
@@ -81,7 +86,8 @@ class EventReader:
         return None, Entry(source, at, content, self._word(record))
 
     def _is_astray(self, record: Record) -> bool:
-        is_astray = partition_for(record.key or b"", self._partitions) != record.partition
+        partition = self._partition_for(record.key or b"", self._partitions)
+        is_astray = partition != record.partition
         if is_astray and record.topic not in self._told:
             self._told.add(record.topic)
             logger.error("%s-%d: %s", record.topic, record.partition, ASTRAY.detail)
