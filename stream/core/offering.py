@@ -7,7 +7,7 @@ from itertools import repeat
 
 from stream.core.advance import offered
 from stream.core.arriving import packed_lines
-from stream.core.candidates import LADDER, Candidate, gather
+from stream.core.candidates import LADDER, Candidate, gather, on_screen
 from stream.core.event import Campaign, Event
 from stream.core.hashing import digest
 from stream.core.offer import Cause, Offer, OfferItem
@@ -33,7 +33,11 @@ def choose(
     campaign = campaign_for(customer, now, world)
     if isinstance(campaign, Denial):
         return campaign
-    found = _allowed(gather(customer, world), campaign, customer, world)
+    screen = on_screen(customer, event)
+    candidates = gather(customer, world, screen)
+    if not candidates:
+        return Denial.ON_SCREEN if screen else Denial.NO_CANDIDATE
+    found = _allowed(candidates, campaign, customer, world)
     if isinstance(found, Denial):
         return found
     settings, policy = world.settings, world.settings.policy
@@ -59,8 +63,6 @@ def _allowed(
     candidates: list[Candidate], campaign: Campaign, customer: View, world: World
 ) -> Found | Denial:
     """The candidates that may be offered, each with what is known of its item."""
-    if not candidates:
-        return Denial.NO_CANDIDATE
     item_ids = [candidate.item_id for candidate in candidates]
     items = world.items(item_ids)
     denied = item_denials(item_ids, items, campaign, customer.bought)

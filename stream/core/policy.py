@@ -33,6 +33,7 @@ class Denial(StrEnum):
     QUIET_HOURS = "quiet_hours"
     NO_CAMPAIGN = "no_campaign"
     NO_CANDIDATE = "no_candidate"
+    ON_SCREEN = "on_screen"
     BOUGHT_ALREADY = "bought_already"
     OUT_OF_STOCK = "out_of_stock"
     NOT_IN_CAMPAIGN = "not_in_campaign"
