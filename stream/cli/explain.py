@@ -114,11 +114,11 @@ def _event(found: Explanation) -> str:
 
 
 def _campaigns(found: Explanation, campaign_id: str) -> str:
-    passed = [] if found.told is None else [c for c in found.told.campaigns if not c.taken]
+    passed = [] if found.told is None else [c for c in found.told.campaigns if c.denial]
     if not passed:
         return f"Campaign {campaign_id!r} was the first in line."
-    names = ", ".join(repr(campaign.campaign_id) for campaign in passed)
-    return f"Campaign {campaign_id!r} was taken; before it stood {names}, which did not fit."
+    names = ", ".join(f"{one.campaign_id!r} ({one.denial})" for one in passed)
+    return f"Campaign {campaign_id!r} was taken; before it stood {names}, with no offer to make."
 
 
 def _items(found: Explanation, offer: dict[str, Any]) -> list[str]:

@@ -60,6 +60,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     event: Packed
     now: int
     shared: msgspec.Raw
+    left: dict[str, int]
     answers: list[tuple[str, Packed]]
 
 
@@ -84,6 +85,7 @@ def encode_evidence(offer_id: str, evidence: Evidence) -> tuple[bytes, bytes]:
         pack(event),
         now,
         _shared(world),
+        dict(world.left),
         [(name, pack(answer)) for name, answer in answers],
     )
     packed = bytes(cramjam.zstd.compress(_encode(content), level=LEVEL))
@@ -115,6 +117,7 @@ def decode_evidence(value: bytes) -> tuple[str, Evidence]:
             models=models,
             newest=unpack(shared.newest),
             learning=shared.learning,
+            left=content.left,
         )
         answers = [(name, unpack(answer)) for name, answer in content.answers]
         cause = unpack(content.cause)

@@ -152,7 +152,7 @@ def go_on(
     if not learned:
         return Step(outcome, record, denial=Denial.CONSENT)
     watched = world if world.witness is None else world.witness.watch(world)
-    chosen, passed = choose(View(record), event, now, cause, watched, desk)
+    chosen, passed, _ = choose(View(record), event, now, cause, watched, desk)
     if isinstance(chosen, Denial):
         return Step(outcome, record, examples=examples, denial=chosen, passed=passed)
     offer, slate = chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -11,12 +12,12 @@ from msgspec.structs import replace
 from stream.core.advance import offered
 from stream.core.arriving import packed_lines
 from stream.core.campaign import Incentive, Reward, Unit
-from stream.core.candidates import LADDER, Candidate
+from stream.core.candidates import LADDER, Candidate, on_screen
 from stream.core.event import Campaign, Event
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import TREATED, Denial, customer_denial, item_denials
-from stream.core.ranking import Found, Ranked, Slate, draw, rank, usual_price
+from stream.core.ranking import Found, Ranked, Ranking, Slate, draw, rank, usual_price
 from stream.core.record import Desk, View
 from stream.core.standing import standing
 from stream.core.strategies import Choice, strategy_for
@@ -26,11 +27,21 @@ from stream.core.world import World
 class Chosen(NamedTuple):
     """An offer with the slate that it was made from, or why there is none.
 
-    ``passed`` are the campaigns that stood in line before it, each with its own reason.
+    ``passed`` are the campaigns that stood in line before it, each with its own reason; ``drawn``
+    is how an offer came about.
     """
 
     outcome: tuple[Offer, Slate] | Denial
     passed: tuple[tuple[str, Denial], ...] = ()
+    drawn: Drawn | None = None
+
+
+class Allowed(NamedTuple):
+    """The candidates that may be offered, and all of them, each with why not, None if it may."""
+
+    found: Found
+    all: Found
+    denied: Sequence[Denial | None]
 
 
 class Drawn(NamedTuple):
@@ -39,6 +50,8 @@ class Drawn(NamedTuple):
     slate: Slate
     reward: Reward
     worth: float
+    allowed: Allowed
+    ranking: Ranking
 
 
 def choose(
@@ -48,14 +61,14 @@ def choose(
     denial = customer_denial(customer, event.customer_id, now, world)
     if denial is not None:
         return Chosen(denial)
-    choice, told = Choice(customer, world), Denial.NO_CAMPAIGN
+    choice, told = Choice(customer, world, on_screen(customer, event)), Denial.NO_CAMPAIGN
     passed: list[tuple[str, Denial]] = []
     for campaign, refused in standing(customer, event.customer_id, now, world):
         if refused is None:
             drawn = _drawn(choice, campaign, event, now, desk)
             if isinstance(drawn, Drawn):
                 offer = _offer(customer, event, cause, campaign, drawn, now, world)
-                return Chosen((offer, drawn.slate), tuple(passed))
+                return Chosen((offer, drawn.slate), tuple(passed), drawn)
             refused = drawn
             if told is Denial.NO_CAMPAIGN:
                 told = drawn  # of the campaign that came next to an offer
@@ -73,7 +86,7 @@ def _drawn(
     """
     candidates = choice.of(campaign)
     if not candidates:
-        return Denial.NOT_IN_STRATEGY if choice.all else Denial.NO_CANDIDATE
+        return _without_candidates(choice)
     rewards = campaign.rewards
     if len(rewards) == 1:
         return _with(rewards[0], candidates, choice, campaign, event, now, desk)
@@ -95,6 +108,13 @@ def _drawn(
     return drawn[at]._replace(slate=slate)
 
 
+def _without_candidates(choice: Choice) -> Denial:
+    """Why a strategy has none."""
+    if choice.all:
+        return Denial.NOT_IN_STRATEGY
+    return Denial.ON_SCREEN if choice.screen else Denial.NO_CANDIDATE
+
+
 def _with(
     reward: Reward,
     candidates: list[Candidate],
@@ -107,10 +127,10 @@ def _with(
     """The slate of a campaign with one of its incentives, or why there is none."""
     customer, world = choice.customer, choice.world
     settings, policy = world.settings, world.settings.policy
-    found = _allowed(candidates, campaign, reward, customer, world)
-    if isinstance(found, Denial):
-        return found
-    ranking = rank(found, customer, reward, now, world, desk)
+    allowed = _allowed(candidates, campaign, reward, customer, world)
+    if isinstance(allowed, Denial):
+        return allowed
+    ranking = rank(allowed.found, customer, reward, now, world, desk)
     least = policy.min_propensity
     if least > 0:
         ranking = ranking.likely(least)
@@ -126,7 +146,7 @@ def _with(
             return Denial.LOW_VALUE
     key = (settings.seed, event.customer_id, event.event_id)
     slate = draw(ranking, campaign.slate or policy.slate, policy.exploration, *key)
-    drawn = Drawn(slate, reward, worth)
+    drawn = Drawn(slate, reward, worth, allowed, ranking)
     if campaign.budget is not None and set_aside(campaign, drawn) > world.left.get(
         campaign.campaign_id, 0
     ):
@@ -157,16 +177,17 @@ def delivered(record: bytes, offer: Offer, slate: Slate, learning: bool, desk: D
 
 def _allowed(
     candidates: list[Candidate], campaign: Campaign, reward: Reward, customer: View, world: World
-) -> Found | Denial:
+) -> Allowed | Denial:
     """The candidates that may be offered, each with what is known of its item."""
     item_ids = [candidate.item_id for candidate in candidates]
     items = world.items(item_ids)
     denied = item_denials(item_ids, items, campaign, reward, customer.bought, world.settings)
     found = Found(candidates, item_ids, items)
     if not any(denied):
-        return found
+        return Allowed(found, found, denied)
     if None in denied:
-        return found.only([n for n, denial in enumerate(denied) if denial is None])
+        some = found.only([n for n, denial in enumerate(denied) if denial is None])
+        return Allowed(some, found, denied)
     if Denial.MARGIN_FLOOR in denied:
         return Denial.MARGIN_FLOOR  # there were items, but for the incentive
     denials = Counter(filter(None, denied))

@@ -41,6 +41,7 @@ class Denial(StrEnum):
     BUDGET = "budget"
     NOT_IN_STRATEGY = "not_in_strategy"
     NO_CANDIDATE = "no_candidate"
+    ON_SCREEN = "on_screen"
     BOUGHT_ALREADY = "bought_already"
     OUT_OF_STOCK = "out_of_stock"
     NOT_IN_CAMPAIGN = "not_in_campaign"

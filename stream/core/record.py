@@ -327,9 +327,14 @@ class View:
         return dict(self.purchases)
 
     @property
+    def session_start(self) -> int:
+        """When the open session, or the last, began, in ms."""
+        return self._now[3]
+
+    @property
     def session_items(self) -> list[str]:
         """The items of the open session, oldest first, repeats kept."""
-        start = self._now[3]
+        start = self.session_start
         return [touch.item_id for touch in self.recent if touch.time >= start]
 
     @property

@@ -1,20 +1,18 @@
 """A decision told again: what led to an offer, step by step, from what it was made from.
 
-Rules: it takes the steps of :func:`stream.core.offering.choose` in their order, with a world that
-answers what was answered then, and leaves nothing out that they looked at. What was decided is not
-told from memory: it is decided again.
+Rules: nothing is told from memory. It is decided again, with a world that answers what was answered
+then, and what that came past is told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from stream.core.candidates import gather
-from stream.core.event import Campaign
 from stream.core.offer import Offer
-from stream.core.offering import choose
-from stream.core.policy import Denial, campaign_for, item_denials
-from stream.core.ranking import Found, rank, usual_price, worth
+from stream.core.offering import Chosen, Drawn, choose
+from stream.core.policy import Denial
+from stream.core.ranking import Found, usual_price, worth
 from stream.core.record import Desk, View
 from stream.core.witness import Differs, Evidence, as_it_was
 
@@ -22,8 +20,9 @@ from stream.core.witness import Differs, Evidence, as_it_was
 class Considered(NamedTuple):
     """A candidate: ``score`` is ``propensity`` x ``relevance`` x ``worth``.
 
-    ``worth`` is what a sale earns, in minor units; ``denial`` is why it may not be offered, and
-    then nothing was computed of it; ``place`` is that in the offer, from 1, None if it is not in.
+    ``worth`` is what a sale earns, in minor units; ``denial`` is why it was not offered: where a
+    rule of the policy says so, nothing was computed of it. ``place`` is that in the offer, from 1,
+    None if it is not in.
     """
 
     item_id: str
@@ -39,11 +38,10 @@ class Considered(NamedTuple):
 
 
 class InLine(NamedTuple):
-    """A campaign that was asked for, in the order of priority: ``taken`` or passed over."""
+    """A campaign that was asked, in the order of priority; ``denial`` is why it made no offer."""
 
     campaign_id: str
-    priority: int
-    taken: bool
+    denial: Denial | None
 
 
 class Told(NamedTuple):
@@ -62,8 +60,7 @@ def decided_again(evidence: Evidence) -> Offer | Denial:
     Differs
         If it asks what it did not ask then: this release decides in another way.
     """
-    record, event, cause, now, _, _ = evidence
-    chosen = choose(View(record), event, now, cause, as_it_was(evidence), Desk())
+    chosen = _chosen(evidence).outcome
     return chosen if isinstance(chosen, Denial) else chosen[0]
 
 
@@ -75,50 +72,39 @@ def told_again(evidence: Evidence) -> Told:
     Differs
         As `decided_again`; so does a decision that comes to no offer now.
     """
-    offer = decided_again(evidence)
-    if isinstance(offer, Denial):
-        raise Differs(f"it comes to no offer now: {offer}")
-    record, _, _, now, before, _ = evidence
-    customer, world = View(record), as_it_was(evidence)
-    campaign = campaign_for(customer, now, before)
-    assert isinstance(campaign, Campaign), "an offer has a campaign"
-    candidates = gather(customer, world)
-    item_ids = [candidate.item_id for candidate in candidates]
-    items = world.items(item_ids)
-    denied = item_denials(item_ids, items, campaign, customer.bought)
-    allowed = [n for n, denial in enumerate(denied) if denial is None]
-    found = Found(candidates, item_ids, items)
-    ranking = rank(found.only(allowed), customer, campaign, now, world, Desk())
-    usual = usual_price(customer.usual)
-    places = {item.item_id: place for place, item in enumerate(offer.items, 1)}
+    outcome, passed, drawn = _chosen(evidence)
+    if isinstance(outcome, Denial) or drawn is None:
+        raise Differs(f"it comes to no offer now: {outcome}")
+    offer, _ = outcome
+    line = [InLine(*each) for each in passed]
+    considered = tuple(_considered(drawn, offer, usual_price(View(evidence.record).usual)))
+    return Told(offer, (*line, InLine(offer.campaign_id, None)), considered)
 
-    def told(n: int, p: float | None, denial: Denial | None) -> Considered:
-        one, item = candidates[n], items[n]
-        gain = worth(item, campaign.discount, usual)
-        return Considered(
-            one.item_id,
-            None if item is None else item.name,
-            one.origin.value,
-            one.because,
-            one.relevance,
-            p,
-            None if p is None else gain,
-            None if p is None else p * (one.relevance * gain),
-            denial,
-            places.get(one.item_id),
+
+def _chosen(evidence: Evidence) -> Chosen:
+    record, event, cause, now, _, _ = evidence
+    return choose(View(record), event, now, cause, as_it_was(evidence), Desk())
+
+
+def _considered(drawn: Drawn, offer: Offer, usual: int) -> Iterator[Considered]:
+    """Every candidate: what was ranked, best first, what is too unlikely, what was denied."""
+    ranking, places = drawn.ranking, {item.item_id: n for n, item in enumerate(offer.items, 1)}
+    unlikely = sorted({*range(len(ranking.propensities))} - {*ranking.order})
+    for n in [*ranking.order, *unlikely]:
+        one, item = ranking.found.candidates[n], ranking.found.items[n]
+        p, gain = ranking.propensities[n], worth(item, drawn.reward, usual)
+        denial = None if n in ranking.order else Denial.LOW_PROPENSITY
+        place, score = places.get(one.item_id), p * (one.relevance * gain)
+        yield _bare(ranking.found, n)._replace(
+            propensity=p, worth=gain, score=score, denial=denial, place=place
         )
-
-    ranked = [told(allowed[n], ranking.propensities[n], None) for n in ranking.order]
-    left = [told(n, None, denial) for n, denial in enumerate(denied) if denial is not None]
-    in_line = _in_line(before.campaigns, campaign)
-    return Told(offer, in_line, (*ranked, *left))
+    for n, denial in enumerate(drawn.allowed.denied):
+        if denial is not None:
+            yield _bare(drawn.allowed.all, n)._replace(denial=denial)
 
 
-def _in_line(campaigns: tuple[Campaign, ...], taken: Campaign) -> tuple[InLine, ...]:
-    """The campaigns that were asked, up to the one that was taken."""
-    line = []
-    for campaign in campaigns:
-        line.append(InLine(campaign.campaign_id, campaign.priority, campaign == taken))
-        if campaign == taken:
-            break
-    return tuple(line)
+def _bare(found: Found, n: int) -> Considered:
+    """What is told of any candidate."""
+    one, item = found.candidates[n], found.items[n]
+    name = None if item is None else item.name
+    return Considered(one.item_id, name, one.origin.value, one.because, one.relevance)

@@ -7,13 +7,13 @@ campaign. Relevance is in (0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Final
 
 from stream.core.audience import is_of_segment
 from stream.core.campaign import RECOMMEND, ItemRule, is_within
-from stream.core.candidates import ORIGINS, WORTH, Candidate, gather, unbought
+from stream.core.candidates import ORIGINS, WORTH, Candidate, gather, left_out, unbought
 from stream.core.event import Campaign, CatalogItem
 from stream.core.offer import Origin
 from stream.core.record import View
@@ -24,16 +24,16 @@ DEARER, DEAREST = 1.05, 2.0  # of what is looked at: an upsell costs more, and i
 
 
 class Choice:
-    """What may be offered in one moment, by strategy; each is found once."""
+    """What may be offered in one moment, by strategy; each is found once, and none is on screen."""
 
-    def __init__(self, customer: View, world: World) -> None:
-        self.customer, self.world = customer, world
+    def __init__(self, customer: View, world: World, screen: Collection[str] = ()) -> None:
+        self.customer, self.world, self.screen = customer, world, screen
         self._found: dict[tuple[str, str], list[Candidate]] = {}
 
     @cached_property
     def all(self) -> list[Candidate]:
         """Every candidate."""
-        return gather(self.customer, self.world)
+        return gather(self.customer, self.world, self.screen)
 
     def of(self, campaign: Campaign) -> list[Candidate]:
         """The candidates of a campaign's strategy."""
@@ -42,7 +42,8 @@ class Choice:
             return self.all
         key = name, campaign.campaign_id if name == "rules" else ""
         if key not in self._found:
-            self._found[key] = _STRATEGIES[name](self, campaign)
+            found = _STRATEGIES[name](self, campaign)
+            self._found[key] = [one for one in found if one.item_id not in self.screen]
         return self._found[key]
 
 
@@ -61,9 +62,8 @@ def _cross_sell(choice: Choice, campaign: Campaign) -> list[Candidate]:
 
 def _viewed_not_bought(choice: Choice, campaign: Campaign) -> list[Candidate]:
     """What was looked at before this moment, and not bought since."""
-    recent = choice.customer.recent
-    shown = recent[-1].item_id if recent else None
-    own = [touch.item_id for touch in unbought(choice.customer) if touch.item_id != shown]
+    touched = [touch.item_id for touch in unbought(choice.customer)]
+    own = [item_id for item_id in touched if item_id not in choice.screen]
     return [Candidate(name, Origin.OWN, 1.0 / rank, name) for rank, name in enumerate(own, 1)]
 
 
@@ -71,7 +71,7 @@ def _trending(choice: Choice, campaign: Campaign) -> list[Candidate]:
     """What the customer's segment buys, and what all do."""
     customer = choice.customer
     asked = choice.world.models.recommender.recommend(
-        (), ASKED, customer.bought, customer.session, customer.segment, ()
+        (), ASKED, left_out(customer, choice.screen), customer.session, customer.segment, ()
     )
     wanted = [one for one in asked if ORIGINS[one.source] in (Origin.SEGMENT, Origin.TRENDING)]
     return [

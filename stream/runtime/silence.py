@@ -25,6 +25,7 @@ WAYS: Final = {
     Denial.OUT_OF_STOCK: "the catalog says that the items are out of stock",
     Denial.QUIET_HOURS: "see core.policy.quiet_from, quiet_until and utc_offset",
     Denial.NO_CANDIDATE: "nothing is known to offer: everything was bought, or nothing was learned",
+    Denial.ON_SCREEN: "nothing is known to offer but what is on the screen",
     Denial.LOW_PROPENSITY: "no item is likely enough: see core.policy.min_propensity",
 }
 

@@ -14,6 +14,7 @@ REASONS = {
     "quiet_hours": "quiet hours",
     "no_campaign": "no campaign for them",
     "no_candidate": "nothing to offer yet",
+    "on_screen": "nothing but what they are looking at",
     "bought_already": "bought already",
     "out_of_stock": "out of stock",
     "not_in_campaign": "not in the campaign",

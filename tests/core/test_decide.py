@@ -284,10 +284,51 @@ def test_what_is_out_of_stock_or_bought_is_not_offered() -> None:
     catalog = {"cup": CatalogItem("cup", stock=0), "pot": CatalogItem("pot", stock=1)}
     world = a_world()._replace(models=Models(recommender=Neighbours("cup", "pot")), catalog=catalog)
     offer = take([a_click(0, item="tea")], world)[0].offers[0]
-    assert {item.item_id for item in offer.items} == {"tea", "pot"}
-    policy = replace(OPEN, offer_gap=0.0)
-    steps = take([a_click(0, item="tea"), a_purchase(1, "c1", "tea")], a_world(policy))
+    assert {item.item_id for item in offer.items} == {"pot"}
+    nothing_new = a_world(replace(OPEN, offer_gap=0.0))._replace(newest=())
+    steps = take([a_click(0, item="tea"), a_purchase(1, "c1", "tea")], nothing_new)
     assert steps[1].denial is Denial.NO_CANDIDATE
+
+
+def offered_in(step: Step) -> list[str]:
+    """The items of the one offer of a step."""
+    (offer,) = step.offers
+    return [item.item_id for item in offer.items]
+
+
+def test_what_is_on_the_screen_leads_to_others_and_is_not_offered() -> None:
+    world = a_world(replace(OPEN, offer_gap=0.0))
+    world = world._replace(models=Models(recommender=Neighbours("tea", "cup")))
+    viewed, carted = take([a_click(0, item="tea"), a_click(1, item="cup")], world)
+    assert offered_in(viewed) == ["cup"]
+    assert offered_in(carted) == ["tea"]  # which was looked at before
+
+
+def test_what_waits_in_the_cart_is_not_offered_until_the_session_is_over() -> None:
+    world = a_world(replace(OPEN, offer_gap=0.0))._replace(newest=())
+    steps = take(
+        [
+            a_click(0, item="tea", action=Action.ADD_TO_CART),
+            a_click(1, item="tea"),
+            a_click(2, item="cup"),
+            a_click(3, item="pot", time=NOON + 2 * HOUR),
+        ],
+        world,
+    )
+    assert [step.denial for step in steps[:3]] == [Denial.ON_SCREEN] * 3
+    assert set(offered_in(steps[3])) == {"tea", "cup"}
+
+
+def test_what_was_taken_out_of_the_cart_may_be_offered() -> None:
+    steps = take(
+        [
+            a_click(0, item="tea", action=Action.ADD_TO_CART),
+            a_click(1, item="tea", action=Action.REMOVE_FROM_CART),
+            a_click(2, item="cup"),
+        ],
+        a_world(replace(OPEN, offer_gap=0.0))._replace(newest=()),
+    )
+    assert offered_in(steps[2]) == ["tea"]
 
 
 def test_a_cold_start_goes_down_the_ladder_by_name() -> None:

@@ -340,6 +340,17 @@ def test_without_consent_there_is_no_offer_no_lesson_and_no_profile(events: list
 
 
 @given(histories)
+def test_an_offer_holds_nothing_that_is_on_the_screen(events: list[Event]) -> None:
+    """Neither what its event shows, nor what was put into the cart in the open session."""
+    for event, step in fold(events, a_world(CAPPED)):
+        items = {item.item_id for offer in step.offers for item in offer.items}
+        assert getattr(event, "item_id", None) not in items
+        if items and step.state is not None:
+            start, recent = step.state.history.session_start, step.state.history.recent
+            assert not items & {t.item_id for t in recent if t.weight == 2 and t.time >= start}
+
+
+@given(histories)
 def test_an_offer_holds_nothing_that_was_bought_or_is_out_of_stock(events: list[Event]) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
     bought: defaultdict[str, set[str]] = defaultdict(set)
