@@ -65,6 +65,9 @@ def _allowed(
     items = world.items(item_ids)
     denied = item_denials(item_ids, items, campaign, customer.bought)
     found = Found(candidates, item_ids, items)
+    if world.teller is not None:
+        told = zip(candidates, items, denied, strict=True)
+        world.teller.denied.append([each for each in told if each[2] is not None])
     if not any(denied):
         return found
     if None in denied:

@@ -93,11 +93,13 @@ def rank(
     rows = _rows(found, customer, campaign, now, world, desk)
     propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
     expected = [
-        p * (candidate.relevance * worth(item, discount, usual))
+        p * (candidate.relevance * _worth(item, discount, usual))
         for p, candidate, item in zip(propensities, found.candidates, found.items, strict=True)
     ]
     by_id = sorted(range(len(expected)), key=found.item_ids.__getitem__)
     order = sorted(by_id, key=expected.__getitem__, reverse=True)
+    if world.teller is not None:
+        world.teller.ranked.append((found.candidates, found.items, propensities, expected, order))
     return Ranking(found, propensities, rows, order)
 
 
@@ -144,7 +146,7 @@ def _slate(ranking: Ranking, places: list[int], probability: float, explored: bo
     return Slate(slate, features.take(places, 0), probability, explored)
 
 
-def worth(item: CatalogItem | None, discount: int, usual: int) -> float:
+def _worth(item: CatalogItem | None, discount: int, usual: int) -> float:
     """What a sale of an item earns, in minor units; at least 1."""
     price, gain = (None, None) if item is None else (item.price, item.margin)
     if price is None:

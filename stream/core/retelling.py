@@ -1,22 +1,19 @@
 """A decision told again: what led to an offer, step by step, from what it was made from.
 
-Rules: it takes the steps of :func:`stream.core.offering.choose` in their order, with a world that
-answers what was answered then, and leaves nothing out that they looked at. What was decided is not
-told from memory: it is decided again.
+Rules: the decision is made again, by the same function, in a world that answers what was answered
+then; a teller notes its steps. Nothing is worked out a second time: what is told is what was done.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from stream.core.candidates import gather
 from stream.core.event import Campaign
 from stream.core.offer import Offer
 from stream.core.offering import choose
-from stream.core.policy import Denial, campaign_for, item_denials
-from stream.core.ranking import Found, rank, usual_price, worth
+from stream.core.policy import Denial
 from stream.core.record import Desk, View
-from stream.core.witness import Differs, Evidence, as_it_was
+from stream.core.witness import Differs, Evidence, Teller, as_it_was
 
 
 class Considered(NamedTuple):
@@ -62,9 +59,7 @@ def decided_again(evidence: Evidence) -> Offer | Denial:
     Differs
         If it asks what it did not ask then: this release decides in another way.
     """
-    record, event, cause, now, _, _ = evidence
-    chosen = choose(View(record), event, now, cause, as_it_was(evidence), Desk())
-    return chosen if isinstance(chosen, Denial) else chosen[0]
+    return _decided(evidence, None)
 
 
 def told_again(evidence: Evidence) -> Told:
@@ -75,50 +70,64 @@ def told_again(evidence: Evidence) -> Told:
     Differs
         As `decided_again`; so does a decision that comes to no offer now.
     """
-    offer = decided_again(evidence)
+    teller = Teller()
+    offer = _decided(evidence, teller)
     if isinstance(offer, Denial):
         raise Differs(f"it comes to no offer now: {offer}")
-    record, _, _, now, before, _ = evidence
-    customer, world = View(record), as_it_was(evidence)
-    campaign = campaign_for(customer, now, before)
-    assert isinstance(campaign, Campaign), "an offer has a campaign"
-    candidates = gather(customer, world)
-    item_ids = [candidate.item_id for candidate in candidates]
-    items = world.items(item_ids)
-    denied = item_denials(item_ids, items, campaign, customer.bought)
-    allowed = [n for n, denial in enumerate(denied) if denial is None]
-    found = Found(candidates, item_ids, items)
-    ranking = rank(found.only(allowed), customer, campaign, now, world, Desk())
-    usual = usual_price(customer.usual)
     places = {item.item_id: place for place, item in enumerate(offer.items, 1)}
-
-    def told(n: int, p: float | None, denial: Denial | None) -> Considered:
-        one, item = candidates[n], items[n]
-        gain = worth(item, campaign.discount, usual)
-        return Considered(
-            one.item_id,
-            None if item is None else item.name,
-            one.origin.value,
-            one.because,
-            one.relevance,
-            p,
-            None if p is None else gain,
-            None if p is None else p * (one.relevance * gain),
-            denial,
-            places.get(one.item_id),
-        )
-
-    ranked = [told(allowed[n], ranking.propensities[n], None) for n in ranking.order]
-    left = [told(n, None, denial) for n, denial in enumerate(denied) if denial is not None]
-    in_line = _in_line(before.campaigns, campaign)
-    return Told(offer, in_line, (*ranked, *left))
+    ranked = _ranked(teller, offer, places)
+    denied = [
+        _considered(candidate, item)._replace(denial=denial)
+        for candidate, item, denial in (teller.denied[-1] if teller.denied else ())
+    ]
+    in_line = _in_line(evidence.world.campaigns, offer.campaign_id)
+    return Told(offer, in_line, (*ranked, *denied))
 
 
-def _in_line(campaigns: tuple[Campaign, ...], taken: Campaign) -> tuple[InLine, ...]:
+def _decided(evidence: Evidence, teller: Teller | None) -> Offer | Denial:
+    record, event, cause, now, _, _ = evidence
+    world = as_it_was(evidence)._replace(teller=teller)
+    chosen = choose(View(record), event, now, cause, world, Desk())
+    return chosen if isinstance(chosen, Denial) else chosen[0]
+
+
+def _ranked(teller: Teller, offer: Offer, places: dict[str, int]) -> list[Considered]:
+    """The candidates of the ranking that the offer was drawn from: the last that has its items."""
+    for candidates, items, propensities, scores, order in reversed(teller.ranked):
+        if places.keys() <= {candidate.item_id for candidate in candidates}:
+            return [
+                _scored(candidates[n], items[n], propensities[n], scores[n], places) for n in order
+            ]
+    raise Differs("its items were ranked nowhere")
+
+
+def _scored(
+    candidate: Any, item: Any, propensity: float, score: float, places: dict[str, int]
+) -> Considered:
+    share = propensity * candidate.relevance
+    return _considered(candidate, item)._replace(
+        propensity=propensity,
+        worth=score / share if share else None,
+        score=score,
+        place=places.get(candidate.item_id),
+    )
+
+
+def _considered(candidate: Any, item: Any) -> Considered:
+    return Considered(
+        candidate.item_id,
+        None if item is None else item.name,
+        candidate.origin.value,
+        candidate.because,
+        candidate.relevance,
+    )
+
+
+def _in_line(campaigns: tuple[Campaign, ...], taken: str) -> tuple[InLine, ...]:
     """The campaigns that were asked, up to the one that was taken."""
     line = []
     for campaign in campaigns:
-        line.append(InLine(campaign.campaign_id, campaign.priority, campaign == taken))
-        if campaign == taken:
+        line.append(InLine(campaign.campaign_id, campaign.priority, campaign.campaign_id == taken))
+        if campaign.campaign_id == taken:
             break
     return tuple(line)

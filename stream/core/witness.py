@@ -52,6 +52,24 @@ class Evidence(NamedTuple):
     answers: Answers
 
 
+class Teller:
+    """Notes the steps of a decision, for whoever wants it told.
+
+    Attributes
+    ----------
+    ranked : list
+        Of each ranking: the candidates, what is known of their items, their propensities, their
+        scores, and the places of all of them, best first.
+    denied : list
+        Of each campaign that was tried: item, origin and reason of each candidate that may not be
+        offered.
+    """
+
+    def __init__(self) -> None:
+        self.ranked: list[tuple[Any, Any, list[float], list[float], list[int]]] = []
+        self.denied: list[list[tuple[Any, Any, Any]]] = []
+
+
 class Differs(Exception):
     """What is decided again asks something else than it did."""
 

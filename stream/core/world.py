@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem
-from stream.core.witness import Witness
+from stream.core.witness import Teller, Witness
 from stream.models.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -124,7 +124,7 @@ class World(NamedTuple):
 
     ``alike`` names for an item the new ones that are described like it, with their cosine.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
-    ``witness`` keeps what offers were made from; None where nobody asks.
+    ``witness`` keeps what offers were made from, and ``teller`` how; None where nobody asks.
     """
 
     settings: CoreSettings = CoreSettings()
@@ -135,6 +135,7 @@ class World(NamedTuple):
     alike: Mapping[str, Neighbours] = {}
     learning: bool = True
     witness: Witness | None = None
+    teller: Teller | None = None
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""
