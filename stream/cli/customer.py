@@ -11,6 +11,7 @@ import orjson
 from stream.cli.customers import described
 from stream.cli.moments import Moment
 from stream.cli.options import settings_option
+from stream.cli.progress import gauge
 from stream.config import CoreSettings, Settings
 from stream.core.state import CustomerState, Permission
 
@@ -53,7 +54,8 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
     from stream.runtime.changelog import read_customer
 
     name = tidy(customer_id)
-    kept = read_customer(settings, name)
+    with gauge("reading the partition", None, "records", quiet=as_json) as progress:
+        kept = read_customer(settings, name, progress.show)
     for line in kept.unreadable:
         click.echo(f"offerstream: {line}", err=True)
     state = kept.states.get(name)
@@ -61,7 +63,8 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
         why = "its record cannot be read" if kept.unreadable else "no event of it was applied"
         raise click.ClickException(f"nothing is kept of a customer {customer_id!r}: {why}")
     now = at if at is not None else _stream_time(kept.ledgers, state)
-    found = find_offers(settings, name, now)
+    with gauge("reading the offers", None, "records", quiet=as_json) as progress:
+        found = find_offers(settings, name, now, seen=progress.show)
     known = _known(name, state, settings.core, now, found)
     click.echo(
         orjson.dumps(known, option=orjson.OPT_INDENT_2) if as_json else "\n".join(_words(known))

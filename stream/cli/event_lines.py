@@ -55,6 +55,9 @@ def _lines(stream: IO[bytes], file: Path) -> Iterator[Line]:
     try:
         while line := stream.readline(LONGEST):
             number += 1
+            rest = line
+            while len(rest) == LONGEST and not rest.endswith(b"\n"):  # it is refused for its size
+                rest = stream.readline(LONGEST)
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
                 _check(line, file)

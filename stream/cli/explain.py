@@ -151,9 +151,10 @@ def _items(found: Explanation, offer: dict[str, Any]) -> list[str]:
 
 def _scored(one: Considered) -> str:
     reason = _SOURCES.get(one.origin, one.origin).format(one.because or "what was seen")
+    worth = 0.0 if one.worth is None else one.worth
     return (
         f"{_named(one)}: {one.score:,.2f} = {one.propensity:.4f} × {one.relevance:.3f} × "
-        f"{one.worth:,.0f}; {reason}"
+        f"{worth:,.0f}; {reason}"
     )
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from stream.cli.moments import Moment, Span, now_ms
 from stream.cli.options import settings_option
+from stream.cli.progress import gauge
 from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
 
@@ -109,7 +110,9 @@ def get(
     from stream.client.offer import read_offer
     from stream.client.openrtb import user_data
 
-    found = find_offers(settings, customer_id, at, now_ms() - round(since * 1000))
+    start = now_ms() - round(since * 1000)
+    with gauge("reading the offers", None, "records", quiet=as_json or openrtb) as progress:
+        found = find_offers(settings, customer_id, at, start, progress.show)
     if openrtb:
         click.echo(orjson.dumps(user_data([read_offer(value) for value in found.open])))
     elif as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from stream.client.book import OfferBook
@@ -9,7 +10,7 @@ from stream.client.offer import Offer, Recall, read_record
 from stream.codec.partition import partition_for
 from stream.config import Settings
 from stream.core.text import tidy
-from stream.runtime.archive import read_topic
+from stream.runtime.archive import counted, read_topic
 from stream.runtime.batching.records import Record, value_of
 
 
@@ -46,7 +47,11 @@ def partitions_of(settings: Settings, customer_id: str) -> tuple[int, ...] | Non
 
 
 def find_offers(
-    settings: Settings, customer_id: str, at: int | None, since: int | None = None
+    settings: Settings,
+    customer_id: str,
+    at: int | None,
+    since: int | None = None,
+    seen: Callable[[int], None] = lambda _: None,
 ) -> Found:
     """Read a customer's partition of the topic ``offers``.
 
@@ -57,6 +62,8 @@ def find_offers(
         The time in ms since 1970; None: stream time, which is that of the newest offer.
     since
         On Kafka, what was appended before this, in ms since 1970, is passed over.
+    seen
+        Told the number of records read, now and then.
 
     Raises
     ------
@@ -77,15 +84,16 @@ def find_offers(
             mine.append((value or b"", said))
 
     only = partitions_of(settings, name)
-    read_topic(settings, settings.topics.offers, settings.partitions, take, only, since)
+    topic = settings.topics.offers
+    read_topic(settings, topic, settings.partitions, counted(take, seen), only, since)
     now = newest if at is None else at
     book, made = OfferBook(), list[Offer | Recall]()
-    seen: set[tuple[bool, str]] = set()
+    known: set[tuple[bool, str]] = set()
     for value, said in mine:
         mark = (isinstance(said, Recall), said.offer_id)
-        if _time(said) > now or mark in seen:
+        if _time(said) > now or mark in known:
             continue
-        seen.add(mark)
+        known.add(mark)
         made.append(said)
         book.take(key, value, now)
     return Found(now, book.open(name, now), made, newest)

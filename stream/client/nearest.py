@@ -153,8 +153,8 @@ def _time(value: Any) -> int | str | None:
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
-    except ValueError:
+        if moment.tzinfo is None:
+            return None  # nobody knows where it was that late
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        return None  # nobody knows where it was that late
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -127,15 +127,10 @@ class Validator:
         if isinstance(outcome, Rejection) and outcome.code is RejectionCode.OVERSIZE:
             return _refused(topic, value, [_fault_of(outcome)])
         faults = [] if native is None else _faults(schema, native)
-        if fault is not None:
-            faults.insert(0, fault)
         if isinstance(outcome, Rejection):
-            first = _fault_of(outcome)
-            known = {each.pointer for each in faults}
-            if first.pointer not in known and not (
-                faults and outcome.code is RejectionCode.KEY_MISMATCH
-            ):
-                faults.insert(0, first)
+            faults = _led_by(_fault_of(outcome), faults)
+        elif fault is not None:
+            faults.insert(0, fault)
         return _refused(topic, value, faults, _unknown(schema, native or {}))
 
     def place(self, event: bytes, now: int, topics: Sequence[str] = TOPICS) -> Checked:
@@ -187,6 +182,13 @@ def _fault_of(rejection: Rejection) -> Fault:
     if pointer.startswith("/"):
         return Fault(pointer, rejection.code.value, rest)
     return Fault("", rejection.code.value, rejection.detail)
+
+
+def _led_by(first: Fault, faults: Sequence[Fault]) -> list[Fault]:
+    """Faults with the decoder's own reason before all others; of one field it says it once."""
+    same = [each for each in faults if each.pointer == first.pointer]
+    nearest = next((each.nearest for each in same if each.nearest is not None), None)
+    return [first._replace(nearest=nearest), *[each for each in faults if each not in same]]
 
 
 def _faults(schema: TopicSchema, native: Mapping[str, Any]) -> list[Fault]:

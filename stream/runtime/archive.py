@@ -66,6 +66,20 @@ def read_topic(
                     take(record)
 
 
+def counted(take: Take, seen: Callable[[int], None]) -> Take:
+    """Have ``seen`` told how many records ``take`` was handed so far, each thousand."""
+    count = 0
+
+    def taken(record: Record) -> None:
+        nonlocal count
+        count += 1
+        if count % 1_000 == 0:
+            seen(count)
+        take(record)
+
+    return taken
+
+
 async def read_between(
     settings: Settings, open_log: Callable[[], Log], tp: TP, start: int, end: int
 ) -> AsyncIterator[list[Record]]:

@@ -15,7 +15,7 @@ from stream.config import ConfigError, Settings
 from stream.core.offer import Offer
 from stream.core.retelling import Told, decided_again, told_again
 from stream.core.witness import Differs, Evidence
-from stream.runtime.archive import read_topic
+from stream.runtime.archive import Take, counted, read_topic
 from stream.runtime.batching.records import Record, value_of
 
 
@@ -105,17 +105,10 @@ class _Reading:
     """Reads topics of one app, and tells how much was read."""
 
     def __init__(self, settings: Settings, seen: Callable[[int], None]) -> None:
-        self.settings = settings
-        self._seen, self._count = seen, 0
+        self.settings, self._seen = settings, seen
 
-    def read(self, topic: str, only: set[int] | None, take: Callable[[Record], None]) -> None:
-        def counted(record: Record) -> None:
-            self._count += 1
-            if self._count % 1_000 == 0:
-                self._seen(self._count)
-            take(record)
-
-        read_topic(self.settings, topic, self.settings.partitions, counted, only)
+    def read(self, topic: str, only: set[int] | None, take: Take) -> None:
+        read_topic(self.settings, topic, self.settings.partitions, counted(take, self._seen), only)
 
 
 def _find(

@@ -112,6 +112,13 @@ def test_what_is_no_file_of_events_is_one_line(content: bytes, words: str, tmp_p
     assert "cannot be read" in run("validate", tmp_path / "none", code=2).stderr
 
 
+def test_a_line_that_is_too_long_is_one_fault_of_its_line(tmp_path: Path) -> None:
+    file = written(tmp_path / "a", event(1), b'{"x": "' + b"y" * 2_500_000 + b'"}', event(2))
+    lines = run("validate", file, "--as", "clicks", code=2).stdout.splitlines()
+    assert lines[0] == f"{file}:2: the value is over 262144 bytes (oversize)"
+    assert lines[1] == f"{file}: 3 events: 2 valid (2 clicks); 1 refused"
+
+
 def test_send_acknowledges_each_and_sends_no_event_that_would_be_refused(
     tmp_path: Path, directory: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stream.client.validation import TOPICS, Validator
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Source
+from stream.core.event import Rejection, Source
 
 ROOT = Path(__file__).parents[2] / "schemas"
 FAR = 4_102_444_800_000
@@ -125,6 +126,45 @@ def test_the_key_is_the_customer_in_any_envelope(validator: Validator) -> None:
     assert validator.check("clicks", call, FAR).key == b"anon"
     page = {"type": "page", "messageId": "m", "userId": "u", "timestamp": "2024-05-01T09:30:00Z"}
     assert validator.place(orjson.dumps(page), FAR).ignored == "segment_call"
+
+
+ODD: list[Any] = [
+    None, True, -1, 0, 1.5, 1e308, 2**63, "", " ", "x" * 300, "NaN", "1,5", "1.234,5", "eur", [],
+    {}, [[]], {"a": 1}, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "view",
+    "2024-02-30T00:00:00Z", 1714556700, 99999999999999999, "1714556700", "\u202e",
+    [{"product_id": 1, "price": "x"}],
+]  # fmt: skip
+
+
+def test_it_agrees_with_the_worker_whatever_the_fields_hold(
+    validator: Validator, seed: int
+) -> None:
+    chance = random.Random(seed)
+    decoder = EventDecoder(load_schemas(), CoreSettings())
+    valid = [(path.parts[-4], json.loads(path.read_bytes()))
+             for path in EXAMPLES if path.parts[-2] == "valid"]  # fmt: skip
+    refused = 0
+    for _ in range(3_000):
+        topic, event = chance.choice(valid)
+        event = dict(event)
+        for _ in range(chance.randrange(1, 4)):
+            name = chance.choice([*event, "extra", "price", "consent", "products", "data"])
+            if chance.random() < 0.2:
+                event.pop(name, None)
+            else:
+                event[name] = chance.choice(ODD)
+        value = json.dumps(event).encode()
+        checked = validator.check(topic, value, FAR)
+        customer = event.get("customer_id")
+        key = checked.key or (customer.encode() if isinstance(customer, str) else b"c")
+        outcome = decoder.of(Source[topic.upper()])(key, value, (), FAR)
+        assert bool(checked.faults) == isinstance(outcome, Rejection), (value, checked, outcome)
+        if isinstance(outcome, Rejection):
+            refused += 1
+            assert outcome.code.value == checked.faults[0].code
+        for fault in checked.faults:
+            assert fault.nearest is None or json.loads(fault.nearest) is not None
+    assert 500 < refused < 2_900
 
 
 def test_an_event_from_the_future_is_a_fault_of_its_time(validator: Validator) -> None:
