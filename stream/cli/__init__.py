@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "replay": "Turn a shop's own log (CSV, JSON lines) into events and offers.",
     "mappings": "Show the mappings from a log's columns to events.",
     "customers": "Show what is kept of customers, and what became of their events.",
+    "report": "Tell what offers did: funnel, lift over holdout, refusals, models.",
     "simulate": "Write simulated shoppers' events.",
     "evaluate": "Measure the models on a file, in one pass.",
     "verify-models": "Check the published models against their log.",
