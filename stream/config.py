@@ -134,11 +134,10 @@ class CoreSettings:
     future: Seconds = 300.0  # clocks drift by less than five minutes
     session_gap: Duration = 1_800.0  # 30 min of inactivity end a session, as in web analytics
     attribution: Duration = 86_400.0  # a purchase within a day is credited to an exposure
+    credit: Literal["last", "first", "linear"] = "last"  # which offers a purchase is put down to
     half_life: Duration = 30 * 86_400.0  # of what a customer liked: a month
     recent_items: Hundred = 20  # what neighbours and the profile are made from
-    pending_exposures: Hundred = (
-        8  # waiting for a purchase; the oldest gives way, and stays a negative
-    )
+    pending_exposures: Hundred = 8  # waiting for a purchase; the oldest gives way, unbought
     seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
     seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
     order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks

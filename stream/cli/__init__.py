@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "explain": "Decide an offer again from the log, and show what led to it.",
     "customer": "Show what is known of one customer, and what was decided.",
     "customers": "Show what is kept of customers, and what became of their events.",
+    "report": "Tell what offers did: funnel, lift over holdout, refusals, models.",
     "simulate": "Write simulated shoppers' events.",
     "evaluate": "Measure the models on a file, in one pass.",
     "verify-models": "Check the published models against their log.",

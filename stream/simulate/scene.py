@@ -39,7 +39,6 @@ class Segment(NamedTuple):
     """A group of customers and what sets it apart."""
 
     number: int
-    size: str
     words: str
 
 
@@ -136,12 +135,8 @@ def shown(offer: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
 
 
 def segments(names: Sequence[str]) -> tuple[Segment, ...]:
-    """Split the models' descriptions ("21 % of customers: high spend") into size and words."""
-    parted = (name.partition(": ") for name in names)
-    return tuple(
-        Segment(number + 1, size.removesuffix(" of customers"), words or "like everybody")
-        for number, (size, _, words) in enumerate(parted)
-    )
+    """Number the models' names of segments from 1; one that there is not has no name."""
+    return tuple(Segment(number, words) for number, words in enumerate(names, 1) if words)
 
 
 def effect(before: Books, after: Books, offered: Counts, held_out: Counts) -> Effect:

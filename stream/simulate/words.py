@@ -155,7 +155,7 @@ def summary(scene: Scene) -> str:
     ]
     if scene.segments:
         paragraphs.append("Segments found:")
-        paragraphs += [f"  {s.number}. {s.size:>4}  {s.words}" for s in scene.segments]
+        paragraphs += [f"  {s.number}. {s.words}" for s in scene.segments]
     if scene.latest:
         paragraphs.append("The latest offers:")
         paragraphs += [f"  {offer_line(offer)}" for offer in scene.latest[:3]]

@@ -81,7 +81,7 @@ class FakeStage:
     def status(self) -> Status:
         counts = {"applied": self.decided, "offers": 10**9, "denied:consent": 10**9}
         quality = Quality(0.7, 0.2, 1.0, self.labels)
-        return Status(counts, quality, 0, ("9% of customers: rich",), (0.01, 0.02, 0.03))
+        return Status(counts, quality, 0, ("rich",), (0.01, 0.02, 0.03))
 
 
 def an_offer(customer: str, number: int) -> bytes:

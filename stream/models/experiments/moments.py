@@ -25,11 +25,11 @@ class Moments(NamedTuple):
     Examples
     --------
     >>> arm = Moments.of([1.0, 3.0]) + Moments.of([5.0])
-    >>> arm.count, arm.mean, arm.variance
+    >>> arm.size, arm.mean, arm.variance
     (3, 3.0, 4.0)
     """
 
-    count: int = 0
+    size: int = 0
     y: float = 0.0
     yy: float = 0.0
     x: float = 0.0
@@ -41,30 +41,31 @@ class Moments(NamedTuple):
         """Return the sums of outcomes, each with its covariate (0 if there are none)."""
         y = np.asarray(outcomes, np.float64)
         x = np.zeros(len(y)) if covariates is None else np.asarray(covariates, np.float64)
-        sums = (y.sum(), (y * y).sum(), x.sum(), (x * x).sum(), (x * y).sum())
-        return cls(len(y), *map(float, sums))
+        sums = np.array([y.sum(), (y * y).sum(), x.sum(), (x * x).sum(), (x * y).sum()])
+        return cls(len(y), *sums.tolist())
 
     def __add__(self, other: object) -> Self:
         """Return the sums of both."""
         if not isinstance(other, Moments):
             return NotImplemented
-        return type(self)(*(a + b for a, b in zip(self, other, strict=True)))
+        size, *sums = (a + b for a, b in zip(self, other, strict=True))
+        return type(self)(int(size), *sums)
 
     @property
     def mean(self) -> float:
         """The mean outcome; 0 of nobody."""
-        return self.y / self.count if self.count else 0.0
+        return self.y / self.size if self.size else 0.0
 
     @property
     def variance(self) -> float:
         """The variance of outcomes, unbiased; 0 of fewer than two."""
-        return _spread(self.count, self.y, self.y, self.yy)
+        return _spread(self.size, self.y, self.y, self.yy)
 
 
 class Adjusted(NamedTuple):
     """An arm after CUPED: customers, the mean and the variance of what the covariate leaves."""
 
-    count: int
+    size: int
     mean: float
     variance: float
 
@@ -81,13 +82,13 @@ def adjusted(arms: Sequence[Moments]) -> list[Adjusted]:
     """
     slope = _slope(arms)
     everyone = sum(arms, Moments())
-    centre = everyone.x / everyone.count if everyone.count else 0.0
+    centre = everyone.x / everyone.size if everyone.size else 0.0
     found = []
     for arm in arms:
-        mean_x = arm.x / arm.count if arm.count else 0.0
-        spread = arm.variance - 2 * slope * _spread(arm.count, arm.x, arm.y, arm.xy)
-        spread += slope**2 * _spread(arm.count, arm.x, arm.x, arm.xx)
-        found.append(Adjusted(arm.count, arm.mean - slope * (mean_x - centre), max(spread, 0.0)))
+        mean_x = arm.x / arm.size if arm.size else 0.0
+        spread = arm.variance - 2 * slope * _spread(arm.size, arm.x, arm.y, arm.xy)
+        spread += slope**2 * _spread(arm.size, arm.x, arm.x, arm.xx)
+        found.append(Adjusted(arm.size, arm.mean - slope * (mean_x - centre), max(spread, 0.0)))
     return found
 
 
@@ -95,8 +96,8 @@ def _slope(arms: Iterable[Moments]) -> float:
     """The slope of outcome on covariate within the arms; 0 if the covariate does not vary."""
     within_xy = within_xx = 0.0
     for arm in arms:
-        within_xy += _spread(arm.count, arm.x, arm.y, arm.xy) * (arm.count - 1)
-        within_xx += _spread(arm.count, arm.x, arm.x, arm.xx) * (arm.count - 1)
+        within_xy += _spread(arm.size, arm.x, arm.y, arm.xy) * (arm.size - 1)
+        within_xx += _spread(arm.size, arm.x, arm.x, arm.xx) * (arm.size - 1)
     return within_xy / within_xx if within_xx > 1e-12 else 0.0
 
 

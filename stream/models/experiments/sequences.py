@@ -86,15 +86,15 @@ def difference(
     first, second = adjusted([treated, control])
     estimate = first.mean - second.mean
     happened = _happened(treated) + _happened(control)
-    if min(first.count, second.count) < FEWEST or happened < EVENTS:
+    if min(first.size, second.size) < FEWEST or happened < EVENTS:
         return Interval(estimate, -math.inf, math.inf)
     half = _half_width(first, second, alpha, tightest)
     return Interval(estimate, estimate - half, estimate + half)
 
 
 def _half_width(first: Adjusted, second: Adjusted, alpha: float, tightest: float) -> float:
-    count = first.count + second.count
-    spread = first.variance / first.count + second.variance / second.count
+    count = first.size + second.size
+    spread = first.variance / first.size + second.variance / second.size
     return radius(count, spread * count, alpha, tightest)
 
 

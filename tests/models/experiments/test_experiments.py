@@ -56,8 +56,8 @@ def test_intervals_of_a_fixed_sample_would_raise_alarms(seed: int) -> None:
         rng = np.random.default_rng((seed, draw))
         arms = [hourly(outcomes(rng, 0.05, False), False) for _ in range(2)]
         for first, second in zip(*arms, strict=True):
-            error = (first.variance / first.count + second.variance / second.count) ** 0.5
-            if first.count > 200 and abs(first.mean - second.mean) > 1.96 * error:
+            error = (first.variance / first.size + second.variance / second.size) ** 0.5
+            if first.size > 200 and abs(first.mean - second.mean) > 1.96 * error:
                 found += 1
                 break
     assert found > 8
