@@ -8,17 +8,15 @@ from typing import Any
 import click
 import orjson
 
+from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found
 from stream.cli.progress import gauge
-from stream.evaluate.policy import FOLDS, Columns, Rows, log_of, outcome_of, report
+from stream.evaluate.policy import FOLDS, Columns, choices, log_of, outcome_of, report
+from stream.reading.table import Table, told_format
 
 
 @click.command(short_help="What choosing by context is worth, from a logged experiment.")
 @click.option(
-    "--csv",
-    "file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A choice a row; may be gzipped.",
+    "--csv", "files", type=FILE, multiple=True, required=True, help=f"A choice a row. {READS}"
 )
 @click.option("--arm", required=True, metavar="COL", help="What was done.")
 @click.option("--reward", required=True, metavar="COL", help="What came of it, a number.")
@@ -29,16 +27,18 @@ from stream.evaluate.policy import FOLDS, Columns, Rows, log_of, outcome_of, rep
     metavar="COL",
     help="The probability with which it was done; without it, each arm's share.",
 )
-@click.option("--delimiter", default=",", show_default=True, help="Between cells.")
+@delimiter_option()
+@encoding_option
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def policy(
-    file: Path,
+    files: tuple[Path, ...],
     arm: str,
     reward: str,
     context: tuple[str, ...],
     more: tuple[str, ...],
     propensity: str | None,
     delimiter: str,
+    encoding: str,
     in_json: bool,
 ) -> None:
     """Replay a randomised experiment, and value the policy that is chosen from it.
@@ -57,10 +57,10 @@ def policy(
         raise click.UsageError(f"unexpected: {' '.join(more)}")
     names = [name.strip() for each in (*context, *more) for name in each.split(",")]
     columns = Columns(arm, reward, [name for name in names if name], propensity)
-    rows = Rows(file, columns, {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter))
+    rows = Table(found(files, quiet=in_json), told_format(delimiter, encoding), columns.names)
     read: list[list[str]] = []
     with gauge("reading", rows.size, "bytes", quiet=in_json) as progress:
-        for row in rows:
+        for row in choices(rows, columns):
             read.append(row)
             if len(read) % 10_000 == 0:
                 progress.show(rows.read, f"{len(read):,} rows")
@@ -68,7 +68,7 @@ def policy(
     total = (FOLDS - 1) * len(log.arms)
     with gauge("learning", total, "rows", quiet=in_json) as progress:
         outcome = outcome_of(log, progress.show)
-    told = report(log, outcome)
+    told = report(log, outcome) | {"left_out": rows.left_out.total()}
     click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2) if in_json else _words(told))
 
 

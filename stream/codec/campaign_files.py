@@ -18,6 +18,7 @@ from jsonschema_rs import ValidationError
 
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import TopicSchema, nearest
+from stream.core.campaign import TIMED
 from stream.core.event import Campaign
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -262,6 +263,8 @@ def _said(schema: TopicSchema, error: ValidationError, path: tuple[str | int, ..
     words = f"{_where(path)}{detail}"
     if detail.startswith("does not match") and (told := schema.node_of(error).get("description")):
         words = f"{_where(path)}is none of this form: {told[0].lower()}{told[1:].rstrip('.')}"
+    if isinstance(value, str) and path == ("strategy",) and value in TIMED:
+        return f"strategy {value} takes its time below it, as `{value}: {{{TIMED[value]}: 30d}}`"
     if isinstance(value, str) and " is none of " in f" {detail}":
         options = detail.rpartition(" is none of ")[2].removeprefix("is none of ").split(", ")
         if near := nearest([value], options):

@@ -56,6 +56,11 @@ class Reward(NamedTuple):
             return -(-price * self.size // 100)
         return self.size
 
+    @property
+    def off(self) -> tuple[int, int]:
+        """What it takes off, in percent of the price and in minor units."""
+        return (self.size, 0) if self.kind is Incentive.PERCENT else (0, self.size)
+
     def percent(self, price: int) -> int:
         """It in percent of a price, from 0 to 100; 0 where the price is not known.
 

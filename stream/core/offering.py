@@ -13,7 +13,7 @@ from stream.core.advance import offered
 from stream.core.arriving import packed_lines
 from stream.core.campaign import Incentive, Reward, Unit
 from stream.core.candidates import LADDER, Candidate, on_screen
-from stream.core.event import Campaign, Event
+from stream.core.event import Campaign, CatalogItem, Event
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import TREATED, Denial, customer_denial, item_denials
@@ -182,6 +182,12 @@ def _allowed(
     item_ids = [candidate.item_id for candidate in candidates]
     items = world.items(item_ids)
     denied = item_denials(item_ids, items, campaign, reward, customer.bought, world.settings)
+    if campaign.budget is not None and campaign.budget.unit is Unit.MONEY:
+        currency = world.settings.currency
+        denied = [
+            denial or (None if _has_cost(item, reward, currency) else Denial.NOT_IN_CAMPAIGN)
+            for denial, item in zip(denied, items, strict=True)
+        ]
     found = Found(candidates, item_ids, items)
     if not any(denied):
         return Allowed(found, found, denied)
@@ -192,6 +198,13 @@ def _allowed(
         return Denial.MARGIN_FLOOR  # there were items, but for the incentive
     denials = Counter(filter(None, denied))
     return min(denials, key=lambda denial: (-denials[denial], denial))
+
+
+def _has_cost(item: CatalogItem | None, reward: Reward, currency: str) -> bool:
+    """Whether it is known what an incentive takes off an item, in the shop's currency."""
+    if reward.kind is not Incentive.PERCENT:
+        return True
+    return item is not None and item.price is not None and item.currency in (None, currency)
 
 
 def _offer(

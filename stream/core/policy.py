@@ -86,23 +86,15 @@ def customer_denial(customer: View, customer_id: str, now: int, world: World) ->
 
 
 def item_denial(
-    item_id: str,
-    item: CatalogItem | None,
-    campaign: Campaign,
-    reward: Reward,
-    bought: Collection[str],
-    settings: CoreSettings,
+    item_id: str, item: CatalogItem | None, campaign: Campaign, bought: Collection[str]
 ) -> Denial | None:
-    """The first rule that forbids offering this item with an incentive, if there is one."""
+    """The first rule that forbids offering this item, whatever the incentive, if there is one."""
     if item_id in bought:
         return Denial.BOUGHT_ALREADY
     if item is not None and item.stock is not None and item.stock <= 0:
         return Denial.OUT_OF_STOCK
     if campaign.categories and not is_within(item and item.category, campaign.categories):
         return Denial.NOT_IN_CAMPAIGN
-    is_judged = reward.size or (item is not None and item.margin is not None)
-    if (is_judged or _is_wary(settings.policy)) and is_below_floor(item, reward, settings):
-        return Denial.MARGIN_FLOOR
     return None
 
 
@@ -138,24 +130,37 @@ def item_denials(
     settings: CoreSettings,
 ) -> list[Denial | None]:
     """For each item, the first rule that forbids offering it, if there is one."""
-    told = [item for item in items if item and (item.stock is not None or item.margin is not None)]
-    wary = reward.size or _is_wary(settings.policy)
-    if not (bought or campaign.categories or wary or told):  # so no rule has a thing to ask
-        return [None] * len(items)
-    return [
-        item_denial(item_id, item, campaign, reward, bought, settings)
-        for item_id, item in zip(item_ids, items, strict=True)
+    tracked = [item for item in items if item is not None and item.stock is not None]
+    denied: list[Denial | None]
+    if bought or campaign.categories or tracked:
+        denied = [
+            item_denial(item_id, item, campaign, bought)
+            for item_id, item in zip(item_ids, items, strict=True)
+        ]
+    else:  # so no rule has anything to ask
+        denied = [None] * len(items)
+    for place in _below_floor(items, reward, settings):
+        denied[place] = denied[place] or Denial.MARGIN_FLOOR
+    return denied
+
+
+def _below_floor(
+    items: Sequence[CatalogItem | None], reward: Reward, settings: CoreSettings
+) -> list[int]:
+    """The places of the items that are below the margin floor with an incentive."""
+    floor = settings.policy.margin_floor
+    if reward.size or settings.policy.assumed_margin < floor:
+        return [n for n, item in enumerate(items) if is_below_floor(item, reward, settings)]
+    return [  # as it is most of the time: quickly
+        n
+        for n, item in enumerate(items)
+        if item is not None and item.margin is not None and item.margin < floor * (item.price or 0)
     ]
 
 
 def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     """Campaigns in the order in which they are tried: highest priority first, then by id."""
     return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
-
-
-def _is_wary(policy: PolicySettings) -> bool:
-    """Whether an item may be below the floor whose margin nobody told."""
-    return policy.assumed_margin < policy.margin_floor
 
 
 def _is_quiet(now: int, policy: PolicySettings) -> bool:

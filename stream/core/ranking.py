@@ -9,11 +9,11 @@ the probability of the slate that came out is kept for off-policy evaluation.
 from __future__ import annotations
 
 from math import exp
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from stream.core.campaign import Incentive, Reward
+from stream.core.campaign import Reward
 from stream.core.candidates import Candidate
 from stream.core.describe import described
 from stream.core.event import CatalogItem
@@ -22,8 +22,6 @@ from stream.core.layout import Table
 from stream.core.record import Desk, View
 from stream.core.value import Value
 from stream.core.world import World
-
-PERCENT: Final = Incentive.PERCENT  # in Python 3.11 an enumeration's members are slow to find
 
 
 class Found(NamedTuple):
@@ -65,7 +63,7 @@ class Ranking(NamedTuple):
 
     def earns(self, place: int, reward: Reward, usual: int) -> float:
         """The expected margin of a candidate with an incentive, in minor units."""
-        return self.propensities[place] * worth(self.found.items[place], reward, usual)
+        return self.propensities[place] * worth(self.found.items[place], *reward.off, usual)
 
     def likely(self, least: float) -> Ranking:
         """Those of at least this propensity."""
@@ -96,11 +94,11 @@ def rank(
     found: Found, customer: View, reward: Reward, now: int, world: World, desk: Desk
 ) -> Ranking:
     """The candidates by expected value with an incentive, best first."""
-    usual = usual_price(customer.usual)
+    usual, (percent, amount) = usual_price(customer.usual), reward.off
     rows = _rows(found, customer, reward.percent(usual), now, world, desk)
     propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
     expected = [
-        p * (candidate.relevance * worth(item, reward, usual))
+        p * (candidate.relevance * worth(item, percent, amount, usual))
         for p, candidate, item in zip(propensities, found.candidates, found.items, strict=True)
     ]
     by_id = sorted(range(len(expected)), key=found.item_ids.__getitem__)
@@ -149,12 +147,12 @@ def _slate(ranking: Ranking, places: list[int], probability: float, explored: bo
     return Slate(slate, features.take(places, 0), probability, explored)
 
 
-def worth(item: CatalogItem | None, reward: Reward, usual: int) -> float:
+def worth(item: CatalogItem | None, percent: int, amount: int, usual: int) -> float:
     """What a sale of an item earns, in minor units; at least 1."""
     price, gain = (None, None) if item is None else (item.price, item.margin)
     if price is None:
         price = usual
     if gain is None:
         gain = price
-    worth = gain - (price * reward.size / 100 if reward.kind is PERCENT else reward.size)
+    worth = gain - price * percent / 100 - amount
     return worth if worth > 1.0 else 1.0

@@ -92,7 +92,7 @@ def _considered(drawn: Drawn, offer: Offer, usual: int) -> Iterator[Considered]:
     unlikely = sorted({*range(len(ranking.propensities))} - {*ranking.order})
     for n in [*ranking.order, *unlikely]:
         one, item = ranking.found.candidates[n], ranking.found.items[n]
-        p, gain = ranking.propensities[n], worth(item, drawn.reward, usual)
+        p, gain = ranking.propensities[n], worth(item, *drawn.reward.off, usual)
         denial = None if n in ranking.order else Denial.LOW_PROPENSITY
         place, score = places.get(one.item_id), p * (one.relevance * gain)
         yield _bare(ranking.found, n)._replace(

@@ -8,7 +8,6 @@ campaign. Relevance is in (0, 1].
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
 from typing import Final
 
 from stream.core.audience import is_of_segment
@@ -28,12 +27,15 @@ class Choice:
 
     def __init__(self, customer: View, world: World, screen: Collection[str] = ()) -> None:
         self.customer, self.world, self.screen = customer, world, screen
+        self._all: list[Candidate] | None = None
         self._found: dict[tuple[str, str], list[Candidate]] = {}
 
-    @cached_property
+    @property
     def all(self) -> list[Candidate]:
         """Every candidate."""
-        return gather(self.customer, self.world, self.screen)
+        if self._all is None:
+            self._all = gather(self.customer, self.world, self.screen)
+        return self._all
 
     def of(self, campaign: Campaign) -> list[Candidate]:
         """The candidates of a campaign's strategy."""

@@ -14,19 +14,17 @@ Rules
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.text_file import open_text
 from stream.models.experiments.bandit import Linear, Thompson, likely_best
 from stream.models.experiments.offpolicy import Floats, Value, doubly_robust, ips, snips
+from stream.reading.table import text_of
 
 FOLDS: Final = 5
 BATCH: Final = 1_000
@@ -70,45 +68,17 @@ class Columns(NamedTuple):
     context: Sequence[str] = ()
     propensity: str | None = None
 
-
-class Rows:
-    """A CSV file's rows, with how far the reading is.
-
-    Raises
-    ------
-    ConfigError
-        If the file can't be read, or has no such columns.
-    """
-
-    def __init__(self, file: Path, columns: Columns, delimiter: str = ",") -> None:
-        self.file, self.columns = file, columns
-        opened = open_text(file)
-        self._raw, self.size = opened.raw, opened.size
-        self._reader = csv.reader(opened.text, delimiter=delimiter)
-        names = [name.strip() for name in next(self._reader, [])]
-        wanted = [columns.arm, columns.reward, *columns.context]
-        wanted += [columns.propensity] if columns.propensity else []
-        for name in wanted:
-            if name not in names:
-                raise ConfigError(f"{file}: no column {name!r}; there are: {', '.join(names)}")
-        self._places = [names.index(name) for name in wanted]
-        self._width = len(names)
-
     @property
-    def read(self) -> int:
-        """Bytes of the file that were read so far."""
-        return self.size if self._raw.closed else self._raw.tell()
+    def names(self) -> list[str]:
+        """All of them."""
+        return [self.arm, self.reward, *self.context, *filter(None, [self.propensity])]
 
-    def __iter__(self) -> Iterator[list[str]]:
-        with self._raw:
-            for row in self._reader:
-                if len(row) == self._width:
-                    yield [row[place].strip() for place in self._places]
-                elif row:
-                    raise ConfigError(
-                        f"{self.file}: line {self._reader.line_num} has {len(row)} cells, "
-                        f"not {self._width}; is --delimiter right?"
-                    )
+
+def choices(rows: Iterable[Mapping[str, Any]], columns: Columns) -> Iterator[list[str]]:
+    """Of each row its arm, reward, context, and propensity if there is one, as texts."""
+    names = columns.names
+    for row in rows:
+        yield [text_of(row.get(name)).strip() for name in names]
 
 
 def log_of(rows: Sequence[Sequence[str]], columns: Columns) -> Log:

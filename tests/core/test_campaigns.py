@@ -375,6 +375,22 @@ def test_a_budget_that_is_used_up_is_a_reason_and_what_an_offer_takes_is_told() 
     assert last(a_shop(counted, left={"m": 1})).offers[0].set_aside == 1
 
 
+@pytest.mark.parametrize(
+    "item",
+    [CatalogItem("mug"), CatalogItem("mug", price=900, currency="JPY")],
+    ids=["unknown price", "another currency"],
+)
+def test_a_budget_of_money_pays_for_no_item_whose_cost_is_not_known(item: CatalogItem) -> None:
+    def offer_of(budget: Budget | None) -> list[str]:
+        campaign = Campaign("m", "M", budget=budget, ladder=(Reward(PERCENT, 10),))
+        world = a_shop(campaign, catalog={"mug": item}, left={"m": 10_000})
+        return offered(last(world._replace(models=Models(recommender=Shelf("mug")))))
+
+    assert "mug" in offer_of(None)
+    assert "mug" in offer_of(Budget(Unit.OFFERS, 100))
+    assert "mug" not in offer_of(Budget(Unit.MONEY, 10_000))
+
+
 def test_whatever_campaigns_say_no_item_is_offered_below_the_floor(seed: int) -> None:
     chance = Random(seed)
     names, made = [f"i{n}" for n in range(8)], 0

@@ -32,11 +32,13 @@ from stream.core.event import (
     Source,
     Trade,
 )
+from stream.core.layout import TRAITS
 from stream.core.learner import Learner
 from stream.core.ledger import Entry, Ledger
 from stream.core.offer import Cause, Offer
 from stream.core.policy import CONTROL, arm_of, by_priority
 from stream.core.state import NEW_CUSTOMER, Admission, CustomerState
+from stream.core.traits import MOST
 from stream.core.world import World
 from tests.builders import (
     DAY,
@@ -453,9 +455,10 @@ def largest(length: int, seed: int) -> tuple[int, int]:
 
 def test_a_record_is_bounded_for_any_history(seed: int) -> None:
     sizes = [largest(length, seed) for length in (12, 36, 128)]  # the longest that are accepted
-    assert sizes[0][0] <= 4_200
-    assert sizes[1][0] <= 6_700
-    assert sizes[2][0] <= 16_084
+    traits = [MOST * (2 * length + 15) for length in (12, 36, 128)]  # with name, fact and time
+    assert sizes[0][0] <= 4_200 + traits[0]
+    assert sizes[1][0] <= 6_700 + traits[1]
+    assert sizes[2][0] <= 16_084 + min(traits[2], TRAITS)
     assert max(seen for _, seen in sizes) <= 2_300  # 64 ids of each kind, and 128 orders
 
 
