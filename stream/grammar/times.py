@@ -195,13 +195,12 @@ def decided(values: Iterable[object], choice: Choice) -> tuple[Choice, list[Read
             elif one != other and (n, m) not in differing:
                 names = choice.names[n], choice.names[m]
                 differing[n, m] = Reading(value, *names, (one, other), (n, m))
-    wins = set(choice.wins)
-    unsettled = []
-    for (n, m), reading in differing.items():
-        if ((n, m) in alone) != ((m, n) in alone):
-            wins.add((n, m) if (n, m) in alone else (m, n))
-        elif (n, m) not in choice.wins and (m, n) not in choice.wins:
-            unsettled.append(reading._replace(both=(n, m) in alone))
+    wins = choice.wins | {pair for pair in alone if pair[::-1] not in alone}
+    unsettled = [
+        reading._replace(both=pair in alone)
+        for pair, reading in differing.items()
+        if pair not in wins and pair[::-1] not in wins
+    ]
     return choice._replace(wins=frozenset(wins)), unsettled
 
 
