@@ -60,6 +60,7 @@ def time_reader(text: str, zone: tzinfo = UTC) -> TimeReader:
 
     Examples
     --------
+    >>> from zoneinfo import ZoneInfo
     >>> read = time_reader("iso", ZoneInfo("Europe/London"))
     >>> read("2019-07-01 01:00:00"), read("2019-10-01 00:00:00 UTC"), read("yesterday")
     (1561939200000, 1569888000000, None)
