@@ -60,6 +60,7 @@ def time_reader(text: str, zone: tzinfo = UTC) -> TimeReader:
 
     Examples
     --------
+    >>> from zoneinfo import ZoneInfo
     >>> read = time_reader("iso", ZoneInfo("Europe/London"))
     >>> read("2019-07-01 01:00:00"), read("2019-10-01 00:00:00 UTC"), read("yesterday")
     (1561939200000, 1569888000000, None)
@@ -195,13 +196,12 @@ def decided(values: Iterable[object], choice: Choice) -> tuple[Choice, list[Read
             elif one != other and (n, m) not in differing:
                 names = choice.names[n], choice.names[m]
                 differing[n, m] = Reading(value, *names, (one, other), (n, m))
-    wins = set(choice.wins)
-    unsettled = []
-    for (n, m), reading in differing.items():
-        if ((n, m) in alone) != ((m, n) in alone):
-            wins.add((n, m) if (n, m) in alone else (m, n))
-        elif (n, m) not in choice.wins and (m, n) not in choice.wins:
-            unsettled.append(reading._replace(both=(n, m) in alone))
+    wins = choice.wins | {pair for pair in alone if pair[::-1] not in alone}
+    unsettled = [
+        reading._replace(both=pair in alone)
+        for pair, reading in differing.items()
+        if pair not in wins and pair[::-1] not in wins
+    ]
     return choice._replace(wins=frozenset(wins)), unsettled
 
 

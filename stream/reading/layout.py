@@ -62,9 +62,9 @@ def read_layout(lines: Lines, document: Document, wanted: frozenset[str]) -> Lay
         delimiter = delimiter or match["delimiter"]
         read.clear()
         text = _line(lines, document, read)
-    if delimiter is None:
-        delimiter = _likeliest(_closed(lines, document, read, text, None), file.quote, wanted)
     text = _closed(lines, document, read, text, delimiter)
+    if delimiter is None:
+        delimiter = _likeliest(text, file.quote, wanted)
     dialect = Dialect(delimiter, file.quote, file.escape or "", document.encodings)
     cells = _cells(text, dialect)
     if file.names and not wanted.intersection(cells):
@@ -123,11 +123,10 @@ def _closed(
 ) -> str:
     """The header's text, with the lines that its quotes reach over; as it is if they never end."""
     quote = document.file.quote
-    if not quote or quote not in text:
+    if not quote or quote not in text or delimiter == " ":
         return text
-    tried = delimiter if delimiter is not None and len(delimiter) == 1 else ","
     kept, whole = len(read), text
-    while _is_open(whole, tried, quote):
+    while _is_open(whole, delimiter, quote):
         line = lines.read()
         if not line or len(read) - kept >= 100:
             back = read[kept:] + ([line] if line else [])
@@ -143,9 +142,11 @@ def _joined(read: list[bytes], document: Document) -> str:
     return _decoded(b"".join(read), document)
 
 
-def _is_open(text: str, delimiter: str, quote: str) -> bool:
-    if delimiter == quote or text.count(quote) % 2 == 0:
+def _is_open(text: str, delimiter: str | None, quote: str) -> bool:
+    if text.count(quote) % 2 == 0:
         return False
+    if delimiter is None or len(delimiter) > 1:
+        return True
     try:
         split(text, Dialect(delimiter, quote))
     except Unclosed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -70,8 +71,10 @@ class Source:
     def opened(self) -> Iterator[BinaryIO]:
         """Open the file's bytes, at their start."""
         if self._spool is not None:
-            self._spool.seek(0)
-            yield self._spool
+            self._spool.flush()
+            with os.fdopen(os.dup(self._spool.fileno()), "rb", CHUNK) as again:
+                again.seek(0)
+                yield again
             return
         try:
             file = self.path.open("rb", buffering=CHUNK)
