@@ -2,8 +2,9 @@
 
 Rules: a purchase within the attribution window makes an exposure positive; once stream time has
 passed the window and the grace for late events, it is negative, with the customer's next event or,
-if there is none, a little later; a full list matures its oldest early. Nothing is ever computed
-afterwards from a later state (no leakage).
+if there is none, a little later; a full list matures its oldest early. What an offer showed is
+negative at once where the customer dismisses it, and a click or a dismissal says that it was seen.
+Nothing is ever computed afterwards from a later state (no leakage).
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import numpy as np
 
 from stream.core.arriving import (
     CART,
+    DISMISS,
     IMPRESSION,
     ORDER,
+    RESPONSE,
     Arrival,
     item_of,
     own_text,
 )
+from stream.core.delivery import first_held, place_of
 from stream.core.features import (
     ORGANIC,
+    ORIGIN,
     describe_line,
     describe_moment,
     describe_offer,
@@ -58,8 +63,11 @@ def join(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> No
         return
     if kind == ORDER:
         _convert(customer, arrival, rules, examples)
-    elif kind == IMPRESSION:
+    elif kind in (IMPRESSION, RESPONSE):
         _show(customer, arrival, rules, examples)
+    elif kind == DISMISS:
+        _show(customer, arrival, rules, examples)
+        _refuse(customer, arrival, examples)
     mature(customer, now, rules, examples)
     if kind <= CART:
         _expose_click(customer, arrival, rules, examples)
@@ -164,6 +172,31 @@ def _show(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> N
             _drop_pending(customer, at)
             return
         first += n
+
+
+@kernel
+def _refuse(customer: Table, arrival: Arrival, examples: Table) -> None:
+    """Make negative what an offer showed that was dismissed; one item alone if it is named."""
+    place = place_of(customer, own_text(arrival))
+    if place == NOBODY:
+        return
+    items = np.zeros(customer["n_ends"], MARK)
+    first = first_held(customer, place)
+    for item in customer["held"][first : first + customer["made"][place]["items"]]:
+        items[item] = len(arrival.lines) == 0
+    if len(arrival.lines):
+        number = find(customer, item_of(arrival, 0))
+        if number != NOBODY:
+            items[number] = 1
+    kept, exposures = 0, customer["exposures"]
+    for at in range(customer["n_exposures"]):
+        offered = exposures[at]["features"][ORIGIN] != OF_ORGANIC
+        if items[exposures[at]["text"]] and offered:
+            _label(customer, at, arrival.event[0]["time"], 0, examples)
+        else:
+            exposures[kept] = exposures[at]
+            kept += 1
+    customer["n_exposures"] = kept
 
 
 @kernel

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import repeat
 
 from stream.core.advance import offered
-from stream.core.arriving import packed_lines
+from stream.core.arriving import packed_offer
 from stream.core.candidates import LADDER, Candidate, gather, on_screen
+from stream.core.delivery import OF_ITEM
 from stream.core.event import Campaign, Event
 from stream.core.hashing import digest
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import (
+    DEFAULT_CAMPAIGN,
     TREATED,
     Denial,
     campaign_for,
     customer_denial,
     item_denials,
+    resting,
 )
 from stream.core.ranking import Found, Ranked, Slate, draw, rank
 from stream.core.record import Desk, View
+from stream.core.rules import remembered
 from stream.core.world import World
 
 
@@ -37,7 +40,7 @@ def choose(
     candidates = gather(customer, world, screen)
     if not candidates:
         return Denial.ON_SCREEN if screen else Denial.NO_CANDIDATE
-    found = _allowed(candidates, campaign, customer, world)
+    found = _allowed(candidates, campaign, customer, now, world)
     if isinstance(found, Denial):
         return found
     settings, policy = world.settings, world.settings.policy
@@ -51,21 +54,24 @@ def choose(
     return _offer(customer, event, cause, campaign, slate, now, world), slate
 
 
-def delivered(record: bytes, offer: Offer, slate: Slate, learning: bool, desk: Desk) -> bytes:
+def delivered(record: bytes, offer: Offer, slate: Slate, world: World, desk: Desk) -> bytes:
     """The record, without effects, of a customer to whom an offer was made."""
     names = [offer.campaign_id, *[item.item_id for item in offer.items]]
-    lines = packed_lines(offer.issued, names, repeat(None, len(names)), offer.offer_id)
-    offered(record, lines, slate.features, learning, desk.tables)
+    times = offer.issued, offer.expires, offer.issued - remembered(world.settings)
+    standing = offer.campaign_id == DEFAULT_CAMPAIGN.campaign_id
+    packed = packed_offer(offer.offer_id, names, *times, standing)
+    offered(record, packed, slate.features, world.learning, desk.tables)
     return desk.record()
 
 
 def _allowed(
-    candidates: list[Candidate], campaign: Campaign, customer: View, world: World
+    candidates: list[Candidate], campaign: Campaign, customer: View, now: int, world: World
 ) -> Found | Denial:
     """The candidates that may be offered, each with what is known of its item."""
     item_ids = [candidate.item_id for candidate in candidates]
     items = world.items(item_ids)
-    denied = item_denials(item_ids, items, campaign, customer.bought)
+    tired = resting(customer, OF_ITEM, now, world.settings.policy.rest_item)
+    denied = item_denials(item_ids, items, campaign, customer.bought, tired)
     found = Found(candidates, item_ids, items)
     if not any(denied):
         return found

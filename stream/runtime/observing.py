@@ -8,6 +8,7 @@ from enum import StrEnum
 from time import time
 from typing import TypeVar
 
+from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.core.admission import Outcome
 from stream.core.event import Rejection, RejectionCode
@@ -54,6 +55,8 @@ class Observing:
                 denied=denied,
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
+                recalls=tally["recalls"],
+                unknown_offers=tally["unknown_offer"],
             )
         )
         self._unknown.clear()
@@ -74,7 +77,8 @@ class Observing:
             self._metrics.offers_sent(waits)
             self.waits.extend(waits)
         if self.keep_offers:
-            self._offers[partition].extend(value for _, value in flush.offers)
+            made = (value for _, value in flush.offers if not is_recall(value))
+            self._offers[partition].extend(made)
 
     def _waits(self, flush: Flush) -> list[float]:
         """Seconds since the events of offers, by their producers' clocks."""
