@@ -112,6 +112,9 @@ class PolicySettings:
     quiet_until: Hour = 7  # … until this hour; equal hours mean no quiet time
     utc_offset: Annotated[int, Range(-840, 840)] = 0  # minutes; fixed, so a replay decides the same
     offer_ttl: Seconds = 3600.0  # an offer older than an hour belongs to another visit
+    rest_customer: Seconds = 86_400.0  # a dismissal is a no for today: no offer at all
+    rest_campaign: Seconds = 7 * 86_400.0  # … for a week: none of that campaign
+    rest_item: Seconds = 30 * 86_400.0  # … for a month: not that item
     slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
     exploration: Share = 0.05  # share of slates with one explored item, its probability logged
     min_propensity: Share = 0.0  # below this P(purchase) nothing is offered

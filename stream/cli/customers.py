@@ -90,5 +90,7 @@ def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
         "recent": [asdict(touch) for touch in history.recent],
         "bought": [{"item_id": item, "time": time} for item, time in history.bought],
         "offers": state.delivery.offers,
-        "impressions": list(state.delivery.impressions),
+        "impressions": [offer.shown for offer in state.delivery.made if offer.shown],
+        "offers_clicked": state.delivery.offers_clicked,
+        "dismissed": state.delivery.dismissed,
     }

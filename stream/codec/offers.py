@@ -16,7 +16,7 @@ import msgspec
 
 from stream.core.campaign import Incentive, Reward
 from stream.core.event import Source
-from stream.core.offer import Offer, OfferItem, Origin
+from stream.core.offer import Offer, OfferItem, Origin, Recall
 from stream.core.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,6 +38,7 @@ _REASONS: Final = {
     )
 }
 _MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
+_RECALLED: Final = b'{"schema_version":1,"recalled":true,'
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -84,11 +85,26 @@ class _Offer(msgspec.Struct, gc=False):
     set_aside: int | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode_offer(offer: Offer) -> bytes:
-    """Return an offer's JSON by ``schemas/offers/v1.json``, the same bytes for the same offer.
+class _Recall(msgspec.Struct, gc=False):
+    """A recall, field by field as in the contract."""
 
-    Times are RFC 3339 in UTC with milliseconds; money is in minor units of ``currency``.
+    schema_version: int
+    recalled: bool
+    offer_id: str
+    customer_id: str
+    recalled_at: int
+    reason: str
+
+
+def encode_offer(offer: Offer | Recall) -> bytes:
+    """Return the JSON of an offer, or of its recall, the same bytes for the same value.
+
+    It is as ``schemas/offers/v1.json`` says. An offer's times are RFC 3339 in UTC with
+    milliseconds, a recall's in ms since the epoch; money is in minor units of ``currency``.
     """
+    if isinstance(offer, Recall):
+        told = offer.offer_id, offer.customer_id, offer.time, offer.reason.value
+        return _encode(_Recall(1, True, *told))
     cause, issued, expires = offer.cause, offer.issued, offer.expires
     return _encode(
         _Offer(
@@ -121,6 +137,16 @@ def encode_offer(offer: Offer) -> bytes:
             offer.set_aside or msgspec.UNSET,
         )
     )
+
+
+def is_recall(data: bytes) -> bool:
+    """Whether a record of the topic is a recall, of those that `encode_offer` wrote.
+
+    >>> from stream.core.offer import Reason
+    >>> is_recall(encode_offer(Recall("ab", "anna", 7, Reason.PURCHASE)))
+    True
+    """
+    return data.startswith(_RECALLED)
 
 
 def rfc3339(time: int) -> str:

@@ -3,8 +3,9 @@
 Rules: an exposure is told at once, as one that nobody bought; a purchase within the attribution
 window takes that back (ADR 170). It waits for a purchase until stream time has passed the window
 and the grace for late events, and is dropped with the customer's next event or, if there is none, a
-little later; a full list drops its oldest early. Nothing is ever computed afterwards from a later
-state (no leakage).
+little later; a full list drops its oldest early. What an offer showed waits no longer where the
+customer dismisses it, and a click or a dismissal says that it was seen. Nothing is ever computed
+afterwards from a later state (no leakage).
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import numpy as np
 
 from stream.core.arriving import (
     CART,
+    DISMISS,
     IMPRESSION,
     ORDER,
+    RESPONSE,
     Arrival,
     item_of,
     own_text,
 )
+from stream.core.delivery import first_held, place_of
 from stream.core.features import (
     BEGUN,
     OF_NONE,
     ORGANIC,
+    ORIGIN,
     SEGMENT,
     describe_line,
     describe_moment,
@@ -63,8 +68,11 @@ def join(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> No
         return
     if kind == ORDER:
         _convert(customer, arrival, rules, examples)
-    elif kind == IMPRESSION:
+    elif kind in (IMPRESSION, RESPONSE):
         _show(customer, arrival, rules, examples)
+    elif kind == DISMISS:
+        _show(customer, arrival, rules, examples)
+        _refuse(customer, arrival)
     mature(customer, now, rules)
     if kind <= CART:
         _expose_click(customer, arrival, rules, examples)
@@ -166,6 +174,29 @@ def _show(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> N
             _drop_pending(customer, at)
             return
         first += n
+
+
+@kernel
+def _refuse(customer: Table, arrival: Arrival) -> None:
+    """Let nothing wait of an offer that was dismissed; one item alone if it is named."""
+    place = place_of(customer, own_text(arrival))
+    if place == NOBODY:
+        return
+    items = np.zeros(customer["n_ends"], MARK)
+    first = first_held(customer, place)
+    for item in customer["held"][first : first + customer["made"][place]["items"]]:
+        items[item] = len(arrival.lines) == 0
+    if len(arrival.lines):
+        number = find(customer, item_of(arrival, 0))
+        if number != NOBODY:
+            items[number] = 1
+    kept, exposures = 0, customer["exposures"]
+    for at in range(customer["n_exposures"]):
+        offered = exposures[at]["features"][ORIGIN] != OF_ORGANIC
+        if not (items[exposures[at]["text"]] and offered):
+            exposures[kept] = exposures[at]
+            kept += 1
+    customer["n_exposures"] = kept
 
 
 @kernel

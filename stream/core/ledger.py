@@ -15,7 +15,7 @@ from stream.core.offer import Offer
 from stream.core.state import Effect
 from stream.core.value import Value
 
-OFFER, EXAMPLES = 0, 1
+OFFER, EXAMPLES, RECALL = 0, 1, 2
 UNSTAMPED = (NEVER,) * len(Source)
 
 
@@ -32,6 +32,15 @@ class Identity(NamedTuple):
     safe: int = NEVER
 
 
+class Owed(NamedTuple):
+    """A recall of an offer of a customer of whom nothing is kept any more."""
+
+    source: int
+    offset: int
+    customer_id: str
+    payload: bytes
+
+
 class Ledger(NamedTuple):
     """What is kept of a partition beside its customers.
 
@@ -41,7 +50,9 @@ class Ledger(NamedTuple):
     known to be there. ``due`` says where the queue of due labels begins and ends. ``erased`` is the
     time in ms of the newest erasure that left a trace, 0 for none; ``traces`` is the queue of those
     that wait to be forgotten. ``identities`` say what the records at the stamps were. ``trace_key``
-    is the seed in force when the first trace was left, with which all of them are named.
+    is the seed in force when the first trace was left, with which all of them are named. ``owed``
+    are the recalls that erasures caused and that are not yet known to be durable: there is no
+    record any more that could hold them.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
@@ -54,6 +65,7 @@ class Ledger(NamedTuple):
     traces: Ends = Ends()
     identities: tuple[Identity, ...] = (Identity(),) * len(Source)
     trace_key: int | None = None
+    owed: tuple[Owed, ...] = ()
 
 
 class Entry(Value, frozen=True):

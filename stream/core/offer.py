@@ -53,6 +53,23 @@ class OfferItem(Value, frozen=True):
     link: str | None = None
 
 
+class Reason(StrEnum):
+    """Why an offer was recalled."""
+
+    PURCHASE = "purchase"
+    WITHDRAWAL = "withdrawal"
+    CAMPAIGN_ENDED = "campaign_ended"
+
+
+class Recall(Value, frozen=True):
+    """An offer that is not to be shown any more, since ``time`` in ms."""
+
+    offer_id: str
+    customer_id: str
+    time: int
+    reason: Reason
+
+
 class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 

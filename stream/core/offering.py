@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import repeat
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from stream.core.advance import offered
-from stream.core.arriving import packed_lines
+from stream.core.arriving import packed_offer
 from stream.core.campaign import Incentive, Reward, Unit
 from stream.core.candidates import LADDER, Candidate, on_screen
+from stream.core.delivery import OF_ITEM
 from stream.core.event import Campaign, CatalogItem, Event
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer, OfferItem
-from stream.core.policy import TREATED, Denial, customer_denial, item_denials
+from stream.core.policy import TREATED, Denial, customer_denial, item_denials, resting
 from stream.core.ranking import Found, Ranked, Ranking, Slate, draw, rank, usual_price
 from stream.core.record import Desk, View
-from stream.core.standing import standing
+from stream.core.rules import remembered
+from stream.core.standing import DEFAULT_CAMPAIGN, standing
 from stream.core.strategies import Choice, strategy_for
 from stream.core.world import World
 
@@ -127,7 +128,7 @@ def _with(
     """The slate of a campaign with one of its incentives, or why there is none."""
     customer, world = choice.customer, choice.world
     settings, policy = world.settings, world.settings.policy
-    allowed = _allowed(candidates, campaign, reward, customer, world)
+    allowed = _allowed(candidates, campaign, reward, choice, now)
     if isinstance(allowed, Denial):
         return allowed
     ranking = rank(allowed.found, customer, reward, now, world, desk)
@@ -167,23 +168,28 @@ def set_aside(campaign: Campaign, drawn: Drawn) -> int:
     return max(drawn.reward.cost(price) for price in prices)
 
 
-def delivered(record: bytes, offer: Offer, slate: Slate, learning: bool, desk: Desk) -> bytes:
+def delivered(record: bytes, offer: Offer, slate: Slate, world: World, desk: Desk) -> bytes:
     """The record, without effects, of a customer to whom an offer was made."""
     names = [offer.campaign_id, *[item.item_id for item in offer.items]]
-    lines = packed_lines(offer.issued, names, repeat(None, len(names)), offer.offer_id)
-    offered(record, lines, slate.features, learning, desk.tables)
+    times = offer.issued, offer.expires, offer.issued - remembered(world.settings)
+    is_default = offer.campaign_id == DEFAULT_CAMPAIGN.campaign_id
+    packed = packed_offer(offer.offer_id, names, *times, is_default)
+    offered(record, packed, slate.features, world.learning, desk.tables)
     return desk.record()
 
 
 def _allowed(
-    candidates: list[Candidate], campaign: Campaign, reward: Reward, customer: View, world: World
+    candidates: list[Candidate], campaign: Campaign, reward: Reward, choice: Choice, now: int
 ) -> Allowed | Denial:
     """The candidates that may be offered, each with what is known of its item."""
+    customer, world = choice.customer, choice.world
     item_ids = [candidate.item_id for candidate in candidates]
     items = world.items(item_ids)
-    denied = item_denials(item_ids, items, campaign, reward, customer.bought, world.settings)
+    settings = world.settings
+    tired = resting(customer, OF_ITEM, now, settings.policy.rest_item)
+    denied = item_denials(item_ids, items, campaign, reward, customer.bought, tired, settings)
     if campaign.budget is not None and campaign.budget.unit is Unit.MONEY:
-        currency = world.settings.currency
+        currency = settings.currency
         denied = [
             denial or (None if _has_cost(item, reward, currency) else Denial.NOT_IN_CAMPAIGN)
             for denial, item in zip(denied, items, strict=True)

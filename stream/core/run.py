@@ -6,6 +6,7 @@ the records of its customers; what else reads or changes one does so here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -17,8 +18,8 @@ from stream.core.record import Desk, pending_of, said_of, sealed, waits_of
 from stream.core.state import Effect
 from stream.core.track import EVENTS, SLOT, STEP, TAPE, run_on
 
-_STEP: Final = Struct("<9q").pack
-_SLOT: Final = Struct("<5q").pack
+_STEP: Final = Struct("<10q").pack
+_SLOT: Final = Struct("<6q").pack
 _WIDE, _NARROW = STEP.itemsize // 8, SLOT.itemsize // 8  # numbers
 STREAM_TIME, NEXT_LOOK, END = range(3)  # of a `CLOCK`
 _PAGE: Final = HEAD.fields["page"][1] if HEAD.fields else 0
@@ -37,11 +38,13 @@ class Run:
         Of each event, its place in the batch.
     """
 
-    def __init__(self, desk: Desk, default: bool, durable: tuple[int, ...]) -> None:
+    def __init__(
+        self, desk: Desk, default: bool, durable: tuple[int, ...], ends: Callable[[bytes], int]
+    ) -> None:
         self.slots: dict[str, int] = {}
         self.changed: dict[str, int] = {}
         self.indices: list[int] = []
-        self._desk, self._default, self._durable = desk, default, durable
+        self._desk, self._default, self._durable, self._ends = desk, default, durable, ends
         self._track, self._tape = desk.track, desk.tape
         self._steps_laid, self._slots_laid, self._clock = desk.numbers
         self._effects: dict[int, list[Effect]] = {}
@@ -68,7 +71,8 @@ class Run:
             self._effects[slot] = pending_of(record, size, self._durable)
             record = record[:size]
         profiled, since, is_open = stance_of(said_of(record), self._default)
-        self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open))
+        ends = self._ends(record)
+        self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open, ends))
         self._records.append(record)
         self._of_records += size
         return slot
@@ -76,7 +80,7 @@ class Run:
     def join(self, index: int, slot: int, arriving: bytes) -> None:
         """Have an event join, packed."""
         size = len(arriving)
-        self._steps.append(_STEP(self._of_events, size, slot, 0, 0, 0, 0, 0, 0))
+        self._steps.append(_STEP(self._of_events, size, slot, 0, 0, 0, 0, 0, 0, 0))
         self._events.append(arriving)
         self.indices.append(index)
         self._of_events += size
@@ -142,6 +146,7 @@ class Run:
         start = self._clock[END]
         self._tape[start : start + size] = record[:size]
         self._slots_laid[slot * _NARROW], self._slots_laid[slot * _NARROW + 1] = start, size
+        self._slots_laid[slot * _NARROW + 5] = self._ends(record)
         self._clock[END] = start + size
         for effect in effects:
             self.send(slot, effect)

@@ -7,12 +7,13 @@ any item is known; cheap rules come first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from stream.core.advance import MOST_A_DAY
 from stream.core.audience import is_in
+from stream.core.delivery import MOST_A_DAY, OF_CAMPAIGN
 from stream.core.event import Campaign
-from stream.core.policy import DAY, Denial
+from stream.core.layout import LARGEST
+from stream.core.policy import Denial, of_a_day, resting
 from stream.core.record import View
 from stream.core.world import World
 
@@ -25,8 +26,19 @@ def standing(
     """The campaigns in line, each with why it makes no offer, None if it may."""
     if not world.campaigns:
         yield DEFAULT_CAMPAIGN, None
+        return
+    tired = resting(customer, OF_CAMPAIGN, now, world.settings.policy.rest_campaign)
     for campaign in world.campaigns:
-        yield campaign, campaign_denial(campaign, customer, customer_id, now, world)
+        denial = campaign_denial(campaign, customer, customer_id, now, world)
+        if denial is None and campaign.campaign_id in tired:
+            denial = Denial.CAMPAIGN_DISMISSED
+        yield campaign, denial
+
+
+def ends_of(campaigns: Sequence[Campaign]) -> Mapping[str, int]:
+    """When each campaign that is active ends, in ms of stream time; one that is not has ended."""
+    ends = {c.campaign_id: LARGEST if c.ends is None else c.ends for c in campaigns if c.active}
+    return {**ends, DEFAULT_CAMPAIGN.campaign_id: LARGEST}
 
 
 def campaign_denial(
@@ -63,5 +75,5 @@ def is_running(campaign: Campaign, now: int) -> bool:
 
 def _is_capped(campaign: Campaign, customer: View, now: int) -> bool:
     assert campaign.daily_cap is not None
-    made = sum(c == campaign.campaign_id and t > now - DAY for c, t in customer.made)
-    return made >= min(campaign.daily_cap, MOST_A_DAY)
+    cap = min(campaign.daily_cap, MOST_A_DAY)
+    return of_a_day(customer, now, campaign.campaign_id) >= cap

@@ -110,14 +110,39 @@ class Waiting(Value, frozen=True):
     page: int = NEVER
 
 
+class Made(Value, frozen=True):
+    """An offer that was made; ``shown`` is when it was first seen, 0 if nobody said so.
+
+    ``items`` are known while it is open; ``state`` has the bits of :mod:`stream.core.delivery`.
+    """
+
+    offer_id: str
+    campaign_id: str
+    time: int
+    expires: int
+    items: tuple[str, ...] = ()
+    shown: int = 0
+    state: int = 0
+
+
 class Delivery(Value, frozen=True):
-    """What was offered and shown: the ground of caps; ``made`` is (campaign, time), a day long."""
+    """What was offered, and what became of it: the ground of caps, rests and recalls.
+
+    ``made`` are the newest offers; ``cooled`` are (text, kind, time) of what was dismissed;
+    ``open_until`` is when the last open offer expires, and ``campaign_until`` the last of a
+    campaign's; 0 if there is none.
+    """
 
     offers: int = 0
     last_offer: int = 0
-    made: tuple[tuple[str, int], ...] = ()
-    impressions: tuple[int, ...] = ()
+    made: tuple[Made, ...] = ()
+    cooled: tuple[tuple[str, int, int], ...] = ()
+    offers_shown: int = 0
+    offers_clicked: int = 0
     dismissed: int = 0
+    last_dismissed: int = 0
+    open_until: int = 0
+    campaign_until: int = 0
 
 
 class Permission(Value, frozen=True):

@@ -35,7 +35,7 @@ from stream.core.event import (
 )
 from stream.core.layout import is_sound
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
-from stream.core.offer import Cause, Offer
+from stream.core.offer import Cause
 from stream.core.record import NEW, Desk
 from stream.core.rules import rules_of
 from stream.core.world import World
@@ -110,7 +110,7 @@ def _nothing(_: object) -> None:
     return None
 
 
-def _unsent(_: Offer) -> bytes:
+def _unsent(_: object) -> bytes:
     return b""
 
 
@@ -124,7 +124,7 @@ def deciding() -> None:
         session,
         replace(session, event_id="e1", time=2),
         Purchase("e2", "anna", 3, Trade.PURCHASE, "o", "EUR", (line, line)),
-        Feedback("e3", "anna", 4, Response.IMPRESSION, "?"),
+        Feedback("e3", "anna", 4, Response.DISMISS, "?", "i3"),
         CustomerUpdate("e4", "anna", 5),
         CustomerUpdate("e5", "anna", 6, consent=Consent(profiling=False)),
     ]

@@ -80,7 +80,7 @@ class BatchCounts(NamedTuple):
     ``consumed`` by topic, ``outcomes`` by :class:`Outcome`, ``rejected`` by
     :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`,
     ``unknown_fields`` by topic; ``passed`` are campaigns that stood in line and made no offer, by
-    :class:`Denial`.
+    :class:`Denial`; ``recalls`` are of offers, ``unknown_offers`` what feedback was about.
     """
 
     consumed: Mapping[str, int] = {}
@@ -91,6 +91,8 @@ class BatchCounts(NamedTuple):
     examples: int = 0
     unknown_fields: Mapping[str, int] = {}
     passed: Mapping[Denial, int] = {}
+    recalls: int = 0
+    unknown_offers: int = 0
 
 
 class Metrics:
@@ -142,6 +144,8 @@ class Metrics:
         for (campaign, arm), number in counts.offers.items():
             self._offers.labels(self._campaign(campaign), arm).inc(number)
         self._examples.inc(counts.examples)
+        self._recalled.inc(counts.recalls)
+        self._strange.inc(counts.unknown_offers)
 
     def batch_done(self, events: int, seconds: float, stages: Mapping[str, float] = {}) -> None:
         """Note that a batch was acked, ``seconds`` after it was fetched.
@@ -292,6 +296,9 @@ class Metrics:
         self._passed = counter(
             "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
         )
+        self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
+        text = "Feedback about an offer that is none of the customer's."
+        self._strange = counter("feedback_unknown_offer", text)
         self._examples = counter("examples_emitted", "Examples sent to the learner.")
         for code in RejectionCode:
             self._rejected.labels(code)

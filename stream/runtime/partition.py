@@ -26,14 +26,14 @@ from stream.codec.state import (
     encode_ledger,
     encode_page,
     encode_record,
-    is_newer,
+    is_foreign,
 )
 from stream.config import ConfigError
 from stream.core.batch import decide_batch
 from stream.core.consent import closed
 from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
-from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger
+from stream.core.ledger import EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
 from stream.core.witness import Evidence
 from stream.core.world import World
@@ -68,7 +68,7 @@ class Flush(NamedTuple):
     pages: dict[bytes, bytes | None]
     ledger: Write
     size: int
-    offers: list[tuple[bytes, bytes]]
+    offers: list[tuple[bytes, bytes]]  # and recalls
     taught: list[Taught]
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
@@ -296,13 +296,13 @@ def read_ledger(table: BatchTable, number: int) -> Ledger | None:
     Raises
     ------
     ConfigError
-        If a newer release wrote it: to this one all that it wrote would look damaged.
+        If another release wrote it: to this one all that it wrote would look damaged.
     StoreFault
         If the store is damaged.
     """
 
     def decode(stored: bytes) -> Ledger | None:
-        if is_newer(stored):
+        if is_foreign(stored):
             raise ConfigError(
                 f"the customers' records of partition {number} are of version {stored[0]}, and "
                 f"this release reads {VERSION}: run the release that wrote them"
@@ -368,7 +368,7 @@ def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
     return [
         (customer_id.encode(), effect.payload)
         for customer_id, effect in decided.effects
-        if effect.kind == OFFER
+        if effect.kind in (OFFER, RECALL)
     ]
 
 

@@ -24,6 +24,7 @@ from tests.builders import (
     HOUR,
     NOON,
     OPEN,
+    SECOND,
     a_cause,
     a_click,
     a_purchase,
@@ -228,13 +229,18 @@ def test_one_offer_a_visit_then_the_gap_is_the_reason() -> None:
     assert steps[1].denial is Denial.OFFER_GAP
 
 
-def test_the_frequency_cap_counts_impressions_not_offers() -> None:
-    policy = replace(OPEN, offers_per_day=1, offer_gap=0.0)
-    steps = take([a_click(0), a_click(1, item="i2")], a_world(policy))
-    assert [len(s.offers) for s in steps] == [1, 1]
-    offer_id = steps[0].offers[0].offer_id
-    shown = take([a_click(0), an_impression(1, offer_id), a_click(2, item="i2")], a_world(policy))
-    assert shown[2].denial is Denial.FREQUENCY_CAP
+def test_the_frequency_cap_counts_what_was_seen_and_what_still_may_be() -> None:
+    policy = replace(OPEN, offers_per_day=2, offer_gap=0.0, offer_ttl=60.0)
+    world = a_world(policy)
+    first = take([a_click(0)], world)[0].offers[0].offer_id
+    later = [a_click(n, item="i2", time=NOON + n * 10 * 60 * SECOND) for n in (1, 2, 3)]
+    unreported = take([a_click(0), *later], world)
+    assert [len(s.offers) for s in unreported] == [1, 1, 0, 0]
+    assert unreported[2].denial is Denial.FREQUENCY_CAP
+    reported = take([a_click(0), an_impression(1, first), *later], world)
+    assert [len(s.offers) for s in reported] == [1, 0, 1, 1, 1]  # the others were never seen
+    at_once = take([a_click(n, item="i2") for n in range(3)], world)
+    assert [len(s.offers) for s in at_once] == [1, 1, 0]  # both may still be seen
 
 
 def test_an_impression_exposes_the_items_of_the_offer() -> None:

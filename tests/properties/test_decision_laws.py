@@ -28,7 +28,6 @@ from stream.core.event import (
     Line,
     Rejection,
     RejectionCode,
-    Response,
     Source,
     Trade,
 )
@@ -496,9 +495,13 @@ def test_stream_time_never_goes_back_and_follows_applied_events_alone(
 def test_responses_do_not_move_a_cap_backwards() -> None:
     """An impression that arrives late does not make room for one more offer."""
     world = a_world(replace(OPEN, offer_gap=0.0, offers_per_day=2))
-    state = NEW_CUSTOMER
+    state, offers = NEW_CUSTOMER, []
+    for n in range(2):
+        step = decide(state, a_click(n), a_cause(n, Source.CLICKS, NOON), world)
+        state = step.state or NEW_CUSTOMER
+        offers += step.offers
     for n, hours in enumerate((0, -1)):
-        shown = an_impression(n, f"o{n}", time=NOON + hours * HOUR, response=Response.IMPRESSION)
+        shown = an_impression(n, offers[n].offer_id, time=NOON + hours * HOUR)
         state = decide(state, shown, a_cause(n, Source.FEEDBACK, NOON), world).state or NEW_CUSTOMER
     step = decide(state, a_click(9), a_cause(9, Source.CLICKS, NOON), world)
     assert step.denial == "frequency_cap"

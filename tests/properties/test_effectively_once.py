@@ -17,6 +17,7 @@ from msgspec.structs import replace as changed
 
 from stream.codec.examples import decode_examples
 from stream.codec.offers import encode_offer
+from stream.core import delivery
 from stream.core.batch import decide_batch
 from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
 from stream.core.example import Basket, Step
@@ -132,7 +133,27 @@ def judge_account(topics: Topics, broker: Broker, case: int) -> None:
     contents = contents_of(broker)
     assert all(len(different) == 1 for different in contents.values()), case
     assert len(contents) == counts["offers"], case
+    judge_recalls(broker, case)
     judge_what_is_set_aside(broker, case)
+
+
+def judge_recalls(broker: Broker, case: int) -> None:
+    """What is not open any more was recalled: once, and with one content; what is open was not."""
+    recalls: dict[str, set[bytes]] = {}
+    for payload in broker.recalls():
+        recalls.setdefault(json.loads(payload)["offer_id"], set()).add(payload)
+    assert all(len(different) == 1 for different in recalls.values()), case
+    assert len(recalls) == broker.counts()["recalls"], case
+    made = {o.offer_id: o for s in broker.customers().values() for o in s.delivery.made}
+    for offer_id in contents_of(broker):
+        closed = made[offer_id].state & delivery.RECALLED if offer_id in made else True
+        assert bool(closed) is (offer_id in recalls), (case, offer_id)
+    for state in broker.customers().values():
+        bought, may = {item for item, _ in state.history.bought}, state.permission
+        for offer in state.delivery.made:
+            if not offer.state & delivery.CLOSED:
+                assert may.offers is not False and may.profiling is not False, case
+                assert bought.isdisjoint(offer.items), case
 
 
 def judge_what_is_set_aside(broker: Broker, case: int) -> None:
