@@ -53,7 +53,7 @@ from stream.core.traits import Fact, Told, after, packed_traits, told
 _FRONT: Final = Struct("<14q")
 _PERMISSION: Final = Struct("<5q")
 _WAITS: Final = Struct("<2q8xq")
-_COUNTS: Final = Struct("<16i")
+_COUNTS: Final = Struct("<17i")
 _LETTERS: Final = Struct("<i")
 _ENTRY: Final = Struct("<iiq")
 _TASTE: Final = Struct("<iid")

@@ -13,7 +13,7 @@ from stream.codec.state import decode_page, encode_page
 from stream.core.due import PAGE, Due, DueQueue, Ends, Page
 from stream.core.event import Event, Source
 from stream.core.example import Labelled
-from stream.core.ledger import Entry
+from stream.core.ledger import EXAMPLES, Entry
 from stream.core.world import Models, World
 from tests.builders import DAY, HOUR, NOON, a_click, a_purchase, a_world, an_update
 from tests.tableless import Tableless
@@ -66,7 +66,7 @@ class Shop(Tableless):
     @property
     def labels(self) -> list[Labelled]:
         """Of all batches so far."""
-        taught = [one for e in self.effects if e.kind for one in decode_examples(e.payload)]
+        taught = [one for e in self.effects if e.kind == EXAMPLES for one in decode_examples(e.payload)]
         return [one for one in taught if isinstance(one, Labelled)]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zlib import crc32
-
 import msgspec
 import pytest
 
@@ -13,7 +11,6 @@ from stream.codec.state import (
     decode_state,
     encode_record,
     encode_state,
-    is_record,
 )
 from stream.core.decide import decide
 from stream.core.event import Source
@@ -22,19 +19,6 @@ from stream.core.record import NEW, View, with_traits
 from stream.core.state import CustomerState, Profile
 from stream.core.traits import MOST, after, told
 from tests.builders import NOON, a_cause, a_click, a_world, an_update, consent
-
-
-def framed(version: int, content: bytes) -> bytes:
-    return bytes([version]) + crc32(content).to_bytes(4, "big") + content
-
-
-def test_a_record_of_the_version_before_is_read_as_one_without_traits() -> None:
-    click = decide(NEW, a_click(0), a_cause(0), a_world()).record
-    assert click is not None
-    before = framed(2, click)
-    assert is_record(before)
-    assert decode_record(before) == click
-    assert decode_state(before).profile.traits == ()
 
 
 def test_a_record_with_traits_comes_back_as_value_and_as_bytes() -> None:
