@@ -66,7 +66,9 @@ class Shop(Tableless):
     @property
     def labels(self) -> list[Labelled]:
         """Of all batches so far."""
-        taught = [one for e in self.effects if e.kind == EXAMPLES for one in decode_examples(e.payload)]
+        taught = [
+            one for e in self.effects if e.kind == EXAMPLES for one in decode_examples(e.payload)
+        ]
         return [one for one in taught if isinstance(one, Labelled)]
 
 
