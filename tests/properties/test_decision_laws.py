@@ -31,7 +31,7 @@ from stream.core.event import (
     Source,
     Trade,
 )
-from stream.core.layout import TRAITS
+from stream.core.layout import ENTRY_SIZE, MADE_SIZE, TRAITS
 from stream.core.learner import Learner
 from stream.core.ledger import Entry, Ledger
 from stream.core.offer import Cause, Offer
@@ -454,10 +454,14 @@ def largest(length: int, seed: int) -> tuple[int, int]:
 
 def test_a_record_is_bounded_for_any_history(seed: int) -> None:
     sizes = [largest(length, seed) for length in (12, 36, 128)]  # the longest that are accepted
-    traits = [MOST * (2 * length + 15) for length in (12, 36, 128)]  # with name, fact and time
-    assert sizes[0][0] <= 4_200 + traits[0]
-    assert sizes[1][0] <= 6_700 + traits[1]
-    assert sizes[2][0] <= 16_084 + min(traits[2], TRAITS)
+    lengths = (12, 36, 128)
+    # The rest of a record, 24 open offers of four items that nothing else of it names, and traits
+    # with their names and times.
+    offers = [40 + 24 * (MADE_SIZE - ENTRY_SIZE) + 96 * (4 + 2 + n) for n in lengths]
+    traits = [min(MOST * (2 * length + 15), TRAITS) for length in lengths]
+    assert sizes[0][0] <= 4_200 + offers[0] + traits[0]
+    assert sizes[1][0] <= 6_700 + offers[1] + traits[1]
+    assert sizes[2][0] <= 16_084 + offers[2] + traits[2]
     assert max(seen for _, seen in sizes) <= 2_300  # 64 ids of each kind, and 128 orders
 
 
