@@ -18,6 +18,8 @@ import orjson
 from stream.cli.inputs import FILE, READS, encoding_option, found, paths_of
 from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
+from stream.codec.native import MAX_TIME
+from stream.codec.withdrawal import ID_LENGTH
 from stream.config import ConfigError
 from stream.core.event import Action
 from stream.evaluate.memory import peak_resident_mb
@@ -163,7 +165,8 @@ def _events(read: list[Source], mapping: str) -> Iterator[Step]:
         item, session = event.get("product_id"), event.get("session_id")
         if event.get("event") == Action.REMOVE_FROM_CART or not (item and isinstance(item, str)):
             continue
-        if isinstance(session, str | None):
+        fits = isinstance(session, str | None) and len(session or "") <= ID_LENGTH
+        if fits and len(item) <= ID_LENGTH and 0 <= outcome.time_ms <= MAX_TIME:
             yield sessions.step(outcome.key.decode(), session, item, outcome.time_ms)
 
 

@@ -233,8 +233,15 @@ def _pattern_reader(pattern: str, zone: tzinfo) -> TimeReader:
         except (ValueError, OverflowError):
             return None
 
-    # A pattern of digits only, such as %Y%m%d, meets numbers in JSON lines.
-    return lambda value: read_text(str(value)) if isinstance(value, str | int) else None
+    sign = re.sub(r"%.|\s|\w", "", pattern)[:1]  # that a text of this pattern has
+
+    def read(value: object) -> int | None:
+        if isinstance(value, str):
+            return read_text(value) if sign in value else None  # most formats fall at once
+        # A pattern of digits only, such as %Y%m%d, meets numbers in JSON lines.
+        return read_text(str(value)) if isinstance(value, int) else None
+
+    return read
 
 
 def _milliseconds(when: datetime, zone: tzinfo) -> int:

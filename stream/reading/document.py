@@ -57,6 +57,7 @@ class Document:
     def __init__(self, source: Source, file: FileFormat) -> None:
         self.source = source
         self.file = file
+        self.escapes: bool | None = None  # a backslash, as its first rows told; None: not asked yet
         with source.opened() as raw:
             stream = unpacked(raw, source.name, source.member)
             self._packed = stream is not raw

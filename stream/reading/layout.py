@@ -70,7 +70,9 @@ def read_layout(lines: Lines, document: Document, wanted: frozenset[str]) -> Lay
     if file.names and not wanted.intersection(cells):
         lines.give_back(read)
         cells = file.names
-    if file.escape is None and _escapes(lines, dialect, len(cells)):
+    if file.escape is None and document.escapes is None:
+        document.escapes = _escapes(lines, dialect, len(cells))
+    if file.escape is None and document.escapes:
         dialect = dialect._replace(escape="\\")
         if cells is not file.names:
             cells = _cells(text, dialect)

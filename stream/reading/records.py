@@ -134,8 +134,11 @@ def _csv_parser(lines: Lines, layout: Layout, padded: bool) -> _Parse:
     separator = None if delimiter == " " else delimiter
     encoding = encodings[0]
 
+    def parse_escaped(raw: bytes) -> Row | NoRow | _Joined:
+        return parse_quoted(raw) if escape_byte in raw else parse(raw)
+
     def parse(raw: bytes) -> Row | NoRow | _Joined:
-        if quote_byte in raw or escape_byte in raw:
+        if quote_byte in raw:
             return parse_quoted(raw)
         try:
             text = raw.decode(encoding)
@@ -151,7 +154,7 @@ def _csv_parser(lines: Lines, layout: Layout, padded: bool) -> _Parse:
             return cells
         if len(cells) < width:
             return cells + [""] * (width - len(cells)) if padded else NoRow.RAGGED
-        return NoRow.RAGGED if any(cells[width:]) else cells
+        return NoRow.RAGGED if any(cells[width:]) else cells[:width]
 
     def parse_quoted(first: bytes) -> Row | NoRow | _Joined:
         raw, more = first, list[bytes]()
@@ -180,4 +183,4 @@ def _csv_parser(lines: Lines, layout: Layout, padded: bool) -> _Parse:
                 return True
         return False
 
-    return parse
+    return parse_escaped if dialect.escape else parse

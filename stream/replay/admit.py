@@ -106,6 +106,7 @@ class Admission:
         found = self._get.currency(row)
         if found is not None:
             return str(found).upper()
-        if self._has_price and isinstance(price := self._get.price(row), str):
+        price = self._get.price(row) if self._has_price else None
+        if isinstance(price, str) and not (price[-1:].isdecimal() and price[:1].isdecimal()):
             return code_in(price) or self._default_currency
         return self._default_currency

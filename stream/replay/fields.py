@@ -79,7 +79,9 @@ class Binder:
         self._missing = (
             NOTHING if missing is None else frozenset(t.strip().lower() for t in missing)
         )
-        self._longest = max(map(len, self._missing), default=-1)
+        self._ends = frozenset(
+            end for word in self._missing for end in (word[-1:], word[-1:].upper())
+        )
         self._csv = is_csv
 
     def bind(self, column: Column | None, key: str) -> Getter:
@@ -130,23 +132,23 @@ class Binder:
         return _as_text(get) if key in _TEXTS and not self._csv else get
 
     def _cell(self, index: int) -> Getter:
-        missing, longest = self._missing, self._longest
+        missing, ends = self._missing, self._ends
 
         def get(row: list[str]) -> str | None:
             value = row[index].strip()
-            return None if len(value) <= longest and value.lower() in missing else value
+            return None if value[-1:] in ends and value.lower() in missing else value
 
         return get
 
     def _path(self, path: str) -> Getter:
-        missing, longest, keys = self._missing, self._longest, path.split(".")
+        missing, ends, keys = self._missing, self._ends, path.split(".")
         dotted = len(keys) > 1
 
         def get(row: dict[str, Any]) -> Any:
             value = row[path] if dotted and path in row else _at(row, keys)
             if isinstance(value, str):
                 value = value.strip()
-                return None if len(value) <= longest and value.lower() in missing else value
+                return None if value[-1:] in ends and value.lower() in missing else value
             return None if isinstance(value, float) and isnan(value) else value
 
         return get

@@ -83,7 +83,10 @@ class Terms:
 
     def negative(self, row: Row) -> bool:
         """Whether the row's quantity is below zero."""
-        found = self._number(self._get_quantity(row))
+        given = self._get_quantity(row)
+        if isinstance(given, str) and given.isdecimal():
+            return False
+        found = self._number(given)
         return found is not None and found < 0
 
     def _quantity(self, given: object) -> tuple[int | None, Decimal | None]:

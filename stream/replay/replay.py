@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -184,7 +184,7 @@ class Replay:
         """
 
         def glances(orders: bool) -> Iterator[Glance]:
-            for found in self._ticking(self._forward(tick)):
+            for found in self._forward(tick):
                 yield self._glance(found, orders)
 
         together = self.mapping.orders.lines == "consecutive"
@@ -286,35 +286,22 @@ class Replay:
         for file, rows in plan.spans:
             yield from islice(self._rows_of(file), rows)
 
-    def _ticking(self, found: Iterator[_Found]) -> Iterator[_Found]:
-        """Count the rows of files before, for a log without times."""
-        for file in self._files:
-            file.mapper.first = 0
-        rows, last = 0, 0
-        for rows, row in enumerate(found):
-            if row.file != last:
-                last = row.file
-                self._files[last].mapper.first = rows
-            yield row
-
     def _forward(self, tick: Tick) -> Iterator[_Found]:
         return islice(self._all(tick), self.limit)
 
     def _all(self, tick: Tick) -> Iterator[_Found]:
         before, rows = 0, 0
         for number, file in enumerate(self._files):
+            size = file.document.source.size
+            file.mapper.first = rows  # a log without times is given some, from row to row
+            shown = _Shown(tick, rows, before, size, max(self.size, 1))
+            rows += yield from self._rows_of(number, shown.tick)
+            before += size
 
-            def told_(count: int, share: float, rows: int = rows, before: int = before) -> None:
-                size = self._files[number].document.source.size  # noqa: B023 - called while it is
-                tick(rows + count, (before + share * size) / max(self.size, 1))
-
-            for found in self._rows_of(number, told_):
-                rows += 1
-                yield found
-            before += file.document.source.size
-
-    def _rows_of(self, file: int, tick: Tick = lambda rows, share: None) -> Iterator[_Found]:
-        """The rows of one file, as they stand."""
+    def _rows_of(
+        self, file: int, tick: Tick = lambda rows, share: None
+    ) -> Generator[_Found, None, int]:
+        """The rows of one file, as they stand; returns how many there are."""
         document, layout, _ = self._files[file]
         path = self.mapping.file.explode
         number = 0
@@ -326,6 +313,7 @@ class Replay:
                         tick(number, share())
                     number += 1
                     yield _Found(file, number, part, offset, raw, row)
+        return number
 
     def _by_position(self, lines: list[Lines], addresses: Addresses) -> Iterator[_Found]:
         path = self.mapping.file.explode
@@ -342,6 +330,20 @@ class Replay:
                 record = next(readers[file])
                 row = explode(record.row, path)[part] if path else record.row
                 yield _Found(file, number + 1, part, offset, record.raw, row)
+
+
+class _Shown(NamedTuple):
+    """Tells how far the reading of all files is, from how far it is in one of them."""
+
+    told: Tick
+    rows: int
+    before: int
+    size: int
+    total: int
+
+    def tick(self, rows: int, share: float) -> None:
+        """Tell of so many rows of the file, and the share of it that was read."""
+        self.told(self.rows + rows, (self.before + share * self.size) / self.total)
 
 
 def _won(choice: Choice, pair: tuple[int, int]) -> Choice:

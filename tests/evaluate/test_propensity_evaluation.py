@@ -97,7 +97,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 
 
 def test_a_torn_row_is_left_out_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "torn.csv").write_text("a,y\n1,1\n2\n3,0\n4,1,5\n", encoding="utf-8")
+    (tmp_path / "torn.csv").write_text("a,y\n1,1\n2\n3,0,,\n4,1,5\n", encoding="utf-8")
     examples = Examples(sources([tmp_path / "torn.csv"]), Labels("y", None))
     assert [example.label for example in examples] == [1, 0]
     assert examples.left_out == {"ragged": 2}
