@@ -167,11 +167,7 @@ class _Batch:
 
     def _begin(self) -> Run:
         default = self.world.settings.policy.consent_default
-        return Run(self.desk, default, self.durable, self._first_end)
-
-    def _first_end(self, record: bytes) -> int:
-        """When a campaign ends of which an offer of a customer's is open."""
-        return first_end(record, self.stream_time, self.ends)
+        return Run(self.desk, default, self.durable)
 
     def run(self, entries: Sequence[Entry], first: int) -> int:
         """Take entries that ask for little together; the first that asks for more, or how many."""
@@ -224,7 +220,9 @@ class _Batch:
             if self.erased and self.stream_time <= self.erased + self.grace:
                 return None
             record = NEW
-        return self.together.enter(customer_id, record)
+        return self.together.enter(
+            customer_id, record, first_end(record, self.stream_time, self.ends)
+        )
 
     def _run(self, entries: Sequence[Entry]) -> None:
         """Take a run through the kernels, and what stops them by itself."""
@@ -516,7 +514,8 @@ class _Batch:
             self.decided.changed[customer_id] = self._sealed(record, size, effects)
         else:
             self._promise(customer_id, slot)
-            self.together.put(slot, record, size, effects)
+            ends = first_end(record, self.stream_time, self.ends)
+            self.together.put(slot, record, size, effects, ends)
         if effects:
             self._send(customer_id, effects)
 

@@ -6,7 +6,6 @@ the records of its customers; what else reads or changes one does so here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -38,13 +37,11 @@ class Run:
         Of each event, its place in the batch.
     """
 
-    def __init__(
-        self, desk: Desk, default: bool, durable: tuple[int, ...], ends: Callable[[bytes], int]
-    ) -> None:
+    def __init__(self, desk: Desk, default: bool, durable: tuple[int, ...]) -> None:
         self.slots: dict[str, int] = {}
         self.changed: dict[str, int] = {}
         self.indices: list[int] = []
-        self._desk, self._default, self._durable, self._ends = desk, default, durable, ends
+        self._desk, self._default, self._durable = desk, default, durable
         self._track, self._tape = desk.track, desk.tape
         self._steps_laid, self._slots_laid, self._clock = desk.numbers
         self._effects: dict[int, list[Effect]] = {}
@@ -63,15 +60,17 @@ class Run:
         """Whether one more customer and one more event may join."""
         return len(self.indices) < EVENTS and self._of_records < TAPE
 
-    def enter(self, name: str, record: bytes) -> int:
-        """Have a customer's record join; its slot."""
+    def enter(self, name: str, record: bytes, ends: int) -> int:
+        """Have a customer's record join; its slot.
+
+        ``ends`` is when the first campaign ends of which an offer of theirs is open, in ms.
+        """
         size = waits_of(record)[2]
         slot = self.slots[name] = len(self._rows)
         if size < len(record):
             self._effects[slot] = pending_of(record, size, self._durable)
             record = record[:size]
         profiled, since, is_open = stance_of(said_of(record), self._default)
-        ends = self._ends(record)
         self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open, ends))
         self._records.append(record)
         self._of_records += size
@@ -139,14 +138,19 @@ class Run:
         effects = self._effects.get(slot)
         return sealed(record, len(record), effects) if effects else record
 
-    def put(self, slot: int, record: bytes, size: int, effects: tuple[Effect, ...]) -> None:
-        """Put a customer's new record here, with more effects; those behind it are the old ones."""
+    def put(
+        self, slot: int, record: bytes, size: int, effects: tuple[Effect, ...], ends: int
+    ) -> None:
+        """Put a customer's new record here, with more effects; those behind it are the old ones.
+
+        ``ends`` as in `enter`.
+        """
         if size < len(record):
             self._effects[slot] = pending_of(record, size, self._durable)
         start = self._clock[END]
         self._tape[start : start + size] = record[:size]
         self._slots_laid[slot * _NARROW], self._slots_laid[slot * _NARROW + 1] = start, size
-        self._slots_laid[slot * _NARROW + 5] = self._ends(record)
+        self._slots_laid[slot * _NARROW + 5] = ends
         self._clock[END] = start + size
         for effect in effects:
             self.send(slot, effect)

@@ -74,11 +74,13 @@ class PatientEngine(Engine):
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, lockstep: bool = False) -> AsyncIterator[Engine]:
-    """An engine that runs, with its topics made, and two items that are new in the catalog."""
+async def running(
+    settings: Settings, *, lockstep: bool = False, stocked: bool = True
+) -> AsyncIterator[Engine]:
+    """An engine that runs, with its topics made; if stocked, with two new items in the catalog."""
     await asyncio.to_thread(verify, settings)
     async with PatientEngine(settings, lockstep=lockstep) as engine:
-        if not stored(engine, "catalog"):
+        if stocked and not stored(engine, "catalog"):
             await engine.publish([_new(item) for item in NEW_ITEMS])
             await engine.settle()
         yield engine

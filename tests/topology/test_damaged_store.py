@@ -258,7 +258,7 @@ async def test_a_full_disk_ends_it_with_a_line_and_no_event_pays_for_it(
     with monkeypatch.context() as patch:
         let_fail(patch, 1, 2, write=FULL)  # behind what an empty store begins with
         with pytest.raises(StoreFault, match="No space left on device"):
-            async with running(settings) as engine:
+            async with running(settings, stocked=False) as engine:
                 await engine.publish([publication(event) for event in made])
                 await engine.settle()
     seen = await run_on(settings, [])

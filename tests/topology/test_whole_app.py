@@ -335,7 +335,7 @@ async def test_what_is_taught_learned_kept_and_evicted_is_counted(
 async def test_two_apps_in_one_process_share_nothing(tmp_path: Path) -> None:
     one = settings_in(tmp_path / "one")
     two = in_other(one, tmp_path / "two", "other.")
-    async with running(one) as first, running(two) as second:
+    async with running(one, stocked=False) as first, running(two, stocked=False) as second:
         await asyncio.gather(
             first.publish([publication(a_click(n, f"c{n}")) for n in range(50)]),
             second.publish([publication(a_purchase(n, f"d{n}")) for n in range(70)]),
