@@ -70,8 +70,17 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
 def table(
     rows: Sequence[Sequence[str]], delimiter: str, *, quote_all: bool = False, end: str = "\n"
 ) -> str:
-    """Rows as Python's own writer of CSV writes them."""
+    """Rows as Python's own writer of CSV writes them, and what would end a line in quotes.
+
+    Before 3.13 it leaves a LF without quotes where lines end in CR: no reader can tell that file
+    from one whose lines end in LF.
+    """
     made = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    csv.writer(made, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
+    minimal, whole = [
+        csv.writer(made, delimiter=delimiter, lineterminator=end, quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    ]
+    for row in rows:
+        ambiguous = end == "\r" and any("\n" in cell for cell in row)
+        (whole if quote_all or ambiguous else minimal).writerow(row)
     return made.getvalue()
