@@ -50,7 +50,7 @@ async def made(tmp_path: Path) -> Offer:
     """What a customer is offered who puts a pot into the cart that others bought with a cup."""
     campaign = Campaign("tea-week", "Tea week", discount=10)
     log = tmp_path / "page"
-    async with running(settings_in(log), lockstep=True) as engine:
+    async with running(settings_in(log), lockstep=True, stocked=False) as engine:
         goods = item("p-42", "Iron tea pot", 3900), item("p-11", "Tea cup, two", 1990)
         told = "campaigns", b"tea-week", encode_campaign(campaign), (), None
         await engine.publish([*goods, told])
