@@ -67,8 +67,8 @@ class Verdict:
     schema
         The offers' JSON Schema.
     withheld
-        How many offers may be counted and not there, and how many recalls: they were on their way
-        when their customer was erased, and the worker that was to send them was killed.
+        How many offers may be counted and not there: they were on their way when their customer
+        was erased, and the worker that was to send them was killed.
     """
 
     def __init__(
@@ -240,17 +240,12 @@ class Verdict:
                 short -= 1  # its offer was withheld
             elif made is None or not self._has_reason(made, recall):
                 self._fault("wrong_recalls", f"{recall} of {made}, {offer_id}")
-        off = self._account["recalls"] - len(self._recalls)
-        if not 0 <= off <= self._withheld:
+        if off := self._account["recalls"] - len(self._recalls):
             words = f"{self._account['recalls']} recalls counted, {len(self._recalls)} seen"
             self._fault("missing_recalls", words, abs(off))
         for offer_id, made in self._made.items():
             one = self._books.shop.customers[made.customer]
-            if offer_id in self._recalls or not self._is_due(made, one):
-                continue
-            if off > 0 and one.story in ERASES:
-                off -= 1  # its recall was withheld
-            else:
+            if offer_id not in self._recalls and self._is_due(made, one):
                 self._fault("missing_recalls", f"{described(one)}: {offer_id}, {made}")
 
     def _has_reason(self, made: Made, recall: Recalled) -> bool:
