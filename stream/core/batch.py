@@ -498,10 +498,12 @@ class _Batch:
         if record is None:
             if page_before != NEVER:
                 self.due.scrub(customer_id, page_before)
-            if self._record(customer_id) is not None:
+            whole = self._record(customer_id)
+            if whole is not None:
                 self.decided.changed[customer_id] = None
+                self._owe(customer_id, pending_of(whole, waits_of(whole)[2], self.durable))
             self._leave_trace(customer_id, time)
-            self.owed += [Owed(e.source, e.offset, customer_id, e.payload) for e in effects]
+            self._owe(customer_id, effects)
             self._send(customer_id, effects)
             return
         due, page, size = waits_of(record)
@@ -518,6 +520,12 @@ class _Batch:
             self.together.put(slot, record, size, effects, ends)
         if effects:
             self._send(customer_id, effects)
+
+    def _owe(self, customer_id: str, effects: Iterable[Effect]) -> None:
+        """Have the ledger keep recalls of which nothing else tells after an erasure."""
+        self.owed += [
+            Owed(e.source, e.offset, customer_id, e.payload) for e in effects if e.kind == RECALL
+        ]
 
     def _leave_trace(self, customer_id: str, time: int) -> None:
         if time < self.stream_time - self.grace:

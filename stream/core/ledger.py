@@ -51,8 +51,8 @@ class Ledger(NamedTuple):
     time in ms of the newest erasure that left a trace, 0 for none; ``traces`` is the queue of those
     that wait to be forgotten. ``identities`` say what the records at the stamps were. ``trace_key``
     is the seed in force when the first trace was left, with which all of them are named. ``owed``
-    are the recalls that erasures caused and that are not yet known to be durable: there is no
-    record any more that could hold them.
+    are the recalls that erasures caused, or that stood in the records that they took, and that are
+    not yet known to be durable: there is no record any more that could hold them.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
