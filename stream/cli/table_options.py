@@ -55,7 +55,7 @@ def shown(value: float | None, places: int = 4) -> str:
 
     Examples
     --------
-    >>> shown(0.12345), shown(None)
-    ('0.1234', '–')
+    >>> shown(0.12346), shown(None)
+    ('0.1235', '–')
     """
     return "–" if value is None else f"{value:,.{places}f}"

@@ -111,8 +111,10 @@ def test_what_is_applied_is_in_force_only_where_it_differs_and_machines_can_read
     tmp_path: Path,
 ) -> None:
     folder, broker = str(tmp_path / "campaigns"), ("--broker", f"local://{tmp_path / 'shop'}")
-    (tmp_path / "data").mkdir()
     assert run("campaigns", "init", folder)[0] == 0
+    code, output = run("campaigns", "apply", folder, *broker)
+    assert (code, "there is no local log in" in output) == (2, True), output
+    a_shop(tmp_path / "shop")
     code, output = run("campaigns", "apply", folder, "--json", *broker)
     assert (code, len(orjson.loads(output)["published"])) == (0, 6), output
     assert orjson.loads(run("campaigns", "apply", folder, "--json", *broker)[1])["published"] == []
