@@ -154,7 +154,7 @@ def weighed(
     clock[LATEST] = latest
     due = clock[DUE] + _ripen(sums, exposures, passed, math.exp(-exposures / memory))
     _share(sums, prior)
-    weight = min(due / exposures, MOST) if exposures else 0.0
+    weight = min(max(due, 0.0) / exposures, MOST) if exposures else 0.0  # rounded, it may be below
     clock[DUE] = min(due - weight * exposures, _MOST_DUE)
     for at in range(len(times)):
         if waits[at] >= 0 and labels[at] == 0:

@@ -20,7 +20,7 @@ from stream.config import ConfigError, Settings
 from stream.runtime.local.log import Log
 from tests.builders import HOUR, NOON
 from tests.client.serving_offers import a_recall, an_offer
-from tests.waiting import eventually, line_with
+from tests.waiting import eventually, line_with, within
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,7 +88,7 @@ async def test_a_reader_that_fails_says_so_to_whoever_asks(
             monkeypatch.setattr(offers._book, "take", lambda *_: 1 // 0)
             put(log, an_offer("new"))
             with pytest.raises(ZeroDivisionError):
-                await asyncio.wait_for(offers.wait(), 60)
+                await within("the reader's fault", offers.wait())
             with pytest.raises(ReaderStopped) as stopped:
                 offers.for_customer("c1")
             assert isinstance(stopped.value.__cause__, ZeroDivisionError)

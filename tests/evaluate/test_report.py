@@ -15,12 +15,13 @@ from click.testing import CliRunner
 
 from stream.cli.report import report as command
 from stream.config import ConfigError, CoreSettings, PolicySettings, Settings
-from stream.core.event import Response
+from stream.core.event import Event, Response
 from stream.core.policy import CONTROL, arm_of
 from stream.evaluate.report.figures import report
 from stream.evaluate.report.gather import Facts, Made, Order
 from stream.evaluate.report.page import page
 from stream.models.experiments.credit import CREDITS, shares
+from stream.runtime.topics import verify
 from tests.builders import HOUR, NOON, OPEN, SECOND, a_click, a_purchase, an_impression
 from tests.topology.embedded import publication, running, settings_in
 
@@ -29,7 +30,7 @@ NOTHING: Mapping[Response, Mapping[str, int]] = {response: {} for response in Re
 
 def made(n: int, customer: str, time: int, items: tuple[str, ...] = ("tea",), **more: Any) -> Made:
     scores = tuple(0.2 for _ in items)
-    known = {"campaign": "spring", "arm": "offer", "segment": "1", "discount": 0}
+    known: dict[str, Any] = {"campaign": "spring", "arm": "offer", "segment": "1", "discount": 0}
     return Made(f"o{n}", customer, issued=time, items=items, scores=scores, **(known | more))
 
 
@@ -69,7 +70,7 @@ def test_a_purchase_is_put_down_as_the_setting_says(
     orders = [Order("anna", NOON + 9, {"tea": 500})]
     shown = {key: offer.issued for key, offer in offers.items()}
     told = report(
-        facts(offers=offers, orders=orders, seen=NOTHING | {Response.IMPRESSION: shown}),
+        facts(offers=offers, orders=orders, seen={**NOTHING, Response.IMPRESSION: shown}),
         settings(credit),
         None,
     )
@@ -85,7 +86,7 @@ def test_what_was_not_seen_or_too_long_ago_is_put_down_to_nobody() -> None:
     offers = {"o1": made(1, "anna", NOON), "o2": made(2, "otto", NOON)}
     late = Order("otto", NOON + 25 * HOUR, {"tea": 500})
     orders = [Order("anna", NOON + 9, {"tea": 500}), late]
-    seen = NOTHING | {Response.IMPRESSION: {"o2": NOON}}
+    seen = {**NOTHING, Response.IMPRESSION: {"o2": NOON}}
     told = report(facts(offers=offers, orders=orders, seen=seen), settings(), None)
     assert told["funnel"]["converted"] == 0 and told["funnel"]["shown"] == 1
     assert told["seen_by"] == "impressions"
@@ -157,7 +158,7 @@ def test_the_model_is_held_to_what_was_seen(seed: int) -> None:
         offers[one.offer_id] = one
         if rng.random() < score:
             orders.append(Order(one.customer, NOON + 5, {"tea": 100}))
-    seen = NOTHING | {Response.IMPRESSION: dict.fromkeys(offers, NOON)}
+    seen = {**NOTHING, Response.IMPRESSION: dict.fromkeys(offers, NOON)}
     model = report(facts(offers=offers, orders=orders, seen=seen), settings(), None)["model"]
     assert model["calibration_ratio"] == pytest.approx(1.0, abs=0.2)
     assert len(model["bins"]) == 10 and model["auc"] > 0.55
@@ -201,7 +202,7 @@ async def test_a_log_of_an_engine_is_reported(tmp_path: Path) -> None:
         mine = [json.loads(offer) for offer in engine.drain_offers()]
         offer = next(one for one in mine if one["customer_id"] == "new")
         item = offer["items"][0]["product_id"]
-        answers = [
+        answers: list[Event] = [
             an_impression(101, offer["offer_id"], "new"),
             an_impression(102, offer["offer_id"], "c1"),  # another customer's: is none
             an_impression(103, "never-made", "new"),
@@ -226,5 +227,8 @@ def test_faults_are_named(tmp_path: Path) -> None:
     broker = ["--broker", f"local://{tmp_path / 'log'}"]
     wrong = CliRunner().invoke(command, [*broker, "--since", "yesterday"])
     assert isinstance(wrong.exception, ConfigError) and "12h, 7d or 4w" in str(wrong.exception)
+    absent = CliRunner().invoke(command, broker)
+    assert isinstance(absent.exception, ConfigError) and "no local log" in str(absent.exception)
+    verify(Settings(broker=broker[1], data_dir=tmp_path / "data"))
     empty = CliRunner().invoke(command, broker)
     assert isinstance(empty.exception, ConfigError) and "no event" in str(empty.exception)

@@ -157,3 +157,14 @@ def test_a_model_of_before_is_restored_without_its_maturity() -> None:
     state = Propensity(bits=8).state()
     old = {name: value for name, value in state.items() if not name.startswith("maturity.")}
     assert Propensity.from_state(old).seen(HOUR) == Maturity().seen(HOUR)
+
+
+def test_no_weight_is_below_zero_however_little_time_passes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    maturity, now = Maturity(), 1_700_000_000_000
+    for _ in range(2_000):
+        count = int(rng.integers(1, 40))
+        now += int(rng.choice([0, 0, 1, 2, 5_000]))
+        nothing = np.zeros(count, np.int64)
+        weights = maturity.weigh(np.full(count, now), nothing, nothing)
+        assert (weights >= 0.0).all()
