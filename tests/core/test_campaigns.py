@@ -395,8 +395,8 @@ def test_whatever_campaigns_say_no_item_is_offered_below_the_floor(seed: int) ->
     chance = Random(seed)
     names, made = [f"i{n}" for n in range(8)], 0
     for n in range(150):
-        floor = chance.choice([0.0, 0.05, 0.3])
-        policy = replace(FREE, margin_floor=floor, exploration=0.3, assumed_margin=0.2)
+        floor = chance.choice(["0", "0.05", "0.3"])
+        policy = replace(FREE, margin_floor=float(floor), exploration=0.3, assumed_margin=0.2)
         items = {name: _drawn_item(name, chance) for name in names}
         campaigns = [_drawn_campaign(f"c{k}", chance) for k in range(4)]
         world = a_shop(*campaigns, policy=policy, catalog=items)
@@ -405,7 +405,7 @@ def test_whatever_campaigns_say_no_item_is_offered_below_the_floor(seed: int) ->
         for offer in step.offers:
             for name in (item.item_id for item in offer.items if item.item_id in items):
                 made += 1
-                assert _earns(items[name], offer.reward, Fraction(str(floor))), (seed, n, name, offer)
+                assert _earns(items[name], offer.reward, Fraction(floor)), (seed, n, name, offer)
     assert made > 100
 
 
