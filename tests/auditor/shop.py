@@ -148,6 +148,7 @@ class Customer:
     act_time: int = 0
     agreed: int = -1  # the wave in which it was given again
     sums: Sums = field(default_factory=Sums)
+    did: bool = False  # whether anything counts, though its sums may be 0 (into the cart, and out)
     orders: list[dict[str, Any]] = field(default_factory=list)  # that may be repeated or refunded
     former: list[Sent] = field(default_factory=list)  # of before an erasure
 
@@ -270,7 +271,7 @@ class Shop:
             records += [act] * (3 if one.way is Way.THRICE else 1)
         one.acted, one.act_topic, one.act_time = wave, act.topic, time
         if one.story is not Story.QUIETED:
-            one.sums, one.orders = Sums(), []
+            one.sums, one.did, one.orders = Sums(), False, []
         return records
 
     def _afterwards(self, one: Customer, wave: int) -> list[Sent]:
@@ -356,7 +357,7 @@ class Shop:
             body["consent"] = consent
         if counts:
             carts = {"view": 0, "add_to_cart": 1, "remove_from_cart": -1}[event]
-            one.sums = one.sums.plus(views=int(not carts), carts=carts)
+            one.sums, one.did = one.sums.plus(views=int(not carts), carts=carts), True
         may = May.NO if event == "remove_from_cart" else one.may(wave, "clicks", time)
         return self._record("clicks", one, time, expected, may, body)
 
@@ -377,7 +378,7 @@ class Shop:
             self.bought[one.number, line["product_id"]] = wave
         if counts:
             units, cents = bought(lines)
-            one.sums = one.sums.plus(orders=1, units=units, cents=cents)
+            one.sums, one.did = one.sums.plus(orders=1, units=units, cents=cents), True
             one.orders = [*one.orders[-9:], order]
         body = {"event": "purchase", **order}
         may = one.may(wave, "purchases", time)

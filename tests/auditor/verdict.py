@@ -203,7 +203,7 @@ class Verdict:
 
     def _compare(self, one: Customer, kept: Mapping[str, Any]) -> None:
         found, due = sums_of(kept), one.sums
-        if due == Sums() and one.story not in ALWAYS_PROFILED:
+        if not one.did and one.story not in ALWAYS_PROFILED:
             if found != due or remembers(kept):
                 erased = one.story in ERASES and one.acted >= 0
                 name = "erased_still_there" if erased else "kept_without_permission"
