@@ -240,6 +240,12 @@ class Partition:
         pairs = zip(self._durable, flush.stamps, strict=True)
         self._durable = tuple(max(known, new) for known, new in pairs)
 
+    @property
+    def owes(self) -> bool:
+        """Whether the ledger names customers whom nothing is owed any more."""
+        durable = self._durable
+        return any(owed.offset <= durable[owed.source] for owed in self.ledger.owed)
+
     def _lookup(self, customer_id: str) -> bytes | None:
         known = self._overlay.get(customer_id)
         if known is not None:
