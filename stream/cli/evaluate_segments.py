@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from stream.cli.progress import gauge
+from stream.cli.table_options import shown
 from stream.config import ConfigError
+from stream.evaluate.cluster_quality import Qualities
+from stream.evaluate.pictures import dendrogram, self_organising_map
 from stream.evaluate.plot import line_chart
 from stream.evaluate.segments import Comparison, log_scaled, read_points, standardised
 
@@ -25,6 +28,8 @@ FILE = click.Path(path_type=Path)
 @click.option("--shuffles", default=10, show_default=True, help="Orders that are tried.")
 @click.option("--delimiter", default=",", show_default=True, help="Between cells.")
 @click.option("--plot", type=FILE, help="Draw the learning curve into this SVG file.")
+@click.option("--dendrogram", "tree", type=FILE, help="Draw the tree of segments into this SVG.")
+@click.option("--map", "sheet", type=FILE, help="Draw the self-organising map into this SVG.")
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def segments(
     file: Path,
@@ -35,29 +40,54 @@ def segments(
     shuffles: int,
     delimiter: str,
     plot: Path | None,
+    tree: Path | None,
+    sheet: Path | None,
     in_json: bool,
 ) -> None:
     """Learn customers one by one, in several orders; compare with batch k-means++, 20 starts.
 
-    The ratio of the two inertias is 1 if nothing is lost by seeing each customer once.
+    The ratio of the two inertias is 1 if nothing is lost by seeing each customer once. Beside it
+    the quality of each way to segment: silhouette (more is better), Davies-Bouldin (less is), and
+    stability: how alike the segments of different orders are, 1 for the same.
     """
     names = [name.strip() for name in columns.split(",") if name.strip()]
     table = read_points(file, names, "\t" if delimiter == "tab" else delimiter)
     if k < 1 or shuffles < 1:
         raise ConfigError("--k and --shuffles: must be at least 1")
     points = log_scaled(table.points) if in_log else table.points
-    comparison = Comparison(standardised(points) if scale else points, k)
+    points = standardised(points) if scale else points
+    comparison = Comparison(points, k)
     total = shuffles * len(points)
     with gauge("segmenting", total, "customers", quiet=in_json) as progress:
         for done in comparison.run(shuffles):
             progress.show(done)
+    qualities = Qualities(points, k)
+    with gauge("comparing", qualities.total, "customers", quiet=in_json) as progress:
+        for done in qualities.run():
+            progress.show(done)
+    _draw(qualities, names, file.name, tree, sheet)
     if plot:
         chart = line_chart(
             {"incremental": comparison.curve}, "Segments, one pass", "customers", "inertia / batch"
         )
         plot.write_text(chart, encoding="utf-8")
     report = comparison.report(names) | {"left_out": table.left_out}
+    report |= {"quality": qualities.report()}
     click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+
+
+def _draw(
+    qualities: Qualities, names: list[str], title: str, tree: Path | None, sheet: Path | None
+) -> None:
+    if tree:
+        model = qualities.last["hierarchical"]
+        picture = dendrogram(model.tree()[0], model.cut(), f"{title}: segments of segments")
+        tree.write_text(picture, encoding="utf-8")
+    if sheet:
+        model = qualities.last["som"]
+        if not model.is_ready:
+            raise ConfigError(f"--map: needs {model.warmup} customers")
+        sheet.write_text(self_organising_map(model, names, f"{title}: a map"), encoding="utf-8")
 
 
 def _words(report: dict[str, Any]) -> str:
@@ -69,5 +99,11 @@ def _words(report: dict[str, Any]) -> str:
         f"inertia over batch k-means++: mean {ratio['mean']:.4f}, worst {ratio['worst']:.4f} "
         f"of {report['shuffles']} orders",
         *(f"  {number}: {text}" for number, text in enumerate(report["segments"])),
+        f"{'':<14}{'segments':>9}{'silhouette':>12}{'Davies-Bouldin':>16}{'stability':>11}",
+        *(
+            f"{kind:<14}{part['segments']:>9}{shown(part['silhouette'], 3):>12}"
+            f"{shown(part['davies_bouldin'], 3):>16}{shown(part['stability'], 3):>11}"
+            for kind, part in report["quality"].items()
+        ),
     ]
     return "\n".join(lines)

@@ -117,6 +117,16 @@ class IncrementalKMeans(base.Clusterer):
         return self._counts.copy()
 
     @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Share of the latest points that each centre has."""
+        return self._share.copy()
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Mean of the points; empty before the first."""
+        return self._mean.copy()
+
+    @property
     def born(self) -> npt.NDArray[np.int64]:
         """How many points had been seen when each segment began."""
         return self._born.copy()
