@@ -12,7 +12,8 @@ import click
 from stream.cli.progress import gauge
 from stream.evaluate.plot import line_chart
 from stream.evaluate.propensity import Evaluation, Examples, Labels
-from stream.models.challengers import challengers
+from stream.models.challengers import Challenger, challengers
+from stream.models.network import HashedNetwork
 from stream.models.propensity import Propensity
 
 FILE = click.Path(path_type=Path)
@@ -52,7 +53,8 @@ def propensity(
         raise click.UsageError(f"unexpected: {' '.join(dropped)}")
     left_out = _names((*drop, *dropped))
     examples = Examples(file, Labels(label, positive), left_out, _character(delimiter))
-    rivals = [] if champion_only else challengers()
+    network = Challenger("neural_network", HashedNetwork(), free=50_000, share=0.1)
+    rivals = [] if champion_only else [*challengers(), network]
     evaluation = Evaluation(Propensity(), rivals, perf_counter, max(0, delay))
     with gauge("foreseeing", examples.size, "bytes", quiet=in_json) as progress:
         for rows in evaluation.run(iter(examples)):
