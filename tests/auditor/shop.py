@@ -151,6 +151,10 @@ class Customer:
     orders: list[dict[str, Any]] = field(default_factory=list)  # that may be repeated or refunded
     former: list[Sent] = field(default_factory=list)  # of before an erasure
 
+    def add(self, **more: int) -> None:
+        """Note something that counts."""
+        self.sums, self.did = self.sums.plus(**more), True
+
     def counts(self, wave: int) -> bool:
         """Whether what the customer does now counts."""
         if self.story in ALWAYS_PROFILED or (self.acted < 0 and self.story not in AT_FIRST):
@@ -349,7 +353,7 @@ class Shop:
             body["consent"] = consent
         if counts:
             carts = {"view": 0, "add_to_cart": 1, "remove_from_cart": -1}[event]
-            one.sums, one.did = one.sums.plus(views=int(not carts), carts=carts), True
+            one.add(views=int(not carts), carts=carts)
         may = May.NO if event == "remove_from_cart" else one.may(wave, "clicks", time)
         return self._record("clicks", one, time, expected, may, body)
 
@@ -368,7 +372,7 @@ class Shop:
         order = {"order_id": f"{self._name}-o{self._ids}", "currency": "EUR", "products": lines}
         if counts:
             units, cents = bought(lines)
-            one.sums, one.did = one.sums.plus(orders=1, units=units, cents=cents), True
+            one.add(orders=1, units=units, cents=cents)
             one.orders = [*one.orders[-9:], order]
         body = {"event": "purchase", **order}
         may = one.may(wave, "purchases", time)
@@ -383,7 +387,7 @@ class Shop:
     def _refund(self, one: Customer, wave: int, expected: Expected) -> Sent:
         order = one.orders.pop(self._chance.randrange(len(one.orders)))
         units, cents = bought(order["products"])
-        one.sums = one.sums.plus(refunds=1, units=-units, cents=-cents)
+        one.add(refunds=1, units=-units, cents=-cents)
         may = one.may(wave, "purchases", self._now)
         body = {"event": "refund", **order}
         return self._record("purchases", one, self._now, expected, may, body)

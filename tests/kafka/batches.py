@@ -59,9 +59,18 @@ def body(
     time: int = 0,
 ) -> bytes:
     """A record without its length."""
+    return _start(delta, key, time) + sized(value) + _end(headers)
+
+
+def _start(delta: int, key: bytes | None, time: int = 0) -> bytes:
+    """What of a record comes before its value."""
+    return b"\0" + varint(time) + varint(delta) + sized(key)
+
+
+def _end(headers: Sequence[tuple[bytes, bytes | None]]) -> bytes:
+    """What comes behind it."""
     told = b"".join(sized(name) + sized(raw) for name, raw in headers)
-    start = b"\0" + varint(time) + varint(delta) + sized(key) + sized(value)
-    return start + varint(len(headers)) + told
+    return varint(len(headers)) + told
 
 
 class Zeros(NamedTuple):
@@ -74,8 +83,7 @@ class Zeros(NamedTuple):
 
     def pieces(self) -> Iterator[bytes]:
         """The record behind its length, piece by piece."""
-        start, end = body(self.delta, self.key, b"", self.headers).split(sized(self.key) + b"\0", 1)
-        start += sized(self.key) + varint(self.size)
+        start, end = _start(self.delta, self.key) + varint(self.size), _end(self.headers)
         yield varint(len(start) + self.size + len(end)) + start
         yield from self.value()
         yield end
