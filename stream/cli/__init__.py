@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from stream.cli.early import heed_signals, interrupt_as_usual, leave
+from stream.cli.early import heed_signals, interrupt_as_usual, is_worker, leave
 
 heed_signals()  # before whatever takes time
 
@@ -64,7 +64,7 @@ class _Commands(LazyGroup, OneLineGroup):
         try:
             return super().__call__(*args, **kwargs)
         except SystemExit as end:
-            if "worker" in sys.argv[1:] and isinstance(end.code, int):
+            if is_worker() and isinstance(end.code, int):
                 leave(end.code)
             raise
 

@@ -26,10 +26,15 @@ def heed_signals() -> None:
         return
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
-    if "worker" in sys.argv[1:]:
+    if is_worker():
         for number in ENDS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda *_: os._exit(0))
+
+
+def is_worker() -> bool:
+    """Whether the command is the one that runs until somebody ends it."""
+    return "worker" in sys.argv[1:]
 
 
 def interrupt_as_usual() -> None:
@@ -37,7 +42,7 @@ def interrupt_as_usual() -> None:
 
     But for a worker, which begins when it heeds signals itself.
     """
-    if signal.getsignal(signal.SIGINT) is _interrupted and "worker" not in sys.argv[1:]:
+    if signal.getsignal(signal.SIGINT) is _interrupted and not is_worker():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
