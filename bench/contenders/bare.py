@@ -19,7 +19,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch
 
 from bench.run import Run
-from stream.codec.events import EventDecoder
 from stream.codec.models import SLOTS
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
@@ -85,12 +84,7 @@ class BareLoop:
     def __init__(self, run: Run) -> None:
         self._settings = settings = run.settings()
         schemas = load_schemas()
-        self._read = EventReader(
-            EventDecoder(schemas, settings.core),
-            settings.topics,
-            settings.partitions,
-            settings.worker.cached_customers,
-        ).read
+        self._read = EventReader.of(settings, schemas).read
         self._store = Store(settings.data_dir)
         self._partitions: dict[int, Partition] = {}
         self._desk = Desk()

@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.figures import Sample, window
 from bench.run import Run
-from stream.codec.events import EventDecoder
 from stream.codec.schema import load_schemas
 from stream.runtime.reading import EventReader
 
@@ -19,12 +18,7 @@ POLL_RECORDS = 2_000
 
 async def _read(run: Run) -> None:
     settings = run.settings()
-    reader = EventReader(
-        EventDecoder(load_schemas(), settings.core),
-        settings.topics,
-        settings.partitions,
-        settings.worker.cached_customers,
-    )
+    reader = EventReader.of(settings, load_schemas())
     consumer = AIOKafkaConsumer(bootstrap_servers=run.broker, group_id=None)
     producer = AIOKafkaProducer(bootstrap_servers=run.broker)
     await consumer.start()

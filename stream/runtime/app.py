@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service, get_logger
 
-from stream.codec.events import EventDecoder
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
@@ -236,8 +235,7 @@ def build_app(
         If a schema or a certificate cannot be read.
     """
     topics, schemas = settings.topics, load_schemas()
-    decoder, cached = EventDecoder(schemas, settings.core), settings.worker.cached_customers
-    reader = EventReader(decoder, topics, settings.partitions, cached)
+    reader = EventReader.of(settings, schemas)
     app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from mode import get_logger
 
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.partition import partition_for
-from stream.config import Topics
+from stream.codec.schema import Schemas
+from stream.config import Settings, Topics
 from stream.core.event import Event, Rejection, RejectionCode, Source, Word
 from stream.core.ledger import Entry
 from stream.runtime.batching.records import Record, Unreadable
@@ -60,6 +61,12 @@ class EventReader:
         self._told: set[str] = set()
         self.unknown: Counter[str] = Counter()
         self.first_stamps: dict[tuple[str, int], int] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, schemas: Schemas) -> Self:
+        """A reader as the settings have it."""
+        decoder, cached = EventDecoder(schemas, settings.core), settings.worker.cached_customers
+        return cls(decoder, settings.topics, settings.partitions, cached)
 
     def read(self, record: Record) -> tuple[int | None, Entry]:
         """The event time, None of what is no event, and the entry."""
