@@ -112,9 +112,14 @@ class PolicySettings:
     quiet_until: Hour = 7  # … until this hour; equal hours mean no quiet time
     utc_offset: Annotated[int, Range(-840, 840)] = 0  # minutes; fixed, so a replay decides the same
     offer_ttl: Seconds = 3600.0  # an offer older than an hour belongs to another visit
+    rest_customer: Seconds = 86_400.0  # a dismissal is a no for today: no offer at all
+    rest_campaign: Seconds = 7 * 86_400.0  # … for a week: none of that campaign
+    rest_item: Seconds = 30 * 86_400.0  # … for a month: not that item
     slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
     exploration: Share = 0.05  # share of slates with one explored item, its probability logged
     min_propensity: Share = 0.0  # below this P(purchase) nothing is offered
+    margin_floor: Share = 0.0  # of the price, what a sale earns at least: none is made at a loss
+    assumed_margin: Share = 1.0  # of the price, where the catalog tells no margin; 1: not judged
     events_per_second: Amount = 5.0  # a person's sustained pace; more is a bot
     events_burst: Count = 100  # a page that loads many tiles is still a person
 
@@ -132,9 +137,10 @@ class CoreSettings:
     future: Seconds = 300.0  # clocks drift by less than five minutes
     session_gap: Duration = 1_800.0  # 30 min of inactivity end a session, as in web analytics
     attribution: Duration = 86_400.0  # a purchase within a day is credited to an exposure
+    credit: Literal["last", "first", "linear"] = "last"  # which offers a purchase is put down to
     half_life: Duration = 30 * 86_400.0  # of what a customer liked: a month
     recent_items: Hundred = 20  # what neighbours and the profile are made from
-    pending_exposures: Hundred = 8  # waiting for their label; the oldest matures early, as negative
+    pending_exposures: Hundred = 8  # waiting for a purchase; the oldest gives way, unbought
     seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
     seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
     order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks
@@ -210,6 +216,11 @@ class Topics:
         return f"{self.prefix}late"
 
     @property
+    def evidence(self) -> str:
+        """What offers were made from; P partitions."""
+        return f"{self.prefix}evidence"
+
+    @property
     def examples(self) -> str:
         """What to learn, in order; one partition."""
         return f"{self.prefix}examples"
@@ -223,6 +234,11 @@ class Topics:
     def rules(self) -> str:
         """Association rules by what they are about; one partition, compacted."""
         return f"{self.prefix}rules"
+
+    @property
+    def budgets(self) -> str:
+        """Claims on campaigns' budgets, in order; one partition."""
+        return f"{self.prefix}budgets"
 
     @property
     def events(self) -> tuple[str, str, str, str]:
@@ -244,6 +260,7 @@ class WorkerSettings:
     drain_timeout: Duration = 20.0  # on SIGTERM; Kubernetes kills after 30
     purge_interval: Duration = 3_600.0  # at most, till erased customers leave the store's files
     standbys: Natural = 1  # warm copies of each partition's table, on other workers
+    evidence: bool = True  # keep what each offer was made from, for `offerstream explain`
 
 
 @dataclass(frozen=True, slots=True)

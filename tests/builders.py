@@ -25,6 +25,8 @@ SECOND = 1_000
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 
+NEW_ITEMS = ("new-1", "new-2")
+
 OPEN = PolicySettings(consent_default=True, holdout=0.0, exploration=0.0)
 """A policy that lets every customer be offered something."""
 
@@ -91,5 +93,5 @@ def a_cause(offset: int, source: Source = Source.CLICKS, stream_time: int = 0) -
 
 
 def a_world(policy: PolicySettings = OPEN, **settings: Any) -> World:
-    """A world that has learned nothing."""
-    return World(settings=CoreSettings(policy=policy, **settings))
+    """A world that has learned nothing, and in which two items are new."""
+    return World(settings=CoreSettings(policy=policy, **settings), newest=NEW_ITEMS)

@@ -95,8 +95,6 @@ def _add(account: Account, event: dict[str, Any]) -> None:
             account.spent[event["currency"]] += sign * line["price_minor"] * line["quantity"]
             if what == "purchase":
                 account.bought.append((time, line["product_id"]))
-    elif what == "dismiss":
-        account.dismissed += 1
 
 
 def kept_of(state: Any) -> dict[str, Any]:

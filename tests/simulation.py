@@ -34,6 +34,7 @@ from msgspec.structs import replace
 
 from stream.codec.deadletters import CODE
 from stream.codec.examples import decode_lesson
+from stream.codec.offers import is_recall
 from stream.codec.state import decode_ledger, decode_state, encode_ledger
 from stream.config import ConfigError, Settings
 from stream.core import decide
@@ -169,6 +170,13 @@ class Broker:
 
     def offers(self) -> list[bytes]:
         """Every offer that was sent, as often as it was."""
+        return [value for value in self._of_offers() if not is_recall(value)]
+
+    def recalls(self) -> list[bytes]:
+        """Every recall that was sent, as often as it was."""
+        return [value for value in self._of_offers() if is_recall(value)]
+
+    def _of_offers(self) -> list[bytes]:
         return [value for _, value, _, _ in self.logs.get(TOPICS.offers, ()) if value is not None]
 
     def examples(self) -> list[tuple[Any, ...]]:

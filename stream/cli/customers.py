@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 def customers(settings: Settings, customer_id: str | None, as_json: bool) -> None:
     """Show what is kept of CUSTOMER_ID, or of all customers together.
 
-    It reads the table's changelog, so it works beside running workers on Kafka, and on a local log
-    when no worker has it open. Records that cannot be read are told on stderr; the exit code is 1
-    then.
+    It reads the table's changelog, of one customer one partition; it works beside running workers
+    on Kafka, and on a local log when no worker has it open. Records that cannot be read are told on
+    stderr; the exit code is 1 then. `offerstream customer` tells more of one customer, in words.
 
     \b
     offerstream customers --broker local:///tmp/shop
     offerstream customers c-42 --broker kafka://127.0.0.1:9092
     offerstream customers --json > customers.jsonl
     """
-    from stream.runtime.changelog import read_customers
+    from stream.runtime.changelog import read_customer, read_customers
 
-    found = read_customers(settings)
+    found = (
+        read_customers(settings) if customer_id is None else read_customer(settings, customer_id)
+    )
     for line in found.unreadable:
         click.echo(f"offerstream: {line}", err=True)
     if customer_id is not None:
@@ -84,8 +86,11 @@ def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
         "spent": dict(profile.spent),
         "tastes": {name: round(weight, 3) for name, weight in profile.tastes},
         "segment": profile.segment,
+        "traits": {name: fact for name, fact, _ in profile.traits},
         "recent": [asdict(touch) for touch in history.recent],
         "bought": [{"item_id": item, "time": time} for item, time in history.bought],
         "offers": state.delivery.offers,
-        "impressions": list(state.delivery.impressions),
+        "impressions": [offer.shown for offer in state.delivery.made if offer.shown],
+        "offers_clicked": state.delivery.offers_clicked,
+        "dismissed": state.delivery.dismissed,
     }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 from time import perf_counter, time
 
 import click
@@ -30,7 +31,7 @@ RATE = 500.0  # events/s: well below what an engine takes, so that waiting shows
 PACE = 3.0  # visits come as often as that, so that the models get to know each customer
 ITEMS = 1_200
 NOISE = 0.02
-_REDRAW, _PLAIN_LINE = 0.5, 2.0  # s
+_REDRAW, _PLAIN_LINE, _SLOW = 0.5, 2.0, 5.0  # s
 Show = Callable[[Scene], None]
 
 
@@ -47,6 +48,7 @@ def demo(seconds: float, customers: int, seed: int, in_json: bool, plain: bool) 
     each event. It ends by itself; Ctrl-C ends it early.
     """
     start_logging("error")
+    _warm(in_json)
     display = _silent if in_json else _plain if plain or not sys.stdout.isatty() else _live
     with TemporaryDirectory(prefix="offerstream-demo-") as directory, display(seconds) as shown:
         show, every = shown
@@ -54,6 +56,20 @@ def demo(seconds: float, customers: int, seed: int, in_json: bool, plain: bool) 
     click.echo(
         orjson.dumps(as_json(last), option=orjson.OPT_INDENT_2) if in_json else summary(last)
     )
+
+
+def _warm(in_json: bool) -> None:
+    """Have the kernels at hand before time counts: on a new machine each is compiled first."""
+    from stream.core.warm import warm
+
+    words = Timer(_SLOW, click.echo, ["compiling kernels, once: a minute or two"], {"err": True})
+    words.daemon = True
+    if not in_json:
+        words.start()
+    try:
+        warm()
+    finally:
+        words.cancel()
 
 
 def demo_settings(directory: Path) -> Settings:

@@ -9,10 +9,16 @@ import click
 from stream.cli.lazy import LazyGroup
 
 MEASURES: Final = {
+    "calibration": "Purchases foreseen over purchases made, in tenths of a shop's log.",
+    "forecast": "How well demand and revenue are foreseen, period by period.",
     "next-item": "How often the next item of a session is among the twenty offered.",
+    "outliers": "How well what is odd is told from what is usual.",
+    "policy": "What choosing by context is worth, from a logged experiment.",
     "propensity": "How well purchases are foreseen, event by event.",
+    "ratings": "How well a customer's rating of an item is foreseen.",
     "rules": "Association rules of baskets, exact and bounded.",
     "segments": "How close the segments come to batch k-means.",
+    "value": "How well a customer's spend in the next days is foreseen.",
 }
 """What can be measured; the command ``x`` is in ``stream/cli/evaluate_x.py``, called ``x``."""
 

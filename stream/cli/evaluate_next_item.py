@@ -15,7 +15,11 @@ from typing import Any
 import click
 import orjson
 
+from stream.cli.inputs import FILE, READS, encoding_option, found, paths_of
+from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
+from stream.codec.native import MAX_TIME
+from stream.codec.withdrawal import ID_LENGTH
 from stream.config import ConfigError
 from stream.core.event import Action
 from stream.evaluate.memory import peak_resident_mb
@@ -31,28 +35,57 @@ from stream.evaluate.next_item import (
 from stream.evaluate.plot import line_chart
 from stream.models.recommender import Recommender
 from stream.models.steps import Step
+from stream.reading.inputs import told
+from stream.reading.source import Source
+from stream.reading.table import text_lines
 from stream.replay.mapping_file import load_mapping
 from stream.replay.outcome import Published
 from stream.replay.replay import Replay
-from stream.replay.source import Source
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="How often the next item of a session is among the twenty offered.")
-@click.option("--train", type=FILE, help="Sessions, one a line, items separated by spaces.")
-@click.option("--test", type=FILE, help="Questions, one a line: prefix<TAB>target.")
-@click.option("--events", type=FILE, help="Instead: a shop's own log, asked, then learned.")
+@click.option(
+    "--train",
+    type=FILE,
+    multiple=True,
+    help="Sessions, one a line, items separated by spaces; may be repeated.",
+)
+@click.option(
+    "--test",
+    type=FILE,
+    multiple=True,
+    help="Questions, one a line: prefix<TAB>target; may be repeated.",
+)
+@click.option(
+    "--events",
+    type=FILE,
+    multiple=True,
+    help=f"Instead: a shop's own log, asked, then learned. {READS}",
+)
 @click.option("--mapping", metavar="NAME|PATH", help="What the columns of --events mean.")
-@click.option("--items", default=131_072, show_default=True, help="Items held at once.")
-@click.option("--sessions", default=262_144, show_default=True, help="Recent sessions held.")
+@encoding_option
+@click.option(
+    "--items",
+    default=131_072,
+    show_default=True,
+    type=click.IntRange(1, 1 << 22),
+    help="Items held at once.",
+)
+@click.option(
+    "--sessions",
+    default=262_144,
+    show_default=True,
+    type=click.IntRange(1, 1 << 23),
+    help="Recent sessions held.",
+)
 @click.option("--plot", type=FILE, help="Draw the learning curve into this SVG file.")
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def next_item(
-    train: Path | None,
-    test: Path | None,
-    events: Path | None,
+    train: tuple[Path, ...],
+    test: tuple[Path, ...],
+    events: tuple[Path, ...],
     mapping: str | None,
+    encoding: str,
     items: int,
     sessions: int,
     plot: Path | None,
@@ -63,36 +96,47 @@ def next_item(
     Twice: with items that the session has seen already, and without them; then on those rows whose
     target is new to the session.
     """
+    if bool(train) != bool(test) or bool(events) == bool(train) or bool(events) != bool(mapping):
+        raise click.UsageError("give --train and --test, or --events and --mapping")
     recommender = Recommender(items=items, sessions=sessions, half_life=30 * 86_400.0)
     measure = Measure(recommender, perf_counter)
     curve = Curve(recommender) if plot else None
-    began = perf_counter()
-    if train is not None and test is not None and events is None:
-        learned = _train(recommender, train, curve, in_json)
-        seconds = perf_counter() - began
-        _ask(measure, test, in_json)
-    elif events is not None and mapping is not None and train is None and test is None:
-        learned = _follow(measure, curve, _events(events, mapping), in_json)
-        seconds = perf_counter() - began
-    else:
-        raise click.UsageError("give --train and --test, or --events and --mapping")
+    read = found((*train, *events), quiet=in_json)
+    asked = found(test, quiet=in_json)
+    with outputs({"--plot": plot}, paths_of([*read, *asked])) as written:
+        began = perf_counter()
+        if train:
+            learned = _train(recommender, text_lines(read, encoding), curve, in_json)
+            seconds = perf_counter() - began
+            _ask(measure, text_lines(asked, encoding), in_json)
+        else:
+            learned = _follow(measure, curve, _events(read, str(mapping)), in_json)
+            seconds = perf_counter() - began
+        if not measure.allowed.positions:
+            raise ConfigError(
+                f"{told(asked or read)}: asks nothing: there is no "
+                + ("line prefix<TAB>target" if train else "session of two items")
+            )
+        if "--plot" in written and curve:
+            written["--plot"].write(_drawn(curve).encode())
     report = {**measure.report(), **_costs(recommender, learned, seconds)}
-    if plot and curve:
-        plot.write_text(_drawn(curve), encoding="utf-8")
     click.echo(json.dumps(report, indent=2) if in_json else _words(report))
 
 
-def _train(recommender: Recommender, file: Path, curve: Curve | None, quiet: bool) -> int:
-    steps = session_steps(line.split() for line in _lines(file) if line.strip())
+_Lines = Iterator[tuple[str, int, str]]
+
+
+def _train(recommender: Recommender, lines: _Lines, curve: Curve | None, quiet: bool) -> int:
+    steps = session_steps(line.split() for _, _, line in lines if line.strip())
     with gauge("learning", None, "steps", quiet=quiet) as progress:
         if curve is None:
             return learn(recommender, steps, progress.show)
         return prequential(recommender, steps, [curve.ask], progress.show)
 
 
-def _ask(measure: Measure, file: Path, quiet: bool) -> None:
+def _ask(measure: Measure, lines: _Lines, quiet: bool) -> None:
     with gauge("asking", None, "rows", quiet=quiet) as progress:
-        for number, line in enumerate(_lines(file), 1):
+        for file, number, line in lines:
             if not line.strip():
                 continue
             prefix, tab, target = line.rstrip("\r\n").partition("\t")
@@ -110,29 +154,20 @@ def _follow(measure: Measure, curve: Curve | None, steps: Iterator[Step], quiet:
         return prequential(measure.recommender, steps, ask, progress.show)
 
 
-def _events(file: Path, mapping: str) -> Iterator[Step]:
+def _events(read: list[Source], mapping: str) -> Iterator[Step]:
     """Steps of the log's clicks, in time order."""
-    replay = Replay(file, load_mapping(mapping))
+    replay = Replay(read, load_mapping(mapping))
     sessions = Sessions()
     for outcome in replay.outcomes(replay.plan()):
         if not isinstance(outcome, Published) or outcome.kind != "clicks":
             continue
         event: dict[str, Any] = orjson.loads(outcome.value)
-        if event.get("event") == Action.REMOVE_FROM_CART or not event.get("product_id"):
+        item, session = event.get("product_id"), event.get("session_id")
+        if event.get("event") == Action.REMOVE_FROM_CART or not (item and isinstance(item, str)):
             continue
-        customer, session = outcome.key.decode(), event.get("session_id")
-        yield sessions.step(customer, session, event["product_id"], outcome.time_ms)
-
-
-def _lines(file: Path) -> Iterator[str]:
-    """Lines of a text file, plain or compressed."""
-    source = Source(file)
-    with source.forward() as (lines, _):
-        while raw := lines.read():
-            try:
-                yield raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ConfigError(f"{file}: is not UTF-8 text") from error
+        fits = isinstance(session, str | None) and len(session or "") <= ID_LENGTH
+        if fits and len(item) <= ID_LENGTH and 0 <= outcome.time_ms <= MAX_TIME:
+            yield sessions.step(outcome.key.decode(), session, item, outcome.time_ms)
 
 
 def _costs(recommender: Recommender, learned: int, seconds: float) -> dict[str, Any]:

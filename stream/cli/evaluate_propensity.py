@@ -1,4 +1,4 @@
-"""``offerstream evaluate propensity``: how well a label is foreseen, row by row of a CSV file."""
+"""``offerstream evaluate propensity``: how well a label is foreseen, row by row of a file."""
 
 from __future__ import annotations
 
@@ -9,34 +9,62 @@ from typing import Any
 
 import click
 
+from stream.cli.inputs import (
+    FILE,
+    READS,
+    delimiter_option,
+    encoding_option,
+    found,
+    left_out,
+    paths_of,
+)
+from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
+from stream.config import ConfigError
 from stream.evaluate.plot import line_chart
 from stream.evaluate.propensity import Evaluation, Examples, Labels
-from stream.models.challengers import challengers
+from stream.models.challengers import Challenger, challengers
+from stream.models.network import HashedNetwork
 from stream.models.propensity import Propensity
-
-FILE = click.Path(path_type=Path)
+from stream.reading.inputs import told
+from stream.reading.table import told_format
 
 
 @click.command(short_help="How well purchases are foreseen, event by event.")
-@click.option("--csv", "file", type=FILE, required=True, help="Rows in time order; may be gzipped.")
+@click.option(
+    "--csv", "files", type=FILE, multiple=True, required=True, help=f"Rows in time order. {READS}"
+)
 @click.option("--label", required=True, help="Column to foresee.")
 @click.option("--positive", help="Value of the label that counts as yes, unless it is 1/true/yes.")
 @click.option("--drop", multiple=True, metavar="COL…", help="Columns to leave out.")
 @click.argument("dropped", nargs=-1, metavar="")
-@click.option("--delimiter", default=",", show_default=True, help="Between cells.")
-@click.option("--delay", default=0, show_default=True, help="Rows until a label is known.")
-@click.option("--threshold", default=0.5, show_default=True, help="From here on it is a yes.")
+@delimiter_option()
+@encoding_option
+@click.option(
+    "--delay",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 10_000_000),
+    help="Rows until a label is known.",
+)
+@click.option(
+    "--threshold",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="From here on it is a yes.",
+)
 @click.option("--champion-only", is_flag=True, help="Without challengers: much quicker.")
 @click.option("--plot", type=FILE, help="Draw the learning curves into this SVG file.")
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def propensity(
-    file: Path,
+    files: tuple[Path, ...],
     label: str,
     positive: str | None,
     drop: tuple[str, ...],
     dropped: tuple[str, ...],
     delimiter: str,
+    encoding: str,
     delay: int,
     threshold: float,
     champion_only: bool,
@@ -50,30 +78,49 @@ def propensity(
     """
     if dropped and not drop:
         raise click.UsageError(f"unexpected: {' '.join(dropped)}")
-    left_out = _names((*drop, *dropped))
-    examples = Examples(file, Labels(label, positive), left_out, _character(delimiter))
-    rivals = [] if champion_only else challengers()
-    evaluation = Evaluation(Propensity(), rivals, perf_counter, max(0, delay))
-    with gauge("foreseeing", examples.size, "bytes", quiet=in_json) as progress:
-        for rows in evaluation.run(iter(examples)):
-            progress.show(examples.read, f"{rows:,} rows")
-    if plot:
-        curves = evaluation.curves("auc")
-        chart = line_chart(curves, f"{file.name}: {label}", "rows", "AUC over the last tenth")
-        plot.write_text(chart, encoding="utf-8")
-    report = evaluation.report(threshold)
+    without = _names((*drop, *dropped))
+    if label in without:
+        raise ConfigError(f"--drop {label} is the label: leave it in")
+    read = found(files, quiet=in_json)
+    with outputs({"--plot": plot}, paths_of(read)) as written:
+        file = told_format(delimiter, encoding)
+        examples = Examples(read, Labels(label, positive), without, file)
+        network = Challenger("neural_network", HashedNetwork(), free=50_000, share=0.1)
+        rivals = [] if champion_only else [*challengers(), network]
+        evaluation = Evaluation(Propensity(), rivals, perf_counter, delay)
+        with gauge("foreseeing", examples.size, "bytes", quiet=in_json) as progress:
+            for rows in evaluation.run(iter(examples)):
+                progress.show(examples.read, f"{rows:,} rows")
+        if "--plot" in written:
+            curves = evaluation.curves("auc")
+            title = f"{read[0].short_name}: {label}"
+            chart = line_chart(curves, title, "rows", "AUC over the last tenth")
+            written["--plot"].write(chart.encode())
+        report = evaluation.report(threshold) | {"left_out": examples.left_out}
     click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+    _demand_both_classes(report, label, told(read))
+
+
+def _demand_both_classes(report: dict[str, Any], label: str, read: str) -> None:
+    """Say so where nothing could be foreseen: there is no measure of that."""
+    if not report["events"]:
+        raise ConfigError(
+            f"{read}: has no rows to foresee; {left_out(report['left_out'])}".rstrip("; ")
+        )
+    known = report["events"] - report["unlabelled"]
+    positives = report["champion"]["all"]["positives"]
+    if not known:
+        raise ConfigError(f"{read}: no row has a value of {label}: there is nothing to foresee")
+    if positives in (0, known):
+        only = "yes" if positives else "no"
+        raise ConfigError(
+            f"{read}: all {known:,} values of {label} are {only}: there is nothing to tell apart; "
+            "say which value is a yes: --positive VALUE"
+        )
 
 
 def _names(drop: tuple[str, ...]) -> list[str]:
     return [name.strip() for each in drop for name in each.split(",") if name.strip()]
-
-
-def _character(delimiter: str) -> str:
-    character = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
-    if len(character) != 1:
-        raise click.BadParameter("one character, or tab", param_hint="--delimiter")
-    return character
 
 
 def _words(report: dict[str, Any]) -> str:
@@ -91,6 +138,13 @@ def _words(report: dict[str, Any]) -> str:
         f"{report['encoding_microseconds_per_event']:.1f} µs to encode it; "
         f"{report['drifts']} drifts"
     )
+    lines += [
+        f"{model['name']}: {model['bounded']}"
+        for model in report["challengers"]
+        if model["bounded"]
+    ]
+    if told_left := left_out(report["left_out"]):
+        lines.append(told_left)
     return "\n".join(lines)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import click
 
+from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found, left_out
 from stream.cli.progress import gauge
 from stream.config import ConfigError
 from stream.evaluate.rules import bounded, mine
 from stream.models.cooccurrence import CoOccurrence
 from stream.models.rules import AssociationRules, TooMany
-from stream.replay.source import Source
+from stream.reading.inputs import told
+from stream.reading.table import baskets as baskets_in
+from stream.reading.table import told_format
 
 SHOWN = 20
 
@@ -24,22 +26,37 @@ SHOWN = 20
 @click.command(short_help="Association rules of baskets, exact and bounded.")
 @click.option(
     "--baskets",
-    "file",
-    type=click.Path(path_type=Path),
+    "files",
+    type=FILE,
+    multiple=True,
     required=True,
-    help="Baskets, one a line, items separated by the delimiter.",
+    help=f"Baskets, one a line, items separated by the delimiter. {READS}",
 )
 @click.option("--min-support", default=0.01, show_default=True, help="Share of the baskets.")
 @click.option("--min-confidence", default=0.5, show_default=True, help="Of each rule.")
-@click.option("--delimiter", default=",", show_default=True, help="Between items.")
-@click.option("--neighbours", default=64, show_default=True, help="Pairs an item keeps, bounded.")
-@click.option("--window", default=65_536, show_default=True, help="Baskets kept, bounded.")
+@delimiter_option()
+@encoding_option
+@click.option(
+    "--neighbours",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 1 << 16),
+    help="Pairs an item keeps, bounded.",
+)
+@click.option(
+    "--window",
+    default=65_536,
+    show_default=True,
+    type=click.IntRange(1, 1 << 24),
+    help="Baskets kept, bounded.",
+)
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def rules(
-    file: Path,
+    files: tuple[Path, ...],
     min_support: float,
     min_confidence: float,
     delimiter: str,
+    encoding: str,
     neighbours: int,
     window: int,
     in_json: bool,
@@ -51,13 +68,15 @@ def rules(
     """
     _check("--min-support", min_support)
     _check("--min-confidence", min_confidence)
+    file, without = told_format(delimiter, encoding), Counter[str]()
+    read = found(files, quiet=in_json)
     with gauge("reading", None, "baskets", quiet=in_json) as progress:
         baskets = []
-        for basket in _baskets(file, delimiter):
+        for basket in baskets_in(read, file, without):
             baskets.append(basket)
             progress.show(len(baskets))
     if not baskets:
-        raise ConfigError(f"{file}: holds no basket")
+        raise ConfigError(f"{told(read)}: holds no basket; {left_out(without)}".rstrip("; "))
     began = perf_counter()
     try:
         mined = mine(baskets, min_support, min_confidence)
@@ -69,6 +88,7 @@ def rules(
         raise ConfigError(f"--min-support {min_support} is too low: {error}") from error
     report = {
         "baskets": len(baskets),
+        "left_out": dict(without),
         "rules": len(mined.rules),
         "exact": mined.exact,
         "seconds": seconds,
@@ -81,20 +101,6 @@ def rules(
 def _check(option: str, share: float) -> None:
     if not 0.0 < share <= 1.0:
         raise ConfigError(f"{option} {share} is no share; give one above 0 and up to 1")
-
-
-def _baskets(file: Path, delimiter: str) -> Iterator[list[str]]:
-    source = Source(file)
-    with source.forward() as (lines, _):
-        while raw := lines.read():
-            try:
-                text = raw.decode("utf-8").strip("\r\n")
-            except UnicodeDecodeError as error:
-                raise ConfigError(f"{file}: is not UTF-8 text") from error
-            row = next(csv.reader([text], delimiter=delimiter), [])
-            basket = [item for item in (value.strip() for value in row) if item]
-            if basket:
-                yield basket
 
 
 def _words(report: dict[str, Any]) -> str:
@@ -110,6 +116,8 @@ def _words(report: dict[str, Any]) -> str:
     ]
     if report["rules"] > SHOWN:
         lines.append(f"  … and {report['rules'] - SHOWN:,} more (--json prints all)")
+    if told_left := left_out(report["left_out"]):
+        lines.append(told_left)
     error, window = report["lift_error"], report["window"]
     lines.append(
         f"bounded: lift off by {error['mean']:.2%} (at most {error['max']:.2%}) over "

@@ -10,23 +10,27 @@ import asyncio
 import base64
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, time
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import orjson
 
 from stream.cli.options import loaded_option
+from stream.cli.outputs import files_of, outputs
 from stream.cli.progress import gauge
 from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
-from stream.core.learner import Quality
-from stream.replay.mapping import Mapping
+from stream.models.foresight import Quality
+from stream.reading.inputs import sources
+from stream.reading.source import Source
+from stream.replay.deadletters import DeadRow, dead_rows
+from stream.replay.mapping import Mapping as LogMapping
 from stream.replay.mapping_file import load_mapping, shipped_mappings
 from stream.replay.outcome import Refused
 from stream.replay.pace import Pace, parse_pace
@@ -45,8 +49,8 @@ if TYPE_CHECKING:
 _SHOWN_OFFERS = 3
 
 
-@click.command(short_help="Turn a shop's own log (CSV, JSON lines) into events and offers.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.command(short_help="Turn a shop's own log (CSV, JSON, Parquet) into events and offers.")
+@click.argument("files", metavar="FILE…", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--mapping",
     "mapping_name",
@@ -56,7 +60,10 @@ _SHOWN_OFFERS = 3
 @loaded_option
 @click.option("--offers", type=click.Path(path_type=Path), metavar="OUT", help="Write the offers.")
 @click.option(
-    "--refused", type=click.Path(path_type=Path), metavar="OUT", help="Write the refused rows."
+    "--refused",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write the refused rows, and of a local log the dead letters, each with its reason.",
 )
 @click.option(
     "--speed",
@@ -72,7 +79,7 @@ _SHOWN_OFFERS = 3
 )
 def replay(
     loaded: Loaded,
-    file: Path,
+    files: tuple[Path, ...],
     mapping_name: str | None,
     offers: Path | None,
     refused: Path | None,
@@ -81,39 +88,82 @@ def replay(
     in_json: bool,
     no_worker: bool,
 ) -> None:
-    """Turn FILE, a shop's own log, into events, and the events into offers.
+    """Turn FILEs, a shop's own log, into events, and the events into offers.
 
-    FILE is CSV or JSON lines, plain or packed (.gz, .bz2, .xz, .zip), in any order of time. A
-    mapping says what its columns mean. Without --broker all of it happens in a temporary
-    directory; with one it is kept, and the same command again goes on where it ended.
+    A FILE is CSV, JSON or Parquet, plain or packed (gzip, bzip2, xz, zip, zstd): its first bytes
+    tell. It may be a glob or a directory, or - for standard input; several are read as one log, in
+    the order of time. A mapping says what the columns mean. Without --broker all of it happens in a
+    temporary directory; with one it is kept, and the same command again goes on where it ended.
 
     \b
     Examples:
       offerstream mappings list
       offerstream replay 2019-Oct.csv.gz --mapping rees46 --limit 100000
       offerstream replay events.csv --mapping retailrocket --offers offers.jsonl
+      offerstream replay '2019-*.csv.zst' exports/ --mapping rees46
       offerstream replay my-log.jsonl --mapping my-shop.toml --broker local://./shop
       offerstream replay day.csv --mapping rees46 --speed 60 --broker kafka://127.0.0.1:9092
       offerstream replay day.csv --mapping rees46 --no-worker --broker kafka://127.0.0.1:9092
     """
     start_logging("error")
+    if not files:
+        raise click.UsageError("name a FILE to replay: a log, a glob, a directory, or -")
     mapping, pace = _mapping(mapping_name), parse_pace(speed)
     if no_worker and offers is not None:
         raise ConfigError(
             "--offers needs a worker: leave out --no-worker, or read the offers topic"
         )
-    log = Replay(file, mapping, limit)
     with ExitStack() as stack:
+        found = _sources(files, quiet=in_json)
+        written = stack.enter_context(
+            outputs(
+                {"--offers": offers, "--refused": refused},
+                [*files_of(files), *(source.path for source in found), Path(mapping_name or "")],
+            )
+        )
+        log = Replay(found, mapping, None if limit is None else min(limit, sys.maxsize))
         settings, kept = stack.enter_context(_workplace(loaded, mapping, no_worker=no_worker))
-        outputs = _Outputs(stack, offers, refused)
-        report = _Run(log, settings, pace, outputs, quiet=in_json, worker=not no_worker).report()
+        told = _Outputs(written)
+        report = _Run(log, settings, pace, told, quiet=in_json, worker=not no_worker).report()
     report.kept = kept
+    report.given = tuple(map(str, files)), str(mapping_name)
     report.offers_file = None if offers is None else str(offers)
     report.refused_file = None if refused is None else str(refused)
-    _tell(report, outputs, in_json=in_json)
+    _tell(report, told, in_json=in_json)
 
 
-def _mapping(name: str | None) -> Mapping:
+@contextmanager
+def rehearsed(
+    loaded: Loaded,
+    files: Sequence[Path],
+    mapping_name: str | None,
+    limit: int | None,
+    *,
+    quiet: bool,
+) -> Iterator[tuple[Settings, Report]]:
+    """Replay files into a log of its own, which is there to be read until the block ends.
+
+    Raises
+    ------
+    ConfigError
+        As by ``offerstream replay``, and if the settings name a broker.
+    """
+    if loaded.sources["broker"] != "default":
+        raise ConfigError("this measures in a log of its own: leave out --broker")
+    start_logging("error")
+    mapping = _mapping(mapping_name)
+    log = Replay(_sources(files, quiet=quiet), mapping, limit)
+    with _workplace(loaded, mapping, no_worker=False) as (settings, _):
+        pace, told = parse_pace("max"), _Outputs({})
+        yield settings, _Run(log, settings, pace, told, quiet=quiet, worker=True).report()
+
+
+def _sources(files: Sequence[Path], *, quiet: bool) -> list[Source]:
+    with gauge("reading standard input", None, "bytes", quiet=quiet) as shown:
+        return sources(files, shown.show)
+
+
+def _mapping(name: str | None) -> LogMapping:
     if name is None:
         raise ConfigError(
             f"--mapping is missing; the shipped ones are {', '.join(shipped_mappings())}; "
@@ -124,7 +174,7 @@ def _mapping(name: str | None) -> Mapping:
 
 @contextmanager
 def _workplace(
-    loaded: Loaded, mapping: Mapping, *, no_worker: bool
+    loaded: Loaded, mapping: LogMapping, *, no_worker: bool
 ) -> Iterator[tuple[Settings, bool]]:
     """Give the settings of the run, and whether what it writes is kept."""
     settings = _rehearsal(loaded, mapping)
@@ -140,7 +190,7 @@ def _workplace(
         yield settings, kept
 
 
-def _rehearsal(loaded: Loaded, mapping: Mapping) -> Settings:
+def _rehearsal(loaded: Loaded, mapping: LogMapping) -> Settings:
     """History disturbs nobody's night and has its own currency, unless settings say otherwise."""
     settings, sources = loaded
     core, policy = settings.core, settings.core.policy
@@ -154,9 +204,9 @@ def _rehearsal(loaded: Loaded, mapping: Mapping) -> Settings:
 class _Outputs:
     """The files that a replay writes, opened before anything else happens."""
 
-    def __init__(self, stack: ExitStack, offers: Path | None, refused: Path | None) -> None:
-        self._offers = _opened(stack, offers)
-        self._refused = _opened(stack, refused)
+    def __init__(self, written: Mapping[str, BinaryIO]) -> None:
+        self._offers = written.get("--offers")
+        self._refused = written.get("--refused")
         self._known: set[bytes] | None = None  # of a resumed run: it sends some of them again
         self.latest: deque[bytes] = deque(maxlen=_SHOWN_OFFERS)
         self.count = 0
@@ -177,6 +227,11 @@ class _Outputs:
         if self._refused is not None:
             self._refused.writelines(_refusal(row) for row in step.refused)
 
+    def bury(self, rows: Iterator[DeadRow]) -> None:
+        """Write the dead letters of a replay."""
+        if self._refused is not None:
+            self._refused.writelines(map(_dead, rows))
+
     def _write(self, offers: Sequence[bytes]) -> None:
         if self._known is not None:
             offers = [offer for offer in dict.fromkeys(offers) if offer not in self._known]
@@ -187,18 +242,11 @@ class _Outputs:
             self._offers.writelines(offer + b"\n" for offer in offers)
 
 
-def _opened(stack: ExitStack, path: Path | None) -> BinaryIO | None:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("wb"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def _refusal(refused: Refused) -> bytes:
     """One line of JSON; bytes that are no text are in base64."""
     line: dict[str, object] = {"row": refused.row, "reason": refused.reason}
+    if refused.file is not None:
+        line["file"] = refused.file
     try:
         line["raw"] = refused.raw.decode().rstrip("\r\n")
     except UnicodeDecodeError:
@@ -206,11 +254,10 @@ def _refusal(refused: Refused) -> bytes:
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-class _Ended(NamedTuple):
-    """How far a run got, with the engine's numbers where there was one."""
-
-    finished: bool
-    counts: dict[str, int] | None
+def _dead(row: DeadRow) -> bytes:
+    """One line of JSON about an event that became a dead letter."""
+    line = {name: value for name, value in row._asdict().items() if value is not None}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class _Run:
@@ -237,10 +284,14 @@ class _Run:
         verify(self._settings)
         plan = self._plan()
         resume = self._resume()
-        return asyncio.run(self._replay(plan, resume))
+        report = asyncio.run(self._replay(plan, resume))
+        if self._worker and self._settings.embedded_log is not None and report.rejected():
+            report.dead = dead_rows(self._settings, self._log, plan)
+            self._outputs.bury(iter(report.dead))
+        return report
 
     def _plan(self) -> Plan:
-        size = self._log.source.size
+        size = self._log.size
         with gauge("looking through", size, "bytes", quiet=self._quiet) as shown:
             return self._log.plan(
                 lambda rows, share: shown.show(round(share * size), f"{rows:,} rows")
@@ -260,7 +311,7 @@ class _Run:
 
         began = perf_counter()
         report = Report(
-            file=str(self._log.source.path),
+            file=self._log.name,
             mapping=self._log.mapping.name,
             broker=self._settings.broker,
             rows=plan.rows,
@@ -340,11 +391,8 @@ def _tell(report: Report, outputs: _Outputs, *, in_json: bool) -> None:
         click.echo(summary(report, list(outputs.latest)))
     if not report.finished:
         sys.exit(130)
-    if report.account.rows and not report.account.published:
-        raise click.ClickException(
-            f"not one of {report.account.rows:,} rows became an event: does the mapping "
-            f"{report.mapping} fit this file? (--refused OUT tells why each was refused)"
-        )
+    if nothing := report.nothing_done():
+        raise ConfigError(nothing)
     if report.unaccounted() and report.broker.startswith("local://"):
         raise click.ClickException(f"{report.unaccounted():,} events are not accounted for")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 import orjson
 
@@ -65,6 +67,7 @@ def _decisions(report: Report) -> list[str]:
         f"{begins}, applied {became['applied']:,}; dropped {became['duplicate']:,} duplicates, "
         f"{became['late']:,} late, {became['suppressed']:,} from bots; dead letters: "
         f"{_listed(by_reason(counts, 'rejected'), REASONS) or 'none'}.",
+        *_late(report),
         f"{counts.get('offers', 0):,} offers; no offer: "
         f"{_listed(by_reason(counts, 'denied'), REASONS) or 'never'}.",
     ]
@@ -83,9 +86,19 @@ def _decisions(report: Report) -> list[str]:
     return lines
 
 
+def _late(report: Report) -> list[str]:
+    """Say what it means that events came late."""
+    if not report.late():
+        return []
+    return [
+        f"{report.late():,} events came late: they are older than what this log had been told "
+        "before. Files that belong together are replayed together (see below)."
+    ]
+
+
 def _quality(report: Report) -> str:
     quality = report.quality
-    if not quality or not quality["labels"]:
+    if not quality or isnan(float(str(quality["auc"]))):
         return "The models saw too few labels to judge them."
     return (
         f"P(purchase) over the latest labels of {quality['labels']:,.0f}, predicted before they "
@@ -115,16 +128,24 @@ def _places(report: Report) -> list[str]:
 
 
 def _next(report: Report) -> list[str]:
-    again = f"offerstream replay {report.file} --mapping {report.mapping}"
+    files, mapping = report.given or ((report.file,), report.mapping)
+    named = shlex.join(files)
+    again = f"offerstream replay {named} --mapping {shlex.quote(mapping)}"
+    if "-" in files:  # what came on standard input has to come again
+        again = f"cat FILE | {again}"
+    broker = shlex.quote(report.broker)
     if not report.finished and report.kept:
-        pairs = [(f"{again} --broker {report.broker}", "go on where it ended")]
+        pairs = [(f"{again} --broker {broker}", "go on where it ended")]
     elif not report.kept:
         pairs = [(f"{again} --broker local://./shop", "keep the log, the state and the models")]
     else:
-        pairs = [(f"offerstream customers --broker {report.broker}", "what is known of customers")]
+        pairs = [(f"offerstream customers --broker {broker}", "what is known of customers")]
     if not report.offers_file and report.counts is not None:
         pairs.append((f"{again} --offers offers.jsonl", "every offer, with its reasons"))
-    if report.account.refused and not report.refused_file:
+    if report.late():
+        together = again.replace(f"replay {named}", f"replay OTHER-FILES {named}", 1)
+        pairs.append((together, "read all files together, in the order of time: none is late"))
+    if (report.account.refused or report.rejected()) and not report.refused_file:
         pairs.append((f"{again} --refused refused.jsonl", "the refused rows, each with its reason"))
     pairs.append(("offerstream mappings show rees46", "a mapping to begin your own with"))
     width = max(len(command) for command, _ in pairs)

@@ -10,7 +10,8 @@ Rules, in the order in which they are asked; the first that fails names the reje
 4.  the topic's JSON Schema: ``oversize`` for over 500 lines, ``value_range`` for money, quantities
     and times out of their bounds, ``schema`` for all else
 5.  what a schema can't say, of currencies, sums and calendars: ``value_range``
-6.  the key is not the customer's id: ``key_mismatch``
+6.  the key is not the customer's id: ``key_mismatch``; it is a word for no value, such as ``null``
+    (`stream.grammar.words`): ``schema``
 7.  the event is ahead of its own record by more than `CoreSettings.future`: ``future_time``
 
 An event that is ahead by less happened when its record says: a clock that is ahead moves no time.
@@ -43,11 +44,15 @@ from stream.codec.typed import fields_of
 from stream.codec.withdrawal import withdrawal
 from stream.config import CoreSettings
 from stream.core.event import Event, Rejection, RejectionCode, Source, Word
+from stream.grammar.words import is_nobody
 
 __all__ = ["Decode", "Decoded", "EventDecoder", "Headers", "Ignored", "Outcome", "encode"]
 
 TOMBSTONE: Final = Rejection(RejectionCode.TOMBSTONE, "the record has no value")
 NULL_KEY: Final = Rejection(RejectionCode.NULL_KEY, "the record has no key")
+_NOBODY: Final = Rejection(
+    RejectionCode.SCHEMA, "/customer_id is a word for no value: it would make one of many customers"
+)
 _KEY: Final = Rejection(RejectionCode.KEY_MISMATCH, "the key is not /customer_id in UTF-8 and NFC")
 
 
@@ -140,6 +145,8 @@ def carefully(schema: TopicSchema, settings: CoreSettings) -> Decode:
             return bounded(refused.rejection, key, value, headers)
         if event.customer_id.encode() != key:
             return bounded(_KEY, key, value, headers)
+        if is_nobody(key):
+            return bounded(_NOBODY, key, value, headers)
         ahead = event.time - record_time_ms
         if ahead > 0:
             if ahead > future:

@@ -120,12 +120,12 @@ def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
         (before, _decode_basket(data[first:last]))
         for first, last, before in packed.baskets[:baskets].tolist()
     ]
-    times, known, segments = packed.labels[:, :labels]
+    times, known, segments, waits = packed.labels[:, :labels]
     return Columns(
         examples,
         max([newest, *(basket.time for _, basket in orders)]),
         *_steps(packed.steps[:, :steps], codes),
-        Labels(times, known, segments, packed.rows[:labels]),
+        Labels(times, known, segments, waits, packed.rows[:labels]),
         orders,
         vectors,
     )

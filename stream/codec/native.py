@@ -33,6 +33,7 @@ from stream.core.event import (
 )
 from stream.core.money import EXPONENTS, MAX_MINOR, to_minor
 from stream.core.text import tidy
+from stream.grammar.times import moment
 
 LABEL_LENGTH: Final = 128
 TRAIT_LENGTH: Final = 256
@@ -205,10 +206,13 @@ def instant(value: str | float, field: str) -> int:
     if not isinstance(value, str):
         return int(value)
     try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        moment = _odd_moment(value, field)
-    since = moment - _EPOCH  # whole days and seconds, and microseconds from 0 on
+        when = datetime.fromisoformat(value)
+    except ValueError:  # RFC 3339 allows more: small t and z, and leap seconds
+        try:
+            when = moment(value)
+        except ValueError:
+            raise Refused(RejectionCode.VALUE_RANGE, f"/{field} is in no calendar") from None
+    since = when - _EPOCH  # whole days and seconds, and microseconds from 0 on
     time = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
     if MIN_TIME <= time <= MAX_TIME:
         return time
@@ -249,17 +253,6 @@ def label(text: str | None) -> str | None:
 def cut(value: Any, length: int) -> Any:
     """Return ``value``, cut to ``length`` characters if it is a text."""
     return value[:length] if isinstance(value, str) else value
-
-
-def _odd_moment(value: str, field: str) -> datetime:
-    """Read what RFC 3339 allows and Python does not: small t and z, and leap seconds."""
-    text = value.upper()
-    if text[17:19] == "60":
-        text = text[:17] + "59" + text[19:]
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(RejectionCode.VALUE_RANGE, f"/{field} is in no calendar") from None
 
 
 def _unknown(data: Native, names: frozenset[str]) -> Set[str]:

@@ -2,7 +2,8 @@
 
 Rules. The same offer always gives the same bytes, so that a replay repeats under its id what was
 said before. Everything in the contract of ``schemas/offers`` is always there, but for what an item
-may not have. No customer's data is in it beyond the id.
+may not have, and what a campaign need not say. No customer's data is in it beyond the id. A recall
+is a record of its own under the same key.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from stream.core.campaign import Incentive, Reward
 from stream.core.event import Source
-from stream.core.offer import Offer, OfferItem, Origin
+from stream.core.offer import Offer, OfferItem, Origin, Recall
 from stream.core.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,9 +34,11 @@ _REASONS: Final = {
         (Origin.SEGMENT, "popular among similar customers", None),
         (Origin.TRENDING, "popular right now", None),
         (Origin.NEW, "new in the shop", "new in the shop, and similar to {}"),
+        (Origin.RULE, "chosen by the shop", "chosen by the shop to go with {}"),
     )
 }
 _MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
+_RECALLED: Final = b'{"schema_version":1,"recalled":true,'
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -47,6 +51,10 @@ class _Item(msgspec.Struct, gc=False):
     reason: str
     because: str | msgspec.UnsetType = msgspec.UNSET
     price_minor: int | msgspec.UnsetType = msgspec.UNSET
+    final_price_minor: int | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    image: str | msgspec.UnsetType = msgspec.UNSET
+    link: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Offer(msgspec.Struct, gc=False):
@@ -71,13 +79,32 @@ class _Offer(msgspec.Struct, gc=False):
     expires_at: str
     expires_in: int
     source: dict[str, Any]
+    incentive: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    channel: str | msgspec.UnsetType = msgspec.UNSET
+    placement: str | msgspec.UnsetType = msgspec.UNSET
+    set_aside: int | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode_offer(offer: Offer) -> bytes:
-    """Return an offer's JSON by ``schemas/offers/v1.json``, the same bytes for the same offer.
+class _Recall(msgspec.Struct, gc=False):
+    """A recall, field by field as in the contract."""
 
-    Times are RFC 3339 in UTC with milliseconds; money is in minor units of ``currency``.
+    schema_version: int
+    recalled: bool
+    offer_id: str
+    customer_id: str
+    recalled_at: int
+    reason: str
+
+
+def encode_offer(offer: Offer | Recall) -> bytes:
+    """Return the JSON of an offer, or of its recall, the same bytes for the same value.
+
+    It is as ``schemas/offers/v1.json`` says. An offer's times are RFC 3339 in UTC with
+    milliseconds, a recall's in ms since the epoch; money is in minor units of ``currency``.
     """
+    if isinstance(offer, Recall):
+        told = offer.offer_id, offer.customer_id, offer.time, offer.reason.value
+        return _encode(_Recall(1, True, *told))
     cause, issued, expires = offer.cause, offer.issued, offer.expires
     return _encode(
         _Offer(
@@ -87,7 +114,7 @@ def encode_offer(offer: Offer) -> bytes:
             offer.campaign_id,
             offer.strategy,
             offer.ladder,
-            [_item(item) for item in offer.items],
+            [_item(item, offer.discount) for item in offer.items],
             offer.discount,
             offer.currency,
             offer.arm,
@@ -104,8 +131,22 @@ def encode_offer(offer: Offer) -> bytes:
                 "partition": cause.partition,
                 "offset": offset_of(cause.offset),
             },
+            _incentive(offer.reward) if offer.reward.size else msgspec.UNSET,
+            offer.channel or msgspec.UNSET,
+            offer.placement or msgspec.UNSET,
+            offer.set_aside or msgspec.UNSET,
         )
     )
+
+
+def is_recall(data: bytes) -> bool:
+    """Whether a record of the topic is a recall, of those that `encode_offer` wrote.
+
+    >>> from stream.core.offer import Reason
+    >>> is_recall(encode_offer(Recall("ab", "anna", 7, Reason.PURCHASE)))
+    True
+    """
+    return data.startswith(_RECALLED)
 
 
 def rfc3339(time: int) -> str:
@@ -123,7 +164,23 @@ def _second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
-def _item(item: OfferItem) -> _Item:
+def final_price(price: int, discount: int) -> int:
+    """Return what is to be paid of ``price`` minor units less ``discount`` percent.
+
+    What is taken off is rounded to whole units, halves to even.
+
+    >>> final_price(1999, 10), final_price(1999, 0), final_price(5, 50), final_price(15, 50)
+    (1799, 1999, 3, 7)
+    """
+    whole, rest = divmod(price * discount, 100)
+    return price - whole - (rest > 50 or (rest == 50 and whole % 2))
+
+
+def _if_any(text: str | None) -> str | msgspec.UnsetType:
+    return msgspec.UNSET if text is None else text
+
+
+def _item(item: OfferItem, discount: int) -> _Item:
     source, alone, led = _REASONS[item.origin]
     because, price = item.because, item.price
     return _Item(
@@ -131,9 +188,20 @@ def _item(item: OfferItem) -> _Item:
         item.propensity,
         source,
         alone if because is None or led is None else led.format(because),
-        msgspec.UNSET if because is None else because,
+        _if_any(because),
         msgspec.UNSET if price is None else price,
+        msgspec.UNSET if price is None else final_price(price, discount),
+        _if_any(item.name),
+        _if_any(item.image),
+        _if_any(item.link),
     )
+
+
+def _incentive(reward: Reward) -> dict[str, Any]:
+    if reward.kind is Incentive.FREE_SHIPPING:  # what it costs the shop is nobody else's concern
+        return {"kind": reward.kind.value}
+    unit = "percent" if reward.kind is Incentive.PERCENT else "amount_minor"
+    return {"kind": reward.kind.value, unit: reward.size}
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

@@ -13,18 +13,12 @@ from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from stream.core.event import Consent
+from stream.grammar.words import flag
 
 PURPOSES: Final = ("profiling", "offers")
 ENVELOPE: Final = "\0envelope"
 """The name under which a payload keeps the words of what it was wrapped in."""
 
-_YES: Final = frozenset(("true", "yes", "y", "on", "1", "1.0"))
-_NO: Final = frozenset(
-    (
-        *("false", "no", "n", "off", "0", "0.0"),
-        *("deny", "denied", "refused", "rejected", "revoked", "withdrawn"),
-    )
-)
 WORDS: Final = frozenset(("erase", "consent"))
 """Fields that take permission away, in lower case."""
 _WORDS_AROUND: Final = WORDS | {ENVELOPE}
@@ -58,7 +52,7 @@ def is_yes(said: object) -> bool:
     >>> [is_yes(said) for said in (True, 1.0, " Yes ", "maybe", [True])]
     [True, True, True, False, False]
     """
-    return said == 1 if isinstance(said, int | float) else _is_one_of(said, _YES)
+    return flag(said) is True
 
 
 def is_no(said: object) -> bool:
@@ -67,7 +61,7 @@ def is_no(said: object) -> bool:
     >>> [is_no(said) for said in (False, 0.0, "OFF", "denied", None, "maybe", [])]
     [True, True, True, True, False, False, False]
     """
-    return said == 0 if isinstance(said, int | float) else _is_one_of(said, _NO)
+    return flag(said) is False
 
 
 def taken(data: dict[str, Any], *, is_call: bool = False) -> Taken:
@@ -135,10 +129,6 @@ def nearest(names: Iterable[str]) -> str:
         for name in islice(names, _COMPARED)
         for purpose in PURPOSES
     )[1]
-
-
-def _is_one_of(said: object, words: frozenset[str]) -> bool:
-    return isinstance(said, str) and said.strip().lower() in words
 
 
 def _refused(consent: object) -> set[str]:

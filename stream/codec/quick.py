@@ -25,6 +25,7 @@ from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.codec.typed import Fields, fields_of
 from stream.config import CoreSettings
+from stream.grammar.words import is_nobody
 
 MOST: Final = 32
 """Names that are learned, and records from which they are."""
@@ -62,7 +63,11 @@ def quickly(schema: TopicSchema, settings: CoreSettings, careful: Decode) -> Dec
                 fields = typed.decode(value)
                 if type(time := fields.timestamp) is int or is_usual_time(time):
                     event = event_of(fields, currency)
-                    if event.customer_id.encode() == key and event.time <= record_time_ms:
+                    if (
+                        event.customer_id.encode() == key
+                        and event.time <= record_time_ms
+                        and (48 <= key[-1] < 58 or not is_nobody(key))  # mostly a digit is last
+                    ):
                         strange = typed.strange_in(fields) if typed.names else 0
                         return _new(Decoded, (event, strange, None))
             except MsgspecError:

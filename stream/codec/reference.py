@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from stream.codec.campaigns import NAME_LENGTH, read_campaign, write_campaign
 from stream.codec.envelope import Headers
 from stream.codec.native import Native, currency_of, cut, instant, label, minor, present
 from stream.codec.opening import bounded, opened
@@ -20,7 +21,6 @@ from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem, Rejection, RejectionCode
 from stream.core.text import tidy
 
-NAME_LENGTH: Final = 256
 TEXT_LENGTH: Final = 4096
 _ID_LENGTH: Final = 128
 
@@ -32,7 +32,6 @@ class Entry(NamedTuple, Generic[T]):
 
     id: str
     value: T | None
-    extra_fields: int = 0
 
 
 class ReferenceDecoder:
@@ -56,7 +55,7 @@ class ReferenceDecoder:
             _demand_key(item_id, item.item_id)
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
-        return Entry(item_id, item, len(data))
+        return Entry(item_id, item)
 
     def decode_campaign(
         self, key: bytes | None, value: bytes | None, headers: Headers = ()
@@ -67,11 +66,11 @@ class ReferenceDecoder:
             if value is None:
                 return Entry(campaign_id, None)
             data = _object(opened(self._campaigns, "campaign_id", value, headers))
-            campaign = _read_campaign(data)
+            campaign = read_campaign(data)
             _demand_key(campaign_id, campaign.campaign_id)
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
-        return Entry(campaign_id, campaign, len(data))
+        return Entry(campaign_id, campaign)
 
 
 def encode_item(item: CatalogItem) -> bytes:
@@ -94,27 +93,15 @@ def encode_item(item: CatalogItem) -> bytes:
             "stock": item.stock,
             "added_at": item.added,
             "text": item.text,
+            "image": item.image,
+            "link": item.link,
         }
     )
 
 
 def encode_campaign(campaign: Campaign) -> bytes:
     """Return the canonical native JSON of a campaign."""
-    return _canonical(
-        {
-            "campaign_id": campaign.campaign_id,
-            "name": campaign.name,
-            "strategy": campaign.strategy,
-            "priority": campaign.priority,
-            "starts_at": campaign.starts,
-            "ends_at": campaign.ends,
-            "segments": list(campaign.segments),
-            "categories": list(campaign.categories),
-            "discount_percent": campaign.discount,
-            "daily_cap": campaign.daily_cap,
-            "active": campaign.active,
-        }
-    )
+    return _canonical(write_campaign(campaign))
 
 
 def _canonical(fields: Native) -> bytes:
@@ -140,29 +127,8 @@ def _read_item(data: Native, currency: str) -> CatalogItem:
         _whole(pop("stock", None)),
         _moment(pop("added_at", None), "added_at"),
         cut(pop("text", None), TEXT_LENGTH) or None,
-    )
-
-
-def _read_campaign(data: Native) -> Campaign:
-    pop = data.pop
-    pop("schema_version", None)
-    starts = _moment(pop("starts_at", None), "starts_at")
-    ends = _moment(pop("ends_at", None), "ends_at")
-    if starts is not None and ends is not None and ends <= starts:
-        raise Refused(RejectionCode.VALUE_RANGE, "/ends_at is not after /starts_at")
-    active = pop("active", None)
-    return Campaign(
-        pop("campaign_id"),
-        cut(pop("name"), NAME_LENGTH),
-        pop("strategy", None) or "recommend",
-        _whole(pop("priority", None)) or 0,
-        starts,
-        ends,
-        tuple(map(int, pop("segments", None) or ())),
-        tuple(label(category) or "" for category in pop("categories", None) or ()),
-        _whole(pop("discount_percent", None)) or 0,
-        _whole(pop("daily_cap", None)),
-        active is not False,
+        pop("image", None),
+        pop("link", None),
     )
 
 

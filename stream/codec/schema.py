@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 
 from stream.core.event import Rejection, RejectionCode
 
+_COMPARED: Final = 64  # names, and letters of each, that are compared with known ones
 _FILE: Final = re.compile(r"v([1-9][0-9]*)\.json")
 _MONEY: Final = frozenset(
     ("price", "price_minor", "margin", "margin_minor", "currency", "quantity")
@@ -36,7 +39,11 @@ _PHRASES: Final = {
     "pattern": "does not match {0.pattern}",
     "format": "is not a {0.format} of RFC 3339",
     "required": "is missing",
+    "minProperties": "is empty",
+    "maxProperties": "has more than {0.limit} of its fields",
+    "constant": "is not {0.expected_value}",
 }
+_NAMES: Final = re.compile(r"\^\(([a-z_]+(?:\|[a-z_]+)*)\)\$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class TopicSchema:
 
     ``is_valid`` asks the validator, and raises ValueError beyond 255 levels; ``fields`` are the
     names at the top level, ``names`` all that the contract itself knows, and ``limits`` say how
-    many members a field may have.
+    many members a field may have. One that ``is_closed`` takes no fields but its own.
     """
 
     topic: str
@@ -56,6 +63,7 @@ class TopicSchema:
     fields: frozenset[str]
     names: frozenset[str]
     limits: Mapping[str, int]
+    is_closed: bool
 
     def fault(self, data: object) -> Rejection:
         """Say what is wrong with ``data`` that is not valid.
@@ -70,6 +78,8 @@ class TopicSchema:
         # Errors are found eagerly and carry what they are about: none is looked for in what nobody
         # knows, or in what is too much anyway.
         known = {name: value for name, value in data.items() if name in self.fields}
+        if self.is_closed and len(known) < len(data):
+            return _unknown("", data, self.fields)
         for name, limit in self.limits.items():
             if isinstance(known.get(name), list | dict) and len(known[name]) > limit:
                 code = RejectionCode.OVERSIZE if name == "products" else RejectionCode.SCHEMA
@@ -90,6 +100,8 @@ class TopicSchema:
         path = list(error.instance_path)
         kind: Any = error.kind
         rule = kind.name
+        if rule == "additionalProperties":
+            return _unknown(self._pointer(path, ""), kind.unexpected, self.known_at(error))
         if rule == "required":
             path.append(kind.property)
         field = next((step for step in reversed(path) if isinstance(step, str)), "")
@@ -99,9 +111,26 @@ class TopicSchema:
             code = RejectionCode.SCHEMA
         return Rejection(code, f"{self._pointer(path)} {_phrase(rule, kind)}")
 
-    def _pointer(self, path: list[str | int]) -> str:
+    def known_at(self, error: ValidationError) -> frozenset[str]:
+        """The names that an object knows which has one more."""
+        return frozenset(self.node_of(error).get("properties", ()))
+
+    def node_of(self, error: ValidationError) -> Mapping[str, Any]:
+        """The part of the contract that a value breaks."""
+        node: Any = self.document
+        for step in list(error.schema_path)[:-1]:
+            node = node[step]
+        return node  # type: ignore[no-any-return]
+
+    def told(self, error: ValidationError) -> str:
+        """What is wrong, for who wrote the value and sees it: without a pointer to it."""
+        kind: Any = error.kind
+        words = _phrase(kind.name, kind)
+        return f"{kind.property} {words}" if kind.name == "required" else words
+
+    def _pointer(self, path: list[str | int], whole: str = "the value") -> str:
         known = (step if isinstance(step, int) or step in self.names else "*" for step in path)
-        return "".join(f"/{step}" for step in known) or "the value"
+        return "".join(f"/{step}" for step in known) or whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +187,7 @@ def _compile(topic: str, major: int, document: dict[str, Any]) -> TopicSchema:
         frozenset(document["properties"]),
         frozenset(_names(document)),
         dict(_limits(document["properties"])),
+        document.get("additionalProperties") is False,
     )
 
 
@@ -169,9 +199,32 @@ def _limits(properties: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _phrase(rule: str, kind: Any) -> str:
+    if rule == "pattern" and (names := _NAMES.fullmatch(kind.pattern)):
+        return "is none of " + ", ".join(names[1].split("|"))
     if rule == "type":
         return "is not of type " + " or ".join(sorted(set(kind.types) - {"null"}))
     return _PHRASES.get(rule, "breaks the rule " + rule).format(kind)
+
+
+def _unknown(at: str, names: Iterable[str], known: Iterable[str]) -> Rejection:
+    """Say that an object has a field that nobody knows, and what it may have been meant to be."""
+    strange = sorted(set(names) - set(known))
+    near = nearest(strange, known)
+    meant = f": {at}/{near} is nearest" if near else ""
+    return Rejection(RejectionCode.SCHEMA, f"{at or 'the value'} has an unknown field{meant}")
+
+
+def nearest(strange: Iterable[str], known: Iterable[str]) -> str | None:
+    """The known name that one of some strange names was most likely meant to be.
+
+    >>> nearest(["traist"], ["traits", "profile"]), nearest(["x"], ["traits"])
+    ('traits', None)
+    """
+    names = sorted(known)
+    for name in islice(strange, _COMPARED):
+        if found := get_close_matches(name[:_COMPARED].lower(), names, 1):
+            return found[0]
+    return None
 
 
 def _names(node: object) -> Iterator[str]:

@@ -18,12 +18,12 @@ from stream.codec.native import MAX_TIME
 from stream.core.due import PAGE, Ends, Page
 from stream.core.event import Source
 from stream.core.layout import MARK, SIZE, is_sound
-from stream.core.ledger import EXAMPLES, OFFER, Ledger
+from stream.core.ledger import EXAMPLES, OFFER, RECALL, Ledger
 from stream.core.record import View, effects_of, front, letters_of, record_of
 from stream.core.state import CustomerState, Effect
 
 T = TypeVar("T")
-VERSION = 2
+VERSION = 3
 MOST: Final = 1 << 62
 MOST_PAGES: Final = 1 << 20  # of a queue: 67 million customers who wait, in one partition
 LAST_VERSION = 31  # what begins with more than that is no version, but damage
@@ -63,6 +63,7 @@ def decode_record(data: bytes) -> bytes:
         raise StateError("a record that no worker writes")
     try:
         letters_of(record)
+        _ = View(record).told
         for effect in effects_of(record, front(record).size):
             if not _is_effect(effect):
                 raise StateError("an effect that no worker writes")
@@ -103,14 +104,15 @@ def is_record(data: bytes) -> bool:
     return data[:1] == _PREFIX and _is_whole(data)
 
 
-def is_newer(data: bytes) -> bool:
-    """Whether bytes are a whole record of a newer version, which begins as ours do.
+def is_foreign(data: bytes) -> bool:
+    """Whether bytes are a whole record of another version, which begins as ours do.
 
     >>> newer = bytes([VERSION + 1]) + crc32(b"?").to_bytes(4, "big") + b"?"
-    >>> is_newer(newer), is_newer(newer[:-1]), is_newer(b"")
-    (True, False, False)
+    >>> is_foreign(newer), is_foreign(newer[:-1]), is_foreign(b""), is_foreign(LOST)
+    (True, False, False, False)
     """
-    return bool(data) and VERSION < data[0] <= LAST_VERSION and _is_whole(data)
+    known = bool(data) and 0 < data[0] <= LAST_VERSION and data[0] != VERSION
+    return known and _is_whole(data)
 
 
 def encode_ledger(ledger: Ledger) -> bytes:
@@ -177,7 +179,7 @@ def _checked(data: bytes, decode: Callable[[bytes], T]) -> T:
 
 def _is_effect(effect: Effect) -> bool:
     """Whether an effect is of a kind, a source and an offset that can be."""
-    known = effect.kind in (OFFER, EXAMPLES) and 0 <= effect.source < len(Source)
+    known = effect.kind in (OFFER, EXAMPLES, RECALL) and 0 <= effect.source < len(Source)
     return known and -1 <= effect.offset < MOST
 
 
@@ -189,6 +191,7 @@ def _is_sound(ledger: Ledger) -> bool:
     return (
         all(-1 <= stamp < MOST for stamp in stamps)
         and all(_is_mark(mark, stamps) for mark in (*ledger.late, *ledger.failed))
+        and all(_is_mark(owed[:2], stamps) for owed in ledger.owed)
         and all(-1 <= known.safe < MOST for known in ledger.identities)
         and all(0 <= count < MOST for count in ledger.counts.values())
         and all(map(_is_queue, (ledger.due, ledger.traces)))

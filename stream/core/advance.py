@@ -10,28 +10,24 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from stream.core import history, labels, lessons, profile
-from stream.core.admission import DAY, IS_APPLIED, IS_DUPLICATE, IS_LATE, admit
-from stream.core.arriving import DISMISS, IMPRESSION, Arrival, arrived, item_of
+from stream.core import delivery, history, labels, lessons, profile
+from stream.core.admission import IS_APPLIED, IS_DUPLICATE, IS_LATE, admit
+from stream.core.arriving import DISMISS, IMPRESSION, Arrival, arrived
 from stream.core.features import portrait
 from stream.core.layout import (
     HEAD,
     MARK,
     NEVER,
-    OF_A_DAY,
     SIZE,
     TIME,
     Table,
     Tables,
-    keep_last,
-    number_of,
     pack,
     unpack,
 )
 from stream.core.messagepack import begin
 from stream.models.kernel import kernel
 
-MOST_A_DAY: Final = OF_A_DAY - 1  # offers remembered of a customer's day: no cap can be higher
 PlainTables: TypeAlias = tuple[Table, Table, Table, Table]
 FORGOTTEN, JUDGED, PROFILED = 0, 1, 2  # how far an event goes
 _AT: Final = {name: place[1] // 8 for name, place in (HEAD.fields or {}).items()}
@@ -84,7 +80,8 @@ def taken(arrival: Arrival, how_far: int, rules: Table, laid: Tables) -> tuple[i
         labels.join(customer, arrival, rules, examples)
         profile.fold(customer, arrival, rules)
         history.follow(customer, arrival, rules)
-        _respond(customer, happened)
+        if IMPRESSION <= happened["kind"] <= DISMISS:
+            delivery.respond(customer, arrival)
         turning = lessons.is_turning_point(customer, happened["kind"])
         if turning:
             portrait(customer, happened["now"], laid.point)
@@ -120,7 +117,7 @@ def turn(event: Any, segment: int, rules: Table, tables: PlainTables) -> None:
 
 @kernel
 def look(record: Any, now: int, rules: Table, tables: PlainTables) -> None:
-    """Mature what waits of a customer who is not here, and say when it is due again.
+    """Drop what waited long enough of a customer who is not here, and say when more is due.
 
     Parameters
     ----------
@@ -129,13 +126,13 @@ def look(record: Any, now: int, rules: Table, tables: PlainTables) -> None:
         Stream time in ms.
     rules : RULES (1,)
     tables
-        On which the new record and the labels are laid.
+        On which the new record is laid; nothing is taught.
     """
     laid = Tables(*tables)
     unpack(np.frombuffer(record, MARK), laid.rows)
-    customer, examples = laid.rows[0], laid.lessons[0]
-    begin(examples)
-    labels.mature(customer, now, rules[0], examples)
+    customer = laid.rows[0]
+    begin(laid.lessons[0])
+    labels.mature(customer, now, rules[0])
     due = 0
     for at in range(customer["n_exposures"]):
         time = customer["exposures"][at]["time"]
@@ -166,7 +163,7 @@ def offered(record: Any, offer: Any, features: Table, remembers: bool, tables: P
     ----------
     record : bytes
     offer : bytes
-        As an event: its own text is the offer's id, and its lines are the campaign and the items.
+        As `delivery.put` reads it.
     features : uint32 (items, features)
     remembers
         Whether its impression is waited for.
@@ -175,19 +172,28 @@ def offered(record: Any, offer: Any, features: Table, remembers: bool, tables: P
     laid = Tables(*tables)
     arrival, customer = arrived(offer), laid.rows[0]
     unpack(np.frombuffer(record, MARK), laid.rows)
-    time, made = arrival.event[0]["time"], customer["made"]
     if remembers:
         labels.remember(customer, arrival, features)
-    old, n = 0, customer["n_made"]
-    while old < n and made[old]["value"] <= time - DAY:
-        old += 1
-    n = keep_last(made, n, min(n - old, MOST_A_DAY - 1))
-    made[n]["text"] = number_of(customer, item_of(arrival, 0))
-    made[n]["count"] = 0
-    made[n]["value"] = time
-    customer["n_made"] = n + 1
+    delivery.put(customer, arrival)
     customer["offers_made"] += 1
-    customer["last_offer"] = time
+    customer["last_offer"] = arrival.event[0]["time"]
+    pack(laid.rows, laid.packed[0])
+
+
+@kernel
+def recall(record: Any, which: Any, tables: PlainTables) -> None:
+    """Lay out the record of a customer of whose offers some are recalled.
+
+    Parameters
+    ----------
+    record : bytes
+    which : bytes
+        Of each offer that was made, 1 if it is recalled, else 0.
+    tables
+    """
+    laid = Tables(*tables)
+    unpack(np.frombuffer(record, MARK), laid.rows)
+    delivery.close(laid.rows[0], np.frombuffer(which, MARK))
     pack(laid.rows, laid.packed[0])
 
 
@@ -195,24 +201,6 @@ def offered(record: Any, offer: Any, features: Table, remembers: bool, tables: P
 def is_too_soon(last: int, now: int, gap: float) -> bool:
     """Whether an offer at ``now`` follows too soon upon the last, 0 for none; all in ms."""
     return bool(last and now - last < gap)
-
-
-@kernel
-def _respond(customer: Table, event: Table) -> None:
-    """Count what a customer made of an offer: caps go by what was seen, not by what was sent."""
-    time, shown = event["time"], customer["impressions"]
-    if event["kind"] == DISMISS:
-        customer["dismissed"] += 1
-    if event["kind"] != IMPRESSION:
-        return
-    n = 0
-    for at in range(customer["n_impressions"]):
-        if shown[at] > time - DAY:
-            shown[n] = shown[at]
-            n += 1
-    n = keep_last(shown, n, MOST_A_DAY - 1)
-    shown[n] = time
-    customer["n_impressions"] = n + 1
 
 
 @kernel
@@ -226,3 +214,5 @@ def _forget(rows: Table) -> None:
     customer["n_bought"] = 0
     customer["n_tastes"] = 0
     customer["n_spent"] = 0
+    customer["n_traits"] = 0
+    customer["n_cooled"] = 0

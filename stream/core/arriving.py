@@ -170,19 +170,49 @@ def packed(
         return _purchase(event, source, offset, now, currency)
     mark = digest(event.event_id, size=MARK_SIZE)
     if isinstance(event, Feedback):
-        offer = event.offer_id.encode()
-        kind = _RESPONSES[event.response]
-        return _EVENT(event.time, now, offset, 0, 0, source, kind, 0, len(offer), 0, mark) + offer
+        return _feedback(event, source, offset, now, mark)
     return _EVENT(event.time, now, offset, 0, 0, source, UPDATE, 0, 0, 0, mark)
 
 
-def packed_lines(
-    time: int, item_ids: Iterable[str], items: Iterable[CatalogItem | None], text: str = ""
-) -> bytes:
+def _feedback(event: Feedback, source: int, offset: int, now: int, mark: bytes) -> bytes:
+    """What became of an offer: a line for the item, if one is named."""
+    offer, kind, line, letters = event.offer_id.encode(), _RESPONSES[event.response], b"", b""
+    if event.item_id is not None:
+        line, letters = known_line(event.item_id, None)
+    n, size = len(line) // LINE_SIZE, len(offer)
+    head = _EVENT(event.time, now, offset, 0, 0, source, kind, n, size, 0, mark)
+    return b"".join([head, line, offer, letters])
+
+
+def packed_lines(time: int, item_ids: Iterable[str], items: Iterable[CatalogItem | None]) -> bytes:
     """Items with what is known of them, one each, as lines of an event; ``time`` in ms."""
-    own = text.encode()
     lines, letters = zip(*map(known_line, item_ids, items), strict=True)
-    head = _EVENT(time, time, NONE, 0, 0, 0, VIEW, len(lines), len(own), 0, b"")
+    head = _EVENT(time, time, NONE, 0, 0, 0, VIEW, len(lines), 0, 0, b"")
+    return b"".join([head, *lines, *letters])
+
+
+def packed_offer(
+    offer_id: str, names: Iterable[str], issued: int, expires: int, forgotten: int, standing: bool
+) -> bytes:
+    """An offer as `stream.core.delivery.put` reads it.
+
+    Parameters
+    ----------
+    offer_id
+        32 hexadecimal digits.
+    names
+        The campaign, and the items.
+    issued, expires
+        In ms.
+    forgotten
+        Up to when in ms an offer that was made is forgotten.
+    standing
+        Whether it is of no campaign.
+    """
+    own = offer_id.encode()
+    lines, letters = zip(*[known_line(name, None) for name in names], strict=True)
+    times = issued, expires, NONE, forgotten
+    head = _EVENT(*times, 0, 0, VIEW, len(lines), len(own), standing, b"")
     return b"".join([head, *lines, own, *letters])
 
 

@@ -8,6 +8,9 @@ of ours costs the one record that meets it, which is set aside as if it had been
 here waits. Time passes with events: with each that is applied, a customer or two whose labels are
 due are looked at, and what they teach travels with it.
 
+An offer that a record recalls is recalled by an effect of that record: it stands in the customer's
+record, as offers do, or in the ledger where the customer was erased, until it is durable.
+
 What a record says of permission is heard first, whatever else becomes of the record; a record that
 is set aside and changed something by it counts as ``heard``, too. An erasure leaves a trace under a
 keyed hash of the customer's id, until stream time has passed it by the grace and more: so long is
@@ -33,17 +36,40 @@ from stream.core.admission import (
     SUPPRESSED,
 )
 from stream.core.advance import look
+from stream.core.budgets import SPENT, Purse, spent_by
 from stream.core.decide import Advanced, Step, decide, go_on, packed_event
 from stream.core.due import Due, DueQueue, Page
-from stream.core.event import Event, Rejection, RejectionCode, Source, Word
+from stream.core.event import (
+    Click,
+    CustomerUpdate,
+    Event,
+    Feedback,
+    Purchase,
+    Rejection,
+    RejectionCode,
+    Source,
+    Word,
+)
 from stream.core.example import framed
 from stream.core.layout import LARGEST, NEVER
-from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger, Unreadable
-from stream.core.offer import Cause, Offer
+from stream.core.ledger import (
+    EXAMPLES,
+    OFFER,
+    RECALL,
+    UNSTAMPED,
+    Decided,
+    Entry,
+    Ledger,
+    Owed,
+    Unreadable,
+)
+from stream.core.offer import Cause, Offer, Recall
 from stream.core.policy import Denial
+from stream.core.recalling import first_end, withdrawn
 from stream.core.record import (
     NEW,
     Desk,
+    View,
     begun,
     effects_of,
     front,
@@ -54,13 +80,17 @@ from stream.core.record import (
 )
 from stream.core.rules import patience
 from stream.core.run import Run
+from stream.core.standing import ends_of
 from stream.core.state import Effect
 from stream.core.track import ALONE, AT_END, FULL, TURNING
 from stream.core.world import World
 
+EVENTS: Final = (Click, Purchase, Feedback, CustomerUpdate)
 LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fall behind
 UNCHANGED = b"unchanged"
+_UPDATES: Final = Source.CUSTOMERS
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
 DENIED_BY: Final = ("", DENIED[Denial.CONSENT], DENIED[Denial.OFFER_GAP])  # by kernels' codes
 
 
@@ -72,14 +102,14 @@ def decide_batch(
     lookup: Callable[[str], bytes | None],
     page: Callable[[int], Page | None],
     world: World,
-    write: Callable[[Offer], bytes],
+    write: Callable[[Offer | Recall], bytes],
     desk: Desk | None = None,
 ) -> Decided:
     """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe.
 
     ``lookup`` brings a customer's record and ``page`` a page of the queue of due labels, as they
-    were before; ``write`` makes bytes of an offer; ``desk`` is where kernels work, a new one where
-    none is given.
+    were before; ``write`` makes bytes of an offer, and of a recall; ``desk`` is where kernels
+    work, a new one where none is given.
 
     Raises
     ------
@@ -107,14 +137,15 @@ class _Batch:
         lookup: Callable[[str], bytes | None],
         page: Callable[[int], Page | None],
         world: World,
-        write: Callable[[Offer], bytes],
+        write: Callable[[Offer | Recall], bytes],
         desk: Desk,
     ) -> None:
         self.partition = partition
         self.before = ledger
         self.durable = durable
         self.lookup = lookup
-        self.world = world
+        self.purse = Purse(world.campaigns, world.grants, partition, ledger.counts)
+        self.world = world._replace(left=self.purse.left) if self.purse else world
         self.write = write
         self.stamps = list(ledger.stamps)
         self.stream_time = ledger.stream_time
@@ -124,6 +155,8 @@ class _Batch:
         self.grace = round(world.settings.grace * 1000)
         self.late = [mark for mark in ledger.late if mark[1] > durable[mark[0]]]
         self.failed = [mark for mark in ledger.failed if mark[1] > durable[mark[0]]]
+        self.owed = [owed for owed in ledger.owed if owed.offset > durable[owed.source]]
+        self.ends = ends_of(world.campaigns)
         self.due = DueQueue(ledger.due, page)
         self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
         self.patience = patience(world.settings)
@@ -133,7 +166,8 @@ class _Batch:
         self.together = self._begin()
 
     def _begin(self) -> Run:
-        return Run(self.desk, self.world.settings.policy.consent_default, self.durable)
+        default = self.world.settings.policy.consent_default
+        return Run(self.desk, default, self.durable)
 
     def run(self, entries: Sequence[Entry], first: int) -> int:
         """Take entries that ask for little together; the first that asks for more, or how many."""
@@ -160,6 +194,8 @@ class _Batch:
             return True
         if consent.word_of(content) is not None or not self.together.has_room:
             return False
+        if source == _UPDATES and content.traits:  # type: ignore[union-attr]
+            return False  # which are told in Python
         try:
             slot = self._slot_of(content.customer_id)
             if slot is not None:
@@ -184,7 +220,9 @@ class _Batch:
             if self.erased and self.stream_time <= self.erased + self.grace:
                 return None
             record = NEW
-        return self.together.enter(customer_id, record)
+        return self.together.enter(
+            customer_id, record, first_end(record, self.stream_time, self.ends)
+        )
 
     def _run(self, entries: Sequence[Entry]) -> None:
         """Take a run through the kernels, and what stops them by itself."""
@@ -225,11 +263,13 @@ class _Batch:
         for step, index in zip(
             together.steps(first, end), together.indices[first:end], strict=True
         ):
-            _, _, slot, code, denial, due, count, start, size = step
+            _, _, slot, code, denial, due, count, start, size, unknown = step
             entry, outcome = entries[index], ADMITTED[code]
             tally[outcome] += 1
             if denial:
                 tally[DENIED_BY[denial]] += 1
+            if unknown:
+                tally["unknown_offer"] += 1
             if outcome is DUPLICATE:
                 continue
             if outcome is LATE:
@@ -270,7 +310,11 @@ class _Batch:
         if is_new:
             self.stamps[source] = offset
             if entry.word is not None:
-                self._hear(entry.word)
+                self._hear(entry.word, source, offset)
+        else:
+            said = content if isinstance(content, EVENTS) else entry.word
+            if said is not None:
+                self._resend(said.customer_id, source, offset)
         if content is None:
             if is_new:
                 self._count(SUPPRESSED, "ignored")
@@ -284,8 +328,6 @@ class _Batch:
             self.decided.late.append(index)
         elif (source, offset) in self.before.failed:
             self.decided.failed.append((index, None))
-        else:
-            self._resend(content, source, offset)
 
     def close(self) -> Decided:
         decided = self.decided
@@ -303,7 +345,9 @@ class _Batch:
             self.traces.ends,
             self.before.identities,
             self.trace_key if self.erased else None,
+            tuple(self.owed),
         )
+        decided.claims = self.purse.claims(self.stream_time)
         return decided
 
     def _record(self, name: str) -> bytes | None:
@@ -348,11 +392,11 @@ class _Batch:
             self.failed.append((cause.source, cause.offset))
             word = consent.word_of(event)
             if word is not None:
-                self._hear_in_spite(word)
+                self._hear_in_spite(word, cause)
             return
         outcome, record = step.outcome, step.record
         if outcome is REPLAYED:
-            self._replayed(event, before, step)
+            self._replayed(event, before, step, cause)
             return
         self._count(outcome)
         if outcome is LATE:
@@ -366,8 +410,15 @@ class _Batch:
             self._count("erased")
         if step.denial is not None:
             self._count(DENIED[step.denial])
+        for campaign_id, reason in step.passed:
+            self._count(PASSED[reason])
+            if reason is Denial.BUDGET:
+                self.purse.want(campaign_id)
+        if outcome is APPLIED and isinstance(event, Feedback) and not _is_of(event, before):
+            self._count("unknown_offer")
         if record is before:
             return
+        self._count(*["recalls"] * len(step.recalls))
         if outcome is not APPLIED and (
             record is None or _permission(record) != _permission(before)
         ):
@@ -377,43 +428,62 @@ class _Batch:
         if step.offers:
             decided.offers.extend(step.offers)
             decided.tally["offers"] += len(step.offers)
+            for offer in step.offers:
+                self._spend(offer.campaign_id, offer.set_aside)
 
-    def _replayed(self, event: Event, before: bytes, step: Step) -> None:
+    def _spend(self, campaign_id: str, amount: int) -> None:
+        """Take what an offer costs from its campaign's budget."""
+        if amount:
+            self.decided.tally[SPENT + campaign_id] += amount
+            self.purse.spend(campaign_id, amount)
+            self.world = self.world._replace(left=self.purse.left)
+
+    def _replayed(self, event: Event, before: bytes, step: Step, cause: Cause) -> None:
         """An event that the customer's record has applied, and the ledger not: a write was torn."""
         customer_id, record = event.customer_id, step.record
         self._count(APPLIED)
         self.stream_time = max(self.stream_time, event.time)
-        self.decided.tally["offers"] += sum(e.kind == OFFER for e in step.resend)
+        offers = [effect.payload for effect in step.resend if effect.kind == OFFER]
+        self.decided.tally["offers"] += len(offers)
+        for offer in offers:
+            self._spend(*spent_by(offer))
+        self._count(*["recalls" for effect in step.resend if effect.kind == RECALL])
         self._send(customer_id, step.resend)
         if record is not None and waits_of(record)[:2] == waits_of(before)[:2]:
             self._await(customer_id, before)  # its entry is missing
         if record is not before:
             self._count("heard")
-            self._keep(customer_id, before, record, event.time)
+            self._count(*["recalls"] * len(step.recalls))
+            effects = self._effects(step, cause)
+            self._keep(customer_id, before, record, event.time, effects)
 
     def _is_lesson(self, step: Step, before: bytes) -> bool:
         """Whether what is learned of others can travel with a step: in a record that is written."""
         is_written = step.record is not None and step.record is not before
         return is_written and step.outcome is APPLIED and self.world.learning
 
-    def _hear_in_spite(self, word: Word) -> None:
+    def _hear_in_spite(self, word: Word, cause: Cause) -> None:
         """Hear a word of an event that met a bug, which is told; the word may meet it, too."""
         try:
-            self._hear(word)
+            self._hear(word, cause.source, cause.offset)
         except Unreadable:
             raise
         except Exception:
             return
 
-    def _hear(self, word: Word) -> None:
+    def _hear(self, word: Word, source: Source, offset: int) -> None:
         """Take over what a record says of permission that says nothing else, or is refused."""
         if not word.time:
             word = replace(word, time=self.stream_time or 1)
-        before = self._known(word.customer_id)
-        after = consent.hear(before, word, self.stream_time, self.world.settings, self.desk)
+        before, settings = self._known(word.customer_id), self.world.settings
+        after = consent.hear(before, word, self.stream_time, settings, self.desk)
         if after is not before:
             self._count("heard")
-            self._keep(word.customer_id, before, after, word.time)
+            now, default = self.stream_time, settings.policy.consent_default
+            after, recalls = withdrawn(before, after, word.customer_id, now, default, self.desk)
+            self._count(*["recalls"] * len(recalls))
+            effects = self._recalling(recalls, source, offset)
+            self._keep(word.customer_id, before, after, word.time, effects)
 
     def _keep(
         self,
@@ -428,9 +498,13 @@ class _Batch:
         if record is None:
             if page_before != NEVER:
                 self.due.scrub(customer_id, page_before)
-            if self._record(customer_id) is not None:
+            whole = self._record(customer_id)
+            if whole is not None:
                 self.decided.changed[customer_id] = None
+                self._owe(customer_id, pending_of(whole, waits_of(whole)[2], self.durable))
             self._leave_trace(customer_id, time)
+            self._owe(customer_id, effects)
+            self._send(customer_id, effects)
             return
         due, page, size = waits_of(record)
         if page_before != NEVER and page == NEVER:
@@ -442,9 +516,16 @@ class _Batch:
             self.decided.changed[customer_id] = self._sealed(record, size, effects)
         else:
             self._promise(customer_id, slot)
-            self.together.put(slot, record, size, effects)
+            ends = first_end(record, self.stream_time, self.ends)
+            self.together.put(slot, record, size, effects, ends)
         if effects:
             self._send(customer_id, effects)
+
+    def _owe(self, customer_id: str, effects: Iterable[Effect]) -> None:
+        """Have the ledger keep recalls of which nothing else tells after an erasure."""
+        self.owed += [
+            Owed(e.source, e.offset, customer_id, e.payload) for e in effects if e.kind == RECALL
+        ]
 
     def _leave_trace(self, customer_id: str, time: int) -> None:
         if time < self.stream_time - self.grace:
@@ -503,11 +584,18 @@ class _Batch:
     def _effects(self, step: Step, cause: Cause) -> tuple[Effect, ...]:
         """What a step sends, as bytes."""
         source, offset, write = cause.source, cause.offset, self.write
-        effects = tuple([Effect(source, offset, OFFER, write(offer)) for offer in step.offers])
+        effects = self._recalling(step.recalls, source, offset)
+        effects += tuple([Effect(source, offset, OFFER, write(offer)) for offer in step.offers])
         count, examples = step.examples
         if count:
             effects += (Effect(source, offset, EXAMPLES, framed(count, examples)),)
         return effects
+
+    def _recalling(
+        self, recalls: tuple[Recall, ...], source: Source, offset: int
+    ) -> tuple[Effect, ...]:
+        """What recalls send, as bytes."""
+        return tuple([Effect(source, offset, RECALL, self.write(one)) for one in recalls])
 
     def _sealed(self, record: bytes, size: int, effects: tuple[Effect, ...]) -> bytes:
         """A new record with its effects behind it, until they are known to be durable."""
@@ -515,11 +603,17 @@ class _Batch:
             return record
         return sealed(record, size, (*pending_of(record, size, self.durable), *effects))
 
-    def _resend(self, event: Event, source: Source, offset: int) -> None:
-        record = self._known(event.customer_id)
+    def _resend(self, customer_id: str, source: Source, offset: int) -> None:
+        """Send again what a record that was accounted for has caused and is not yet durable."""
+        record = self._known(customer_id)
         effects = effects_of(record, waits_of(record)[2])
         again = [e for e in effects if e.source == source and e.offset == offset]
-        self._send(event.customer_id, again)
+        again += [
+            Effect(source, offset, RECALL, owed.payload)
+            for owed in self.before.owed
+            if owed[:3] == (source, offset, customer_id)
+        ]
+        self._send(customer_id, again)
 
     def _send(self, customer_id: str, effects: Iterable[Effect]) -> None:
         self.decided.effects.extend([(customer_id, effect) for effect in effects])
@@ -527,6 +621,11 @@ class _Batch:
     def _count(self, *names: str) -> None:
         for name in names:
             self.decided.tally[name] += 1
+
+
+def _is_of(event: Feedback, record: bytes) -> bool:
+    """Whether an offer is one of those that a customer's record knows."""
+    return any(offer.offer_id == event.offer_id for offer in View(record).offers)
 
 
 def _permission(record: bytes) -> tuple[int, ...]:

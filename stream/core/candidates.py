@@ -8,10 +8,11 @@ new and alike come from beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import sqrt
 from typing import Final
 
+from stream.core.event import Click, Event
 from stream.core.history import CARTED
 from stream.core.layout import NEVER
 from stream.core.offer import Origin
@@ -32,6 +33,7 @@ LADDER: Final = {
     Origin.SEGMENT: "segment",
     Origin.TRENDING: "trending",
     Origin.NEW: "new",
+    Origin.RULE: "rules",
 }
 
 ORIGINS: Final = {
@@ -60,18 +62,30 @@ class Candidate(Value, frozen=True):
     because: str | None = None
 
 
-def gather(customer: View, world: World) -> list[Candidate]:
-    """Every candidate once, with the source that finds it most relevant."""
+def on_screen(customer: View, event: Event) -> frozenset[str]:
+    """The items that a customer sees anyway: what the event shows, and the open session's cart."""
+    start = customer.session_start
+    seen = [t.item_id for t in customer.recent if t.weight == CARTED and t.time >= start]
+    if isinstance(event, Click):
+        seen.append(event.item_id)
+    return frozenset(seen)
+
+
+def gather(customer: View, world: World, screen: Collection[str] = ()) -> list[Candidate]:
+    """Every candidate once, with the source that finds it most relevant; none of the ``screen``."""
     own = unbought(customer)
+    aside = [touch for touch in own if touch.item_id not in screen]
     found = [
         Candidate(t.item_id, OWN, (1.0 if t.weight == CARTED else 0.6) / rank, t.item_id)
-        for rank, t in enumerate(own, 1)
+        for rank, t in enumerate(aside, 1)
     ]
     found += _together(customer, own, world.models)
     if world.alike:
         found += _alike(own, world)
-    best = {candidate.item_id: candidate for candidate in _recommended(customer, world)}
+    best = {candidate.item_id: candidate for candidate in _recommended(customer, world, screen)}
     for candidate in found:
+        if candidate.item_id in screen:
+            continue
         known = best.get(candidate.item_id)
         if known is None or candidate.relevance > known.relevance:
             best[candidate.item_id] = candidate
@@ -89,10 +103,16 @@ def unbought(customer: View) -> tuple[Touch, ...]:
     return tuple([t for t in seen.values() if bought.get(t.item_id, NEVER) < t.time])
 
 
-def _recommended(customer: View, world: World) -> list[Candidate]:
+def left_out(customer: View, screen: Collection[str]) -> Collection[str]:
+    """What is not recommended: what was bought, and what is on the screen."""
+    bought = customer.bought
+    return {*bought, *screen} if bought else screen
+
+
+def _recommended(customer: View, world: World, screen: Collection[str]) -> list[Candidate]:
     items = customer.session_items or [touch.item_id for touch in customer.recent]
     ranked = world.models.recommender.recommend(
-        items, ENOUGH, customer.bought, customer.session, customer.segment, world.newest
+        items, ENOUGH, left_out(customer, screen), customer.session, customer.segment, world.newest
     )
     best = ranked[0].score if ranked else 0.0
     newest = items[-1] if items else None

@@ -23,8 +23,9 @@ class Labels(NamedTuple):
 
     Attributes
     ----------
-    times, labels, segments
-        int64 ``[labels]``: in ms; 0 or 1; -1 for no segment.
+    times, labels, segments, waits
+        int64 ``[labels]``: in ms; 0 or 1; -1 for no segment; in ms, -1 for a whole label, see
+        `Labelled`.
     rows
         uint32 ``[labels, features]``.
     """
@@ -32,6 +33,7 @@ class Labels(NamedTuple):
     times: Numbers
     labels: Numbers
     segments: Numbers
+    waits: Numbers
     rows: NDArray[np.uint32]
 
     @classmethod
@@ -41,8 +43,14 @@ class Labels(NamedTuple):
             np.array([e.time for e in examples], np.int64),
             np.array([e.label for e in examples], np.int64),
             np.array([NONE if e.segment is None else e.segment for e in examples], np.int64),
+            np.array([NONE if e.waited is None else e.waited for e in examples], np.int64),
             unpack(e.features for e in examples),
         )
+
+    @property
+    def parts(self) -> NDArray[np.float64]:
+        """Whether each is an exposure (1) or the purchase of one that was told before (0)."""
+        return np.where((self.labels == 1) & (self.waits >= 0), 0.0, 1.0)
 
     def part(self, first: int, last: int) -> Self:
         """Labels ``first`` … ``last - 1``."""

@@ -3,7 +3,8 @@
 Rules: the same record, event, cause and world give the same step; nothing is mutated; it raises
 only on a bug of ours. An event at or below its stamp sends again what it sent before, and changes
 nothing unless what it says was not heard; a duplicate, late or suppressed event learns nothing and
-offers nothing, and what it says of permission is heard all the same. What is from at or before an
+offers nothing, and what it says of permission is heard all the same. What recalls an offer does so
+whatever else becomes of the event. What is from at or before an
 erasure changes nothing but, where silence is a yes, by a no.
 """
 
@@ -23,11 +24,12 @@ from stream.core.admission import (
 )
 from stream.core.advance import FORGOTTEN, JUDGED, PROFILED, advance, turn
 from stream.core.arriving import packed
-from stream.core.event import REMOVE_FROM_CART, Click, Event, Purchase, Word
-from stream.core.offer import Cause, Offer
+from stream.core.event import REMOVE_FROM_CART, Click, CustomerUpdate, Event, Purchase, Word
+from stream.core.offer import Cause, Offer, Recall
 from stream.core.offering import choose, delivered
 from stream.core.policy import Denial
-from stream.core.record import Desk, View, effects_of, front, said_of, with_stamp
+from stream.core.recalling import followed, withdrawn
+from stream.core.record import Desk, View, effects_of, front, said_of, with_stamp, with_traits
 from stream.core.state import Effect
 from stream.core.world import World
 
@@ -49,7 +51,9 @@ NO_LESSON: Final = Taught(0, b"")
 class Step(NamedTuple):
     """What one event does: a new record (None erases it), offers, examples, or why no offer.
 
-    The record is the same object as before where nothing of it changes.
+    The record is the same object as before where nothing of it changes. ``recalls`` are of offers
+    that were made before; ``passed`` are the campaigns that stood in line before whatever came of
+    it, each with its own reason.
     """
 
     outcome: Outcome
@@ -58,6 +62,8 @@ class Step(NamedTuple):
     examples: Taught = NO_LESSON
     denial: Denial | None = None
     resend: tuple[Effect, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    passed: tuple[tuple[str, Denial], ...] = ()
 
 
 class Advanced(NamedTuple):
@@ -88,13 +94,25 @@ def decide(
         Where kernels work; a new one where none is given.
     """
     desk = desk or Desk()
+    now = event.time if event.time > cause.stream_time else cause.stream_time
+    step = _decided(record, event, now, cause, world, desk)
+    if consent.word_of(event) is None or step.record is record:
+        return step
+    default = world.settings.policy.consent_default
+    after, recalls = withdrawn(record, step.record, event.customer_id, now, default, desk)
+    known = [one.offer_id for one in step.recalls]
+    more = [one for one in recalls if one.offer_id not in known]
+    return step._replace(record=after, recalls=(*step.recalls, *more))
+
+
+def _decided(record: bytes, event: Event, now: int, cause: Cause, world: World, desk: Desk) -> Step:
+    """All but what a withdrawal recalls."""
     first = front(record)
     if cause.offset <= first[cause.source]:
         return _replayed(record, event, cause, world, desk)
     word, settings = consent.word_of(event), world.settings
     if event.time <= first.erased:
         return _before_an_erasure(record, word, cause, world, desk)
-    now = event.time if event.time > cause.stream_time else cause.stream_time
     arriving = packed_event(event, cause.source, cause.offset, now, world)
     if word is not None:
         if word.erase:
@@ -142,17 +160,26 @@ def go_on(
         turn(arriving, segment, desk.rules(world.settings, world.learning), desk.tables)
     plain, examples = desk.record(), NO_LESSON.then(*desk.examples())
     size = front(record).size
-    record = _with_effects(plain, record, size)
+    record, recalls = followed(
+        _with_effects(plain, record, size), event, now, world.campaigns, desk
+    )
+    step = Step(outcome, record, examples=examples, recalls=recalls)
     if outcome is SUPPRESSED or not _is_moment(event):
-        return Step(outcome, record, examples=examples)
+        if learned and outcome is APPLIED and isinstance(event, CustomerUpdate) and event.traits:
+            return step._replace(record=with_traits(record, event.traits, event.time))
+        return step
     if not learned:
-        return Step(outcome, record, denial=Denial.CONSENT)
-    chosen = choose(View(record), event, now, cause, world, desk)
+        return step._replace(denial=Denial.CONSENT)
+    watched = world if world.witness is None else world.witness.watch(world)
+    chosen, passed, _ = choose(View(record), event, now, cause, watched, desk)
     if isinstance(chosen, Denial):
-        return Step(outcome, record, examples=examples, denial=chosen)
+        return step._replace(denial=chosen, passed=passed)
     offer, slate = chosen
-    made = delivered(record, offer, slate, world.learning, desk)
-    return Step(outcome, _with_effects(made, record, len(plain)), (offer,), examples)
+    size = front(record).size
+    if world.witness is not None:
+        world.witness.saw(record[:size], event, cause, now, offer.offer_id)
+    made = _with_effects(delivered(record, offer, slate, world, desk), record, size)
+    return step._replace(record=made, offers=(offer,), passed=passed)
 
 
 def _before_an_erasure(

@@ -10,6 +10,16 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
+from stream.core.campaign import (
+    NO_REWARD,
+    RECOMMEND,
+    Audience,
+    Budget,
+    Hours,
+    Incentive,
+    ItemRule,
+    Reward,
+)
 from stream.core.value import Value
 
 
@@ -137,7 +147,10 @@ class Word(Value, frozen=True):
 
 
 class CatalogItem(NamedTuple):
-    """An item that can be offered; ``stock`` None means that it is not tracked."""
+    """An item that can be offered; ``stock`` None means that it is not tracked.
+
+    ``image`` and ``link`` are addresses, whole or from the shop's root on.
+    """
 
     item_id: str
     name: str | None = None
@@ -149,19 +162,40 @@ class CatalogItem(NamedTuple):
     stock: int | None = None
     added: int | None = None
     text: str | None = None
+    image: str | None = None
+    link: str | None = None
 
 
 class Campaign(NamedTuple):
-    """What a marketer wants offered, to whom, and with which incentive.
+    """What a marketer wants offered, to whom, when, and with which incentive.
 
-    ``segments`` and ``categories`` empty mean all; ``discount`` is in percent of the price;
-    ``daily_cap`` bounds the offers of this campaign for one customer in 24 h of stream time; over
-    24 it counts as 24.
+    Attributes
+    ----------
+    strategy
+        How items are chosen (`stream.core.strategies`).
+    starts, ends
+        In ms: from the first on, and before the second.
+    segments
+        Numbers of the segments that it is for; empty means all.
+    categories
+        What it offers is of one of these or below one, at dots; empty means all.
+    discount
+        In percent of the price: the incentive, where ``ladder`` is empty.
+    daily_cap
+        Offers of this campaign for one customer in 24 h of stream time; over 24 counts as 24.
+    ladder
+        The incentives of which one is chosen (`stream.core.offering`).
+    hours, quiet
+        When it offers, and when it does not.
+    slate, lifetime
+        Items at most, and ms until an offer expires; None leaves both to the policy.
+    by_segment
+        The strategy for some segments, by number or name; others take ``strategy``.
     """
 
     campaign_id: str
     name: str
-    strategy: str = "recommend"
+    strategy: str = RECOMMEND
     priority: int = 0
     starts: int | None = None
     ends: int | None = None
@@ -170,6 +204,24 @@ class Campaign(NamedTuple):
     discount: int = 0
     daily_cap: int | None = None
     active: bool = True
+    audience: Audience | None = None
+    ladder: tuple[Reward, ...] = ()
+    budget: Budget | None = None
+    hours: Hours | None = None
+    quiet: Hours | None = None
+    slate: int | None = None
+    lifetime: int | None = None
+    channel: str | None = None
+    placement: str | None = None
+    rules: tuple[ItemRule, ...] = ()
+    by_segment: tuple[tuple[int | str, str], ...] = ()
+
+    @property
+    def rewards(self) -> tuple[Reward, ...]:
+        """The incentives of which one is chosen; at least one."""
+        if self.ladder:
+            return self.ladder
+        return (Reward(Incentive.PERCENT, self.discount),) if self.discount else (NO_REWARD,)
 
 
 class RejectionCode(StrEnum):

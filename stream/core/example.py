@@ -23,15 +23,18 @@ _ROW, _AXES, _LINES, _LOOK_BACK = 4 * len(FEATURES), len(PORTRAIT), 500, 32
 
 
 class Labelled(Value, frozen=True):
-    """An exposure and what became of it: ``label`` 1 if the item was bought in time, else 0.
+    """An exposure, told when it is (``label`` 0), or its purchase in time (``label`` 1).
 
-    ``features`` are packed; see :func:`stream.core.features.unpack`.
+    ``waited`` are the ms from the exposure to what is told, and ``features`` are packed; see
+    :func:`stream.core.features.unpack`. Without ``waited`` it is a whole label, told once, when
+    nothing could change it any more: so it was before there were two.
     """
 
     time: Time
     label: Annotated[int, Meta(ge=0, le=1)]
     segment: Segment | None
     features: Annotated[bytes, Meta(min_length=_ROW, max_length=_ROW)]
+    waited: Annotated[int, Meta(ge=0, lt=4_102_444_800_000)] | None = None
 
 
 class Step(Value, frozen=True):

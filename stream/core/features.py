@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.arriving import NONE, UNPRICED, Arrival, brand_of, category_of, item_of
+from stream.core.delivery import rests
 from stream.core.history import CARTED as IN_CART
 from stream.core.layout import NOBODY, Bytes, Table, find
 from stream.models.kernel import kernel
@@ -75,6 +76,7 @@ BEGUN: Final = _begun("")
 OF_NONE: Final = _begun("None")
 OF_FALSE, OF_TRUE = _begun("False"), _begun("True")
 OF_UNKNOWN, OF_NEVER = _begun("unknown"), _begun("never")
+OF_DISMISSED: Final = _begun("dismissed")
 
 
 def hash_of(name: str, value: object) -> int:
@@ -217,6 +219,8 @@ def describe_meeting(row: Table, customer: Table, item: int, category: int) -> N
     row[CARTED] = OF_TRUE[CARTED] if carted else OF_FALSE[CARTED]
     row[BOUGHT] = OF_TRUE[BOUGHT] if bought else OF_FALSE[BOUGHT]
     row[TASTE] = hash_number(BEGUN[TASTE], bits(taste)) if taste else OF_NONE[TASTE]
+    if customer["n_cooled"] and rests(customer, item):
+        row[TASTE] = OF_DISMISSED[TASTE]
 
 
 @kernel

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from stream.core.arriving import CART, ORDER, UNCART, Arrival, item_of
-from stream.core.layout import END, Table, is_before, keep_last, number_of
+from stream.core.arriving import CART, ORDER, RESPONSE, UNCART, Arrival, item_of, own_text
+from stream.core.delivery import place_of
+from stream.core.layout import END, NOBODY, Table, is_before, keep_last, number_of
 from stream.models.kernel import kernel
 
 VIEWED: Final = 1
@@ -28,6 +29,14 @@ def follow(customer: Table, arrival: Arrival, rules: Table) -> None:
         _continue(customer, arrival.event[0], rules)
     elif kind == ORDER:
         _buy(customer, arrival, rules)
+    elif kind == RESPONSE and len(arrival.lines) and _is_known(customer, arrival):
+        _touch(customer, arrival, rules)  # an offer's item was looked at
+
+
+@kernel
+def _is_known(customer: Table, arrival: Arrival) -> bool:
+    """Whether a response is about an offer that was made to the customer."""
+    return place_of(customer, own_text(arrival)) != NOBODY
 
 
 @kernel

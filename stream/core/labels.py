@@ -1,8 +1,10 @@
-"""Labels: what became of an exposure, once, with the features that it had then.
+"""Labels: that an exposure was, and that it was bought, with the features that it had then.
 
-Rules: a purchase within the attribution window makes an exposure positive; once stream time has
-passed the window and the grace for late events, it is negative, with the customer's next event or,
-if there is none, a little later; a full list matures its oldest early. Nothing is ever computed
+Rules: an exposure is told at once, as one that nobody bought; a purchase within the attribution
+window takes that back (ADR 170). It waits for a purchase until stream time has passed the window
+and the grace for late events, and is dropped with the customer's next event or, if there is none, a
+little later; a full list drops its oldest early. What an offer showed waits no longer where the
+customer dismisses it, and a click or a dismissal says that it was seen. Nothing is ever computed
 afterwards from a later state (no leakage).
 """
 
@@ -14,17 +16,25 @@ import numpy as np
 
 from stream.core.arriving import (
     CART,
+    DISMISS,
     IMPRESSION,
     ORDER,
+    RESPONSE,
     Arrival,
     item_of,
     own_text,
 )
+from stream.core.delivery import first_held, place_of
 from stream.core.features import (
+    BEGUN,
+    OF_NONE,
     ORGANIC,
+    ORIGIN,
+    SEGMENT,
     describe_line,
     describe_moment,
     describe_offer,
+    hash_number,
     hash_of,
 )
 from stream.core.layout import (
@@ -42,7 +52,7 @@ from stream.core.layout import (
 )
 from stream.core.messagepack import put_byte, put_bytes, put_head, put_number, put_optional
 from stream.models.kernel import kernel
-from stream.models.packed import LABELLED
+from stream.models.packed import LABELLED, SEGMENTS
 
 LABEL_SIZE: Final = 96  # bytes of a label, at most
 OF_ORGANIC: Final = hash_of("origin", ORGANIC)
@@ -58,9 +68,12 @@ def join(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> No
         return
     if kind == ORDER:
         _convert(customer, arrival, rules, examples)
-    elif kind == IMPRESSION:
+    elif kind in (IMPRESSION, RESPONSE):
         _show(customer, arrival, rules, examples)
-    mature(customer, now, rules, examples)
+    elif kind == DISMISS:
+        _show(customer, arrival, rules, examples)
+        _refuse(customer, arrival)
+    mature(customer, now, rules)
     if kind <= CART:
         _expose_click(customer, arrival, rules, examples)
 
@@ -76,15 +89,12 @@ def forget(customer: Table) -> None:
 
 
 @kernel
-def mature(customer: Table, now: int, rules: Table, examples: Table) -> None:
-    """Make negative what no purchase can turn positive any more."""
+def mature(customer: Table, now: int, rules: Table) -> None:
+    """Let nothing wait that no purchase can turn positive any more."""
     exposures, deadline = customer["exposures"], now - rules["maturity"]
     kept = 0
     for at in range(customer["n_exposures"]):
-        time = exposures[at]["time"]
-        if time < deadline:
-            _label(customer, at, time, 0, examples)
-        else:
+        if exposures[at]["time"] >= deadline:
             exposures[kept] = exposures[at]
             kept += 1
     customer["n_exposures"] = kept
@@ -140,7 +150,7 @@ def _convert(customer: Table, arrival: Arrival, rules: Table, examples: Table) -
     for at in range(customer["n_exposures"]):
         age = time - exposures[at]["time"]
         if items[exposures[at]["text"]] and age >= 0 and age <= rules["window"]:
-            _label(customer, at, time, 1, examples)
+            _label(customer, exposures[at], time, 1, examples)
         else:
             exposures[kept] = exposures[at]
             kept += 1
@@ -167,6 +177,29 @@ def _show(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> N
 
 
 @kernel
+def _refuse(customer: Table, arrival: Arrival) -> None:
+    """Let nothing wait of an offer that was dismissed; one item alone if it is named."""
+    place = place_of(customer, own_text(arrival))
+    if place == NOBODY:
+        return
+    items = np.zeros(customer["n_ends"], MARK)
+    first = first_held(customer, place)
+    for item in customer["held"][first : first + customer["made"][place]["items"]]:
+        items[item] = len(arrival.lines) == 0
+    if len(arrival.lines):
+        number = find(customer, item_of(arrival, 0))
+        if number != NOBODY:
+            items[number] = 1
+    kept, exposures = 0, customer["exposures"]
+    for at in range(customer["n_exposures"]):
+        offered = exposures[at]["features"][ORIGIN] != OF_ORGANIC
+        if not (items[exposures[at]["text"]] and offered):
+            exposures[kept] = exposures[at]
+            kept += 1
+    customer["n_exposures"] = kept
+
+
+@kernel
 def _expose_click(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
     """Let a click wait, described by what was known of the customer before it."""
     time = arrival.event[0]["time"]
@@ -186,16 +219,14 @@ def _expose_click(customer: Table, arrival: Arrival, rules: Table, examples: Tab
 
 @kernel
 def _expose(customer: Table, exposure: Table, rules: Table, examples: Table) -> None:
-    """Let an exposure wait; the first exposure of an item keeps its place and its features."""
+    """Tell of an exposure, and let it wait; the first of an item keeps its place and features."""
     exposures = customer["exposures"]
     if waits(customer, exposure["text"]):
         return
+    _label(customer, exposure, exposure["time"], 0, examples)
     n = customer["n_exposures"]
     exposures[n] = exposure
-    n += 1
-    for at in range(n - rules["exposures"]):
-        _label(customer, at, exposures[at]["time"], 0, examples)
-    customer["n_exposures"] = keep_last(exposures, n, rules["exposures"])
+    customer["n_exposures"] = keep_last(exposures, n + 1, rules["exposures"])
     if not customer["due"]:
         customer["due"] = exposure["time"]
 
@@ -213,10 +244,34 @@ def _drop_pending(customer: Table, which: int) -> None:
 
 
 @kernel
-def _label(customer: Table, which: int, time: int, label: int, examples: Table) -> None:
-    """Write a `Labelled`."""
-    put_head(examples, 4, LABELLED)
+def _label(customer: Table, exposure: Table, time: int, label: int, examples: Table) -> None:
+    """Write a `Labelled`: of the time of the exposure itself, or of its purchase."""
+    put_head(examples, 5, LABELLED)
     put_number(examples, time)
     put_byte(examples, label)
-    put_optional(examples, customer["segment"], NEVER)
-    put_bytes(examples, customer["exposures"][which]["features"].view(MARK))
+    put_optional(examples, segment_of(exposure, customer["segment"]), NEVER)
+    put_bytes(examples, exposure["features"].view(MARK))
+    put_number(examples, time - exposure["time"])
+
+
+@kernel
+def segment_of(exposure: Table, likely: int) -> int:
+    """The segment that a customer was of when an exposure was described; `NEVER` for none.
+
+    Both labels of an exposure must name the same: else one segment takes back what another learned.
+
+    Parameters
+    ----------
+    exposure : EXPOSURE
+    likely
+        The segment of now, which is looked at first.
+    """
+    told = exposure["features"][SEGMENT]
+    if told == OF_NONE[SEGMENT]:
+        return NEVER
+    if likely >= 0 and told == hash_number(BEGUN[SEGMENT], likely):
+        return likely
+    for segment in range(SEGMENTS):
+        if told == hash_number(BEGUN[SEGMENT], segment):
+            return segment
+    return NEVER

@@ -41,6 +41,9 @@ HEAD: Final = np.dtype(
         ("size", "<i8"),  # bytes of the record, from its head on
         ("tokens", "<f8"),
         ("filled", "<i8"),
+        ("last_dismissed", "<i8"),
+        ("open_until", "<i8"),  # when the last of the open offers expires, ms; 0 if none is open
+        ("campaign_until", "<i8"),  # … of those that are a campaign's
         ("first_seen", "<i8"),
         ("last_seen", "<i8"),
         ("views", "<i8"),
@@ -59,6 +62,8 @@ HEAD: Final = np.dtype(
         ("session_last", "<i8"),
         ("session_clicks", "<i8"),
         ("offers_made", "<i8"),
+        ("offers_shown", "<i8"),
+        ("offers_clicked", "<i8"),
         ("dismissed", "<i8"),
         ("n_clicks", "<i4"),  # bytes of marks
         ("n_placed", "<i4"),
@@ -71,16 +76,30 @@ HEAD: Final = np.dtype(
         ("n_exposures", "<i4"),
         ("n_pending", "<i4"),
         ("n_slates", "<i4"),
+        ("n_cooled", "<i4"),
         ("n_made", "<i4"),
-        ("n_impressions", "<i4"),
+        ("n_held", "<i4"),
         ("n_ends", "<i4"),
         ("n_letters", "<i4"),
+        ("n_traits", "<i4"),  # bytes
         ("spare", "<i4"),
     ]
 )
 ENTRY: Final = np.dtype([("text", "<i4"), ("count", "<i4"), ("value", "<i8")])
 TASTE: Final = np.dtype([("text", "<i4"), ("spare", "<i4"), ("weight", "<f8")])
 EXPOSURE: Final = np.dtype([("time", "<i8"), ("text", "<i4"), ("features", "<u4", (FEATURES,))])
+MADE: Final = np.dtype(
+    [
+        ("time", "<i8"),  # when the offer was made, ms
+        ("expires", "<i8"),
+        ("shown", "<i8"),  # when it was first seen; 0 if it was not, as far as is known
+        ("text", "<i4"),  # its campaign
+        ("items", "<i4"),  # how many of the list `held` are its own
+        ("state", "<i4"),  # bits, see `stream.core.delivery`
+        ("spare", "<i4"),
+        ("mark", "u1", (16,)),  # its id
+    ]
+)
 TIME: Final = np.dtype("<i8")
 END: Final = np.dtype("<i4")  # where a text ends
 MARK: Final = np.dtype("u1")
@@ -88,7 +107,7 @@ LENGTH: Final = np.dtype("<u2")
 
 SIZE: Final = HEAD.itemsize
 ENTRY_SIZE, EXPOSURE_SIZE, TASTE_SIZE = ENTRY.itemsize, EXPOSURE.itemsize, TASTE.itemsize
-TIME_SIZE, LENGTH_SIZE = TIME.itemsize, LENGTH.itemsize
+MADE_SIZE, END_SIZE, LENGTH_SIZE = MADE.itemsize, END.itemsize, LENGTH.itemsize
 COUNTED: Final = HEAD.fields["n_clicks"][1] if HEAD.fields else 0
 LARGEST: Final = 1 << 62
 MOST: Final = 1 << 53  # of what is counted
@@ -103,8 +122,13 @@ PENDING: Final = 3
 SLATE: Final = 50
 TASTES: Final = 8
 SLATES: Final = PENDING * SLATE
+HELD: Final = 3 * SLATE  # items of open offers
+COOLED: Final = 64  # items and campaigns that rest
 LONGEST: Final = 4 * 128  # bytes of a text
-NAMED: Final = 2 * RECENT + EXPOSED + SLATES + CURRENCIES + OF_A_DAY + TASTES + PENDING
+TRAITS: Final = 1 << 14  # bytes of what the shop told of a customer (`stream.core.traits`)
+NAMED: Final = (
+    2 * RECENT + EXPOSED + SLATES + CURRENCIES + OF_A_DAY + TASTES + PENDING + HELD + COOLED
+)
 _TEXTS: Final = NAMED + 2 * LINES + 1  # with an order's items, categories and currency
 LETTERS: Final = 1 << 20  # more than such texts can hold
 
@@ -115,16 +139,18 @@ ROW: Final = np.dtype(
         ("bought", ENTRY, (RECENT + LINES,)),  # items bought, oldest first: -, time in ms
         ("spent", ENTRY, (CURRENCIES,)),  # currencies, by their text: -, net minor units
         ("pending", ENTRY, (PENDING,)),  # offers that wait to be shown: slates, time in ms
-        ("made", ENTRY, (OF_A_DAY,)),  # campaigns of a day's offers: -, time in ms
+        ("cooled", ENTRY, (COOLED,)),  # what was dismissed: of which kind, time in ms
         ("exposures", EXPOSURE, (EXPOSED + 1,)),  # what waits for its label
         ("slates", EXPOSURE, (SLATES,)),
         ("tastes", TASTE, (TASTES + LINES,)),  # categories, the strongest first
-        ("impressions", TIME, (OF_A_DAY,)),  # ms
+        ("made", MADE, (OF_A_DAY,)),  # the newest offers, oldest first
+        ("held", END, (HELD + SLATE,)),  # items of those that are open, in their order
         ("ends", END, (_TEXTS,)),  # where each text ends among the letters
         ("clicks", MARK, (6 * (SEEN + 1),)),  # marks of what was seen (`stream.core.admission`)
         ("placed", MARK, (8 * (SEEN + 1),)),  # … of orders
         ("responses", MARK, (6 * (SEEN + 1),)),
         ("updates", MARK, (6 * (SEEN + 1),)),
+        ("traits", MARK, (TRAITS,)),
         ("letters", MARK, (LETTERS,)),  # UTF-8
     ]
 )
@@ -170,17 +196,19 @@ def unpack(record: Bytes, rows: Table) -> None:
     at = _take(record, at, row["bought"].view(MARK), sizes[1])
     at = _take(record, at, row["spent"].view(MARK), sizes[2])
     at = _take(record, at, row["pending"].view(MARK), sizes[3])
-    at = _take(record, at, row["made"].view(MARK), sizes[4])
+    at = _take(record, at, row["cooled"].view(MARK), sizes[4])
     at = _take(record, at, row["exposures"].view(MARK), sizes[5])
     at = _take(record, at, row["slates"].view(MARK), sizes[6])
     at = _take(record, at, row["tastes"].view(MARK), sizes[7])
-    at = _take(record, at, row["impressions"].view(MARK), sizes[8])
+    at = _take(record, at, row["made"].view(MARK), sizes[8])
+    at = _take(record, at, row["held"].view(MARK), sizes[9])
     at = _take_ends(record, at, row)
-    at = _take(record, at, row["clicks"], sizes[10])
-    at = _take(record, at, row["placed"], sizes[11])
-    at = _take(record, at, row["responses"], sizes[12])
-    at = _take(record, at, row["updates"], sizes[13])
-    _take(record, at, row["letters"], sizes[14])
+    at = _take(record, at, row["clicks"], sizes[11])
+    at = _take(record, at, row["placed"], sizes[12])
+    at = _take(record, at, row["responses"], sizes[13])
+    at = _take(record, at, row["updates"], sizes[14])
+    at = _take(record, at, row["traits"], sizes[15])
+    _take(record, at, row["letters"], sizes[16])
 
 
 @kernel
@@ -193,17 +221,19 @@ def pack(rows: Table, out: Table) -> None:
     at = _put(record, at, row["bought"].view(MARK), sizes[1])
     at = _put(record, at, row["spent"].view(MARK), sizes[2])
     at = _put(record, at, row["pending"].view(MARK), sizes[3])
-    at = _put(record, at, row["made"].view(MARK), sizes[4])
+    at = _put(record, at, row["cooled"].view(MARK), sizes[4])
     at = _put(record, at, row["exposures"].view(MARK), sizes[5])
     at = _put(record, at, row["slates"].view(MARK), sizes[6])
     at = _put(record, at, row["tastes"].view(MARK), sizes[7])
-    at = _put(record, at, row["impressions"].view(MARK), sizes[8])
+    at = _put(record, at, row["made"].view(MARK), sizes[8])
+    at = _put(record, at, row["held"].view(MARK), sizes[9])
     at = _put_ends(record, at, row)
-    at = _put(record, at, row["clicks"], sizes[10])
-    at = _put(record, at, row["placed"], sizes[11])
-    at = _put(record, at, row["responses"], sizes[12])
-    at = _put(record, at, row["updates"], sizes[13])
-    at = _put(record, at, row["letters"], sizes[14])
+    at = _put(record, at, row["clicks"], sizes[11])
+    at = _put(record, at, row["placed"], sizes[12])
+    at = _put(record, at, row["responses"], sizes[13])
+    at = _put(record, at, row["updates"], sizes[14])
+    at = _put(record, at, row["traits"], sizes[15])
+    at = _put(record, at, row["letters"], sizes[16])
     row["size"] = at
     record[:SIZE] = rows.view(MARK)[:SIZE]
     out["size"] = at
@@ -211,23 +241,25 @@ def pack(rows: Table, out: Table) -> None:
 
 @kernel
 def _sizes(head: Table) -> Table:
-    """The bytes of each list, in their order; int64 (15,)."""
-    sizes = np.empty(15, TIME)
+    """The bytes of each list, in their order; int64 (17,)."""
+    sizes = np.empty(17, TIME)
     sizes[0] = head["n_recent"] * ENTRY_SIZE
     sizes[1] = head["n_bought"] * ENTRY_SIZE
     sizes[2] = head["n_spent"] * ENTRY_SIZE
     sizes[3] = head["n_pending"] * ENTRY_SIZE
-    sizes[4] = head["n_made"] * ENTRY_SIZE
+    sizes[4] = head["n_cooled"] * ENTRY_SIZE
     sizes[5] = head["n_exposures"] * EXPOSURE_SIZE
     sizes[6] = head["n_slates"] * EXPOSURE_SIZE
     sizes[7] = head["n_tastes"] * TASTE_SIZE
-    sizes[8] = head["n_impressions"] * TIME_SIZE
-    sizes[9] = head["n_ends"] * LENGTH_SIZE
-    sizes[10] = head["n_clicks"]
-    sizes[11] = head["n_placed"]
-    sizes[12] = head["n_responses"]
-    sizes[13] = head["n_updates"]
-    sizes[14] = head["n_letters"]
+    sizes[8] = head["n_made"] * MADE_SIZE
+    sizes[9] = head["n_held"] * END_SIZE
+    sizes[10] = head["n_ends"] * LENGTH_SIZE
+    sizes[11] = head["n_clicks"]
+    sizes[12] = head["n_placed"]
+    sizes[13] = head["n_responses"]
+    sizes[14] = head["n_updates"]
+    sizes[15] = head["n_traits"]
+    sizes[16] = head["n_letters"]
     return sizes
 
 
@@ -350,7 +382,9 @@ def drop_unnamed(row: Table) -> None:
     _name(named, row["bought"]["text"], row["n_bought"])
     _name(named, row["spent"]["text"], row["n_spent"])
     _name(named, row["pending"]["text"], row["n_pending"])
+    _name(named, row["cooled"]["text"], row["n_cooled"])
     _name(named, row["made"]["text"], row["n_made"])
+    _name(named, row["held"], row["n_held"])
     _name(named, row["exposures"]["text"], row["n_exposures"])
     _name(named, row["slates"]["text"], row["n_slates"])
     _name(named, row["tastes"]["text"], row["n_tastes"])
@@ -373,7 +407,9 @@ def drop_unnamed(row: Table) -> None:
     _renumber(named, row["bought"]["text"], row["n_bought"])
     _renumber(named, row["spent"]["text"], row["n_spent"])
     _renumber(named, row["pending"]["text"], row["n_pending"])
+    _renumber(named, row["cooled"]["text"], row["n_cooled"])
     _renumber(named, row["made"]["text"], row["n_made"])
+    _renumber(named, row["held"], row["n_held"])
     _renumber(named, row["exposures"]["text"], row["n_exposures"])
     _renumber(named, row["slates"]["text"], row["n_slates"])
     _renumber(named, row["tastes"]["text"], row["n_tastes"])
@@ -415,10 +451,12 @@ def _has_room(head: Table) -> bool:
     room = head["n_recent"] <= RECENT and head["n_bought"] <= RECENT and head["n_made"] < OF_A_DAY
     room = room and head["n_spent"] < CURRENCIES and head["n_pending"] <= PENDING
     room = room and head["n_exposures"] <= EXPOSED and head["n_slates"] <= SLATES
-    room = room and head["n_tastes"] <= TASTES and head["n_impressions"] < OF_A_DAY
+    room = room and head["n_tastes"] <= TASTES and head["n_cooled"] <= COOLED
+    room = room and head["n_held"] <= HELD
     for size in (head["n_clicks"], head["n_responses"], head["n_updates"]):
         room = room and size <= 6 * SEEN and size % 6 == 0
     room = room and head["n_placed"] <= 8 * SEEN and head["n_placed"] % 8 == 0
+    room = room and head["n_traits"] <= TRAITS
     return bool(room and head["n_ends"] <= NAMED)
 
 
@@ -438,6 +476,9 @@ def _is_possible(head: Table) -> bool:
         head["due"],
         head["last_offer"],
         head["filled"],
+        head["last_dismissed"],
+        head["open_until"],
+        head["campaign_until"],
         head["first_seen"],
         head["last_seen"],
         head["last_order"],
@@ -454,6 +495,8 @@ def _is_possible(head: Table) -> bool:
         head["refunds"],
         head["session_clicks"],
         head["offers_made"],
+        head["offers_shown"],
+        head["offers_clicked"],
         head["dismissed"],
     ):
         if not 0 <= count <= MOST:
@@ -487,15 +530,33 @@ def _lists_fit(record: Bytes, head: Table, sizes: Table) -> bool:
     for taste in record[starts[7] : starts[8]].view(TASTE):
         if not 0 <= taste["text"] < n or not np.isfinite(taste["weight"]):
             return False
-    return bool(slates == head["n_slates"])
+    held = 0
+    for made in record[starts[8] : starts[9]].view(MADE):
+        if not _is_made(made, n):
+            return False
+        held += made["items"]
+    for item in record[starts[9] : starts[10]].view(END):
+        if not 0 <= item < n:
+            return False
+    return bool(slates == head["n_slates"] and held == head["n_held"])
+
+
+@kernel
+def _is_made(made: Table, texts: int) -> bool:
+    """Whether an offer that was made is one that can be."""
+    for time in (made["time"], made["expires"], made["shown"]):
+        if not 0 <= time < LARGEST:
+            return False
+    known = 0 <= made["text"] < texts and 0 <= made["state"] < 16
+    return bool(known and 0 <= made["items"] <= SLATE)
 
 
 @kernel
 def _texts_fit(record: Bytes, head: Table, sizes: Table) -> bool:
     """Whether every text ends where the next begins; that they are UTF-8 is for Python to see."""
-    ends, size = SIZE + sizes[:9].sum(), head["size"]
+    ends, size = SIZE + sizes[:10].sum(), head["size"]
     start = size - head["n_letters"]
-    for length in record[ends : ends + sizes[9]].view(LENGTH):
+    for length in record[ends : ends + sizes[10]].view(LENGTH):
         end = start + length
         if length > LONGEST or end > size or (length and record[start] & 0xC0 == 0x80):
             return False

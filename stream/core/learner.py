@@ -9,37 +9,27 @@ score a share of the labels in the champion's shadow; nothing that is published 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.config import LearningSettings
 from stream.core.columns import Columns, Labels
 from stream.core.estimators import Estimators, States
 from stream.core.example import Basket, Example
 from stream.core.features import FEATURES
+from stream.models.foresight import Foresight, Quality
 from stream.models.names import Names
-from stream.models.shadow import Shadow, Standing
+from stream.models.shadow import Shadow
 from stream.models.steps import Steps
 
 BASKET_WEIGHT = 5.0
 STEPS = 4  # session steps are cheaper in larger steps, and lose nothing
-QUALITY_WINDOW = 4_096
 LOG: Final = "examples"  # in ``through``: the log of examples itself
+_ODD: Final = np.arange(1, 2 * len(FEATURES), 2, dtype=np.int64) * 0x5851F42D4C957F2D
+_MIX: Final = np.int64(0x14057B7EF767814F)
 SHADOW_SHARE = 0.01  # of the labels: river's forest alone costs more than all else for a label
-
-
-class Quality(NamedTuple):
-    """How good the propensity was on the latest labels, before it learned them.
-
-    ``standings`` compare champion and challengers on the labels that all of them scored.
-    """
-
-    auc: float
-    log_loss: float
-    calibration_ratio: float
-    labels: int
-    standings: tuple[Standing, ...] = ()
 
 
 class Learner(Estimators):
@@ -48,7 +38,7 @@ class Learner(Estimators):
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         super().__init__(settings, seed)
         self.step = settings.step
-        self._scored: list[tuple[float, int]] = []
+        self._foresight = Foresight()
         self._shadow = Shadow(SHADOW_SHARE, seed)
 
     def learn(
@@ -114,7 +104,7 @@ class Learner(Estimators):
 
     def quality(self) -> Quality:
         """Prequential quality over the last few thousand labels."""
-        return _quality(self._scored)._replace(standings=self._shadow.standings())
+        return self._foresight.quality()._replace(standings=self._shadow.standings())
 
     def _learn_steps(self, examples: Columns) -> None:
         """Learn steps and orders as they came: both count for what is trending."""
@@ -139,13 +129,18 @@ class Learner(Estimators):
         if not len(batch.times):
             return
         rows, labels, first = batch.rows, batch.labels.tolist(), self.propensity.examples
-        predicted = self.propensity.learn(rows, batch.labels, batch.segments).tolist()
-        self._scored.extend(zip(predicted, labels, strict=True))
-        del self._scored[:-QUALITY_WINDOW]
+        weights = self.propensity.weigh(batch.times, batch.labels, batch.waits)
+        called = self.propensity.learn(rows, batch.labels, batch.segments, weights)
+        self.foresaw(batch, called)
+        predicted = called.tolist()
         for number in self._shadow.seen(first, len(labels)):
             at = number - first
             told = _told(rows[at].tolist())
             self._shadow.learn(number, told, labels[at], predicted[at])
+
+    def foresaw(self, batch: Labels, predicted: NDArray[np.float64]) -> None:
+        """Note what was predicted of labels before they were learned."""
+        self._foresight.take(predicted, batch.labels, batch.parts, _exposures(batch))
 
 
 def _told(row: Sequence[int]) -> dict[str, str]:
@@ -153,14 +148,7 @@ def _told(row: Sequence[int]) -> dict[str, str]:
     return {name: str(value) for name, value in zip(FEATURES, row, strict=False)}
 
 
-def _quality(scored: list[tuple[float, int]]) -> Quality:
-    p = np.array([prediction for prediction, _ in scored])
-    y = np.array([label for _, label in scored])
-    positives = int(y.sum())
-    if not 0 < positives < len(y):
-        return Quality(0.5, 0.0, 1.0, len(y))
-    ranks = np.searchsorted(np.sort(p), p, "left") + np.searchsorted(np.sort(p), p, "right")
-    mean_rank = (ranks[y == 1] + 1) / 2
-    auc = (mean_rank.sum() - positives * (positives + 1) / 2) / (positives * (len(y) - positives))
-    loss = -np.mean(np.where(y == 1, np.log(p), np.log1p(-p)))
-    return Quality(float(auc), float(loss), float(p.sum() / positives), len(y))
+def _exposures(batch: Labels) -> NDArray[np.int64]:
+    """A number for the exposure behind each label: the same for it and for its purchase."""
+    since = batch.times - np.maximum(batch.waits, 0)
+    return (batch.rows.astype(np.int64) @ _ODD) ^ (since * _MIX)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from stream.core.budgets import Claim
 from stream.core.due import Ends, Page
 from stream.core.event import Event, Rejection, Source, Word
 from stream.core.layout import NEVER
@@ -14,7 +15,7 @@ from stream.core.offer import Offer
 from stream.core.state import Effect
 from stream.core.value import Value
 
-OFFER, EXAMPLES = 0, 1
+OFFER, EXAMPLES, RECALL = 0, 1, 2
 UNSTAMPED = (NEVER,) * len(Source)
 
 
@@ -31,6 +32,15 @@ class Identity(NamedTuple):
     safe: int = NEVER
 
 
+class Owed(NamedTuple):
+    """A recall of an offer of a customer of whom nothing is kept any more."""
+
+    source: int
+    offset: int
+    customer_id: str
+    payload: bytes
+
+
 class Ledger(NamedTuple):
     """What is kept of a partition beside its customers.
 
@@ -40,7 +50,9 @@ class Ledger(NamedTuple):
     known to be there. ``due`` says where the queue of due labels begins and ends. ``erased`` is the
     time in ms of the newest erasure that left a trace, 0 for none; ``traces`` is the queue of those
     that wait to be forgotten. ``identities`` say what the records at the stamps were. ``trace_key``
-    is the seed in force when the first trace was left, with which all of them are named.
+    is the seed in force when the first trace was left, with which all of them are named. ``owed``
+    are the recalls that erasures caused, or that stood in the records that they took, and that are
+    not yet known to be durable: there is no record any more that could hold them.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
@@ -53,6 +65,7 @@ class Ledger(NamedTuple):
     traces: Ends = Ends()
     identities: tuple[Identity, ...] = (Identity(),) * len(Source)
     trace_key: int | None = None
+    owed: tuple[Owed, ...] = ()
 
 
 class Entry(Value, frozen=True):
@@ -80,7 +93,8 @@ class Decided:
     ``pages`` are those of the queue of due labels that changed; an empty one is done with.
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
     ``failed`` those that met a bug of ours, with the exception (None if it was met before a
-    crash); ``tally`` counts what is new, and ``examples`` those among the effects that are.
+    crash); ``tally`` counts what is new, and ``examples`` those among the effects that are;
+    ``claims`` ask for more of campaigns' budgets.
     """
 
     ledger: Ledger
@@ -93,3 +107,4 @@ class Decided:
     offers: list[Offer] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
     examples: int = 0
+    claims: list[Claim] = field(default_factory=list)

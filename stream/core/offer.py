@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from stream.core.campaign import NO_REWARD, Reward
 from stream.core.event import Source
 from stream.core.value import Value
 
@@ -20,6 +21,7 @@ class Origin(StrEnum):
     SEGMENT = "segment_trending"
     TRENDING = "trending"
     NEW = "new"
+    RULE = "rule"
 
 
 class Cause(Value, frozen=True):
@@ -35,20 +37,46 @@ class Cause(Value, frozen=True):
 
 
 class OfferItem(Value, frozen=True):
-    """One item of a slate; ``propensity`` is P(purchase) in [0, 1]."""
+    """One item of a slate; ``propensity`` is P(purchase) in [0, 1].
+
+    ``price`` is before any discount, in minor units of the offer's currency; ``name``, ``image``
+    and ``link`` are the catalog's, and None where it has none.
+    """
 
     item_id: str
     propensity: float
     origin: Origin
     because: str | None = None
     price: int | None = None
+    name: str | None = None
+    image: str | None = None
+    link: str | None = None
+
+
+class Reason(StrEnum):
+    """Why an offer was recalled."""
+
+    PURCHASE = "purchase"
+    WITHDRAWAL = "withdrawal"
+    CAMPAIGN_ENDED = "campaign_ended"
+
+
+class Recall(Value, frozen=True):
+    """An offer that is not to be shown any more, since ``time`` in ms."""
+
+    offer_id: str
+    customer_id: str
+    time: int
+    reason: Reason
 
 
 class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
-    ``learned_through`` is the number of examples that the models in use had learned.
+    ``learned_through`` is the number of examples that the models in use had learned; ``set_aside``
+    is what the offer takes from its campaign's budget, in the budget's unit. ``channel`` and
+    ``placement`` say where it is meant to be shown, None where that is left open.
     """
 
     offer_id: str
@@ -69,3 +97,7 @@ class Offer(Value, frozen=True):
     issued: int
     expires: int
     cause: Cause
+    reward: Reward = NO_REWARD
+    channel: str | None = None
+    placement: str | None = None
+    set_aside: int = 0

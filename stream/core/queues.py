@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.core.columns import Labels
 from stream.core.features import FEATURES
@@ -45,6 +46,7 @@ class LabelQueue:
             "times": self.waiting.times.copy(),
             "labels": self.waiting.labels.astype(np.int8),
             "segments": self.waiting.segments.astype(np.int32),
+            "waits": self.waiting.waits.copy(),
         }
 
     @classmethod
@@ -57,6 +59,7 @@ class LabelQueue:
             array(state, "times", np.int64, (size,)),
             array(state, "labels", np.int8, (size,)).astype(np.int64),
             array(state, "segments", np.int32, (size,)).astype(np.int64),
+            array(state, "waits", np.int64, (size,)) if "waits" in state else _whole(size),
             array(state, "rows", np.uint32, (size, len(FEATURES))),
         )
         return queue
@@ -123,6 +126,11 @@ class StepQueue:
         ]
         queue.waiting = Steps.of(told, queue.names)
         return queue
+
+
+def _whole(size: int) -> NDArray[np.int64]:
+    """What labels waited in a snapshot of before: all were whole."""
+    return np.full(size, NONE, np.int64)
 
 
 def _ends(waiting: int, new: int, size: int) -> list[int]:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stream.core.campaign import Reward
 from stream.core.candidates import Candidate
 from stream.core.describe import described
-from stream.core.event import Campaign, CatalogItem
+from stream.core.event import CatalogItem
 from stream.core.hashing import unit
 from stream.core.layout import Table
 from stream.core.record import Desk, View
@@ -60,6 +61,10 @@ class Ranking(NamedTuple):
     features: Table
     order: list[int]
 
+    def earns(self, place: int, reward: Reward, usual: int) -> float:
+        """The expected margin of a candidate with an incentive, in minor units."""
+        return self.propensities[place] * worth(self.found.items[place], *reward.off, usual)
+
     def likely(self, least: float) -> Ranking:
         """Those of at least this propensity."""
         return self._replace(order=[n for n in self.order if self.propensities[n] >= least])
@@ -86,14 +91,14 @@ class Slate(Value, frozen=True):
 
 
 def rank(
-    found: Found, customer: View, campaign: Campaign, now: int, world: World, desk: Desk
+    found: Found, customer: View, reward: Reward, now: int, world: World, desk: Desk
 ) -> Ranking:
-    """The candidates by expected value, best first."""
-    usual, discount = usual_price(customer.usual), campaign.discount
-    rows = _rows(found, customer, campaign, now, world, desk)
+    """The candidates by expected value with an incentive, best first."""
+    usual, (percent, amount) = usual_price(customer.usual), reward.off
+    rows = _rows(found, customer, reward.percent(usual), now, world, desk)
     propensities = np.asarray(world.models.propensity.predict(rows)).tolist()
     expected = [
-        p * (candidate.relevance * _worth(item, discount, usual))
+        p * (candidate.relevance * worth(item, percent, amount, usual))
         for p, candidate, item in zip(propensities, found.candidates, found.items, strict=True)
     ]
     by_id = sorted(range(len(expected)), key=found.item_ids.__getitem__)
@@ -101,15 +106,13 @@ def rank(
     return Ranking(found, propensities, rows, order)
 
 
-def _rows(
-    found: Found, customer: View, campaign: Campaign, now: int, world: World, desk: Desk
-) -> Table:
+def _rows(found: Found, customer: View, discount: int, now: int, world: World, desk: Desk) -> Table:
     """The features of each candidate, shape (candidates, features); none where nobody asks."""
     if not (world.learning or world.models.learned_through):
         return np.empty((len(found.items), 0), np.uint32)
     candidates, item_ids, items = found
     origins = [candidate.origin for candidate in candidates]
-    return described(customer, item_ids, items, origins, campaign.discount, now, desk.rows)
+    return described(customer, item_ids, items, origins, discount, now, desk.rows)
 
 
 def usual_price(log_price: float) -> int:
@@ -144,12 +147,12 @@ def _slate(ranking: Ranking, places: list[int], probability: float, explored: bo
     return Slate(slate, features.take(places, 0), probability, explored)
 
 
-def _worth(item: CatalogItem | None, discount: int, usual: int) -> float:
+def worth(item: CatalogItem | None, percent: int, amount: int, usual: int) -> float:
     """What a sale of an item earns, in minor units; at least 1."""
     price, gain = (None, None) if item is None else (item.price, item.margin)
     if price is None:
         price = usual
     if gain is None:
         gain = price
-    worth = gain - price * discount / 100
+    worth = gain - price * percent / 100 - amount
     return worth if worth > 1.0 else 1.0

@@ -16,11 +16,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from stream.config import CoreSettings
+from stream.core.delivery import CLOSED
 from stream.core.layout import (
+    END,
     ENTRY,
     EXPOSURE,
     HEAD,
     LENGTH,
+    MADE,
     MARK,
     NEVER,
     SIZE,
@@ -37,6 +40,7 @@ from stream.core.state import (
     Effect,
     Exposure,
     History,
+    Made,
     PendingOffer,
     Permission,
     Profile,
@@ -44,23 +48,33 @@ from stream.core.state import (
     Waiting,
 )
 from stream.core.track import track
+from stream.core.traits import Fact, Told, after, packed_traits, told
 
 _FRONT: Final = Struct("<14q")
 _PERMISSION: Final = Struct("<5q")
 _WAITS: Final = Struct("<2q8xq")
-_COUNTS: Final = Struct("<16i")
+_COUNTS: Final = Struct("<17i")
 _LETTERS: Final = Struct("<i")
 _ENTRY: Final = Struct("<iiq")
 _TASTE: Final = Struct("<iid")
 _EXPOSURE: Final = Struct("<qi64s")
-_MS: Final = Struct("<q")
+_NUMBER: Final = Struct("<i")
+_SIZE: Final = Struct("<q")
+_MADE: Final = Struct("<3q4i16s")
+_OFFERED: Final = Struct("<3q")  # from the last dismissal on
 _EFFECT: Final = Struct("<iiqq")  # source, kind, offset, bytes
 _PLACES: Final = {name: place[1] for name, place in (HEAD.fields or {}).items()}
+_FIELDS: Final = {
+    name: (place[1], Struct("<d" if place[0].kind == "f" else "<q"))
+    for name, place in (HEAD.fields or {}).items()
+    if place[0].itemsize == 8
+}
 _PERMITTED, _PAGE = _PLACES["profiling_yes"], _PLACES["page"]
 _DUE: Final = _PLACES["due"]
 _COUNTED = _PLACES["n_clicks"]
 _NOW: Final = Struct("<d3q")  # from the usual price on
 _USUAL: Final = _PLACES["log_price"]
+_DISMISSED: Final = _PLACES["last_dismissed"]
 _MARKS: Final = ("clicks", "placed", "responses", "updates")
 
 
@@ -94,6 +108,12 @@ class Front(NamedTuple):
 def waits_of(record: bytes) -> tuple[int, int, int]:
     """When a customer is due, on which page, and the bytes of the record that kernels read."""
     return _WAITS.unpack_from(record, _DUE)
+
+
+def offered_of(record: bytes) -> tuple[int, int, int]:
+    """When an offer was dismissed last, until when any is open, and any of a campaign's; in ms."""
+    found: tuple[int, int, int] = _OFFERED.unpack_from(record, _DISMISSED)
+    return found
 
 
 def front(record: bytes) -> Front:
@@ -144,6 +164,17 @@ def with_permission(record: bytes, permission: Permission) -> bytes:
         _PERMITTED,
         _PERMISSION.pack(*_said(permission)),
     )
+
+
+def with_traits(record: bytes, facts: Iterable[tuple[str, Fact]], time: int) -> bytes:
+    """A record after the shop told something of the customer, at a time in ms."""
+    view = View(record)
+    at, n = view.place("traits")
+    kept = after(record[at : at + n], facts, time)
+    changed = b"".join((record[:at], kept, record[at + n :]))
+    size = view.front.size + len(kept) - n
+    changed = _with(changed, _PLACES["n_traits"], _LETTERS.pack(len(kept)))
+    return _with(changed, _PLACES["size"], _SIZE.pack(size))
 
 
 def _said(permission: Permission) -> tuple[int, ...]:
@@ -310,20 +341,78 @@ class View:
         return dict(self.purchases)
 
     @property
+    def session_start(self) -> int:
+        """When the open session, or the last, began, in ms."""
+        return self._now[3]
+
+    @property
     def session_items(self) -> list[str]:
         """The items of the open session, oldest first, repeats kept."""
-        start = self._now[3]
+        start = self.session_start
         return [touch.item_id for touch in self.recent if touch.time >= start]
 
     @property
-    def made(self) -> list[tuple[str, int]]:
-        """Campaign and time in ms of the offers of a day, oldest first."""
-        return [(self._texts[n], time) for n, _, time in self._entries("made")]
+    def last_dismissed(self) -> int:
+        """When an offer was dismissed, in ms; 0 for never."""
+        return offered_of(self.record)[0]
+
+    @cached_property
+    def offers(self) -> list[Made]:
+        """The newest offers that were made, oldest first."""
+        if not self.place("made")[1]:
+            return []
+        texts, held = self._texts, [n for (n,) in self._rows("held", _NUMBER)]
+        made, at = [], 0
+        for time, expires, shown, campaign, n, state, _, mark in self._rows("made", _MADE):
+            items = tuple([texts[item] for item in held[at : at + n]])
+            made.append(Made(mark.hex(), texts[campaign], time, expires, items, shown, state))
+            at += n
+        return made
+
+    @cached_property
+    def tastes(self) -> list[tuple[str, float]]:
+        """The categories that the customer likes with their weights, the strongest first."""
+        return [(self._texts[n], weight) for n, _, weight in self._rows("tastes", _TASTE)]
+
+    @cached_property
+    def spent(self) -> dict[str, int]:
+        """What was spent, less what came back, in minor units by currency."""
+        return {self._texts[n]: amount for n, _, amount in self._entries("spent")}
+
+    @cached_property
+    def told(self) -> Told:
+        """What the shop told of the customer, by name, and since when that is known in ms."""
+        return told(self._marks("traits"))
+
+    def number(self, name: str) -> float:
+        """A number of the head, by its name in :data:`stream.core.layout.HEAD`."""
+        at, packed = _FIELDS[name]
+        (number,) = packed.unpack_from(self.record, at)
+        return number  # type: ignore[no-any-return]
 
     @property
-    def impressions(self) -> list[int]:
-        """When offers were seen in a day, in ms."""
-        return [time for (time,) in self._rows("impressions", _MS)]
+    def offers_known(self) -> int:
+        """How many those are."""
+        return self.place("made")[1]
+
+    def counted(self, now: int) -> list[tuple[str, int]]:
+        """Campaign and time in ms of the offers that caps count at a time.
+
+        Those are the ones that were seen, and that may still be seen; where none of the newest was
+        seen nobody may report it, and all count that were made.
+        """
+        offers = self.offers
+        silent = not any(offer.shown for offer in offers)
+        return [
+            (offer.campaign_id, offer.shown or offer.time)
+            for offer in offers
+            if offer.shown or (not offer.state & CLOSED and (silent or offer.expires > now))
+        ]
+
+    @property
+    def cooled(self) -> list[tuple[str, int, int]]:
+        """What was dismissed: its id, its kind (see :mod:`stream.core.delivery`), when in ms."""
+        return [(self._texts[n], kind, time) for n, kind, time in self._entries("cooled")]
 
     @property
     def value(self) -> CustomerState:
@@ -332,7 +421,6 @@ class View:
         stamps = tuple(head["stamps"].tolist())
         clicks, placed, responses, updates = map(self._marks, _MARKS)
         spent = tuple([(texts[n], amount) for n, _, amount in self._entries("spent")])
-        tastes = tuple([(texts[n], weight) for n, _, weight in self._rows("tastes", _TASTE)])
         return CustomerState(
             stamps=stamps,
             admission=Admission(
@@ -344,8 +432,9 @@ class View:
                 **_numbers(head, int, "units", "refunds", "last_order", "decayed"),
                 **_numbers(head, float, "frequency", "monetary", "log_price"),
                 spent=spent,
-                tastes=tastes,
+                tastes=tuple(self.tastes),
                 segment=self.segment,
+                traits=tuple([(name, *known) for name, known in sorted(self.told.items())]),
             ),
             history=History(
                 tuple(self.recent),
@@ -356,9 +445,10 @@ class View:
             delivery=Delivery(
                 int(head["offers_made"]),
                 self.last_offer,
-                tuple(self.made),
-                tuple(self.impressions),
-                int(head["dismissed"]),
+                tuple(self.offers),
+                tuple(self.cooled),
+                **_numbers(head, int, "offers_shown", "offers_clicked", "dismissed"),
+                **_numbers(head, int, "last_dismissed", "open_until", "campaign_until"),
             ),
             effects=tuple(effects_of(self.record, self.front.size)),
             erased=self.front.erased,
@@ -380,15 +470,15 @@ class View:
         counts = _IN_ORDER(_COUNTS.unpack_from(self.record, _COUNTED))
         return list(accumulate(map(mul, _SIZES, counts), initial=SIZE)), counts
 
-    def _place(self, name: str) -> tuple[int, int]:
+    def place(self, name: str) -> tuple[int, int]:
         """Where a list begins, and how many entries it has."""
         (starts, counts), which = self._places, _NUMBERS[name]
         return starts[which], counts[which]
 
     @cached_property
     def _texts(self) -> list[str]:
-        at, n = self._place("ends")
-        start, _ = self._place("letters")
+        at, n = self.place("ends")
+        start, _ = self.place("letters")
         lengths = np.frombuffer(self.record, LENGTH, n, at).tolist()
         ends = list(accumulate(lengths, initial=0))
         letters = self.record[start : start + ends[-1]]
@@ -407,11 +497,11 @@ class View:
         return self._rows(name, _ENTRY)
 
     def _rows(self, name: str, row: Struct) -> Iterator[Any]:
-        at, n = self._place(name)
+        at, n = self.place(name)
         return row.iter_unpack(self.record[at : at + n * row.size])
 
     def _marks(self, name: str) -> bytes:
-        at, n = self._place(name)
+        at, n = self.place(name)
         return self.record[at : at + n]
 
     def _exposures(self) -> tuple[Exposure, ...]:
@@ -430,12 +520,13 @@ class View:
 
 _COUNTED_NAMES: Final = [name[2:] for name in (HEAD.names or ()) if name.startswith("n_")]
 WIDTHS: Final = (
-    *((name, ENTRY.itemsize) for name in ("recent", "bought", "spent", "pending", "made")),
+    *((name, ENTRY.itemsize) for name in ("recent", "bought", "spent", "pending", "cooled")),
     *((name, EXPOSURE.itemsize) for name in ("exposures", "slates")),
     ("tastes", TASTE.itemsize),
-    ("impressions", TIME.itemsize),
+    ("made", MADE.itemsize),
+    ("held", END.itemsize),
     ("ends", LENGTH.itemsize),
-    *((name, 1) for name in (*_MARKS, "letters")),
+    *((name, 1) for name in (*_MARKS, "traits", "letters")),
 )
 """The lists of a record in their order, with the bytes of an entry of each."""
 
@@ -468,11 +559,12 @@ class _Packing:
         bought = self._entries((item, 0, time) for item, time in history.bought)
         spent = self._entries((currency, 0, amount) for currency, amount in profile.spent)
         pending = self._entries((o.offer_id, len(o.items), o.time) for o in waiting.offers)
-        made = self._entries((campaign, 0, time) for campaign, time in delivery.made)
+        cooled = self._entries(delivery.cooled)
         exposures = self._exposed((e.item_id, e.time, e.features) for e in waiting.exposures)
         slates = self._exposed((item, 0, row) for o in waiting.offers for item, row in o.items)
         tastes = self._rows(_TASTE, ((name, 0, weight) for name, weight in profile.tastes))
-        impressions = np.array(delivery.impressions, TIME).tobytes()
+        made = b"".join(map(self._made, delivery.made))
+        held = self._rows(_NUMBER, ((item,) for offer in delivery.made for item in offer.items))
         texts = [text.encode() for text in self._texts]
         lengths = np.array(list(map(len, texts)), LENGTH).tobytes()
         marks = [admission.clicks, admission.orders, admission.responses, admission.updates]
@@ -481,14 +573,16 @@ class _Packing:
             bought,
             spent,
             pending,
-            made,
+            cooled,
             exposures,
             slates,
             tastes,
-            impressions,
+            made,
+            held,
             lengths,
         ]
-        lists += [*marks, b"".join(texts)]
+        traits = packed_traits({name: (fact, time) for name, fact, time in profile.traits})
+        lists += [*marks, traits, b"".join(texts)]
         head = self._head()
         for (name, width), part in zip(WIDTHS, lists, strict=True):
             head[f"n_{name}"] = len(part) // width
@@ -519,6 +613,11 @@ class _Packing:
 
     def _rows(self, row: Struct, entries: Iterable[tuple[object, ...]]) -> bytes:
         return b"".join([row.pack(self._number(str(text)), *more) for text, *more in entries])
+
+    def _made(self, offer: Made) -> bytes:
+        times, campaign = (offer.time, offer.expires, offer.shown), self._number(offer.campaign_id)
+        mark = bytes.fromhex(offer.offer_id)
+        return _MADE.pack(*times, campaign, len(offer.items), offer.state, 0, mark)
 
     def _exposed(self, exposures: Iterable[tuple[str, int, bytes]]) -> bytes:
         return b"".join(

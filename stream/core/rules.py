@@ -60,6 +60,13 @@ def rules_of(settings: CoreSettings, learning: bool) -> Table:
     )
 
 
+def remembered(settings: CoreSettings) -> int:
+    """How long in ms an offer is known: for the caps of a day, and for what is said of it late."""
+    policy = settings.policy
+    feedback = policy.offer_ttl + settings.attribution + settings.grace
+    return round(max(86_400.0, feedback) * 1000)
+
+
 def maturity(settings: CoreSettings) -> int:
     """How long in ms a purchase may turn an exposure positive, and how late it may come."""
     return round((settings.attribution + settings.grace) * 1000)

@@ -17,8 +17,8 @@ from stream.core.record import Desk, pending_of, said_of, sealed, waits_of
 from stream.core.state import Effect
 from stream.core.track import EVENTS, SLOT, STEP, TAPE, run_on
 
-_STEP: Final = Struct("<9q").pack
-_SLOT: Final = Struct("<5q").pack
+_STEP: Final = Struct("<10q").pack
+_SLOT: Final = Struct("<6q").pack
 _WIDE, _NARROW = STEP.itemsize // 8, SLOT.itemsize // 8  # numbers
 STREAM_TIME, NEXT_LOOK, END = range(3)  # of a `CLOCK`
 _PAGE: Final = HEAD.fields["page"][1] if HEAD.fields else 0
@@ -60,15 +60,18 @@ class Run:
         """Whether one more customer and one more event may join."""
         return len(self.indices) < EVENTS and self._of_records < TAPE
 
-    def enter(self, name: str, record: bytes) -> int:
-        """Have a customer's record join; its slot."""
+    def enter(self, name: str, record: bytes, ends: int) -> int:
+        """Have a customer's record join; its slot.
+
+        ``ends`` is when the first campaign ends of which an offer of theirs is open, in ms.
+        """
         size = waits_of(record)[2]
         slot = self.slots[name] = len(self._rows)
         if size < len(record):
             self._effects[slot] = pending_of(record, size, self._durable)
             record = record[:size]
         profiled, since, is_open = stance_of(said_of(record), self._default)
-        self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open))
+        self._rows.append(_SLOT(self._of_records, size, profiled, since, is_open, ends))
         self._records.append(record)
         self._of_records += size
         return slot
@@ -76,7 +79,7 @@ class Run:
     def join(self, index: int, slot: int, arriving: bytes) -> None:
         """Have an event join, packed."""
         size = len(arriving)
-        self._steps.append(_STEP(self._of_events, size, slot, 0, 0, 0, 0, 0, 0))
+        self._steps.append(_STEP(self._of_events, size, slot, 0, 0, 0, 0, 0, 0, 0))
         self._events.append(arriving)
         self.indices.append(index)
         self._of_events += size
@@ -135,13 +138,19 @@ class Run:
         effects = self._effects.get(slot)
         return sealed(record, len(record), effects) if effects else record
 
-    def put(self, slot: int, record: bytes, size: int, effects: tuple[Effect, ...]) -> None:
-        """Put a customer's new record here, with more effects; those behind it are the old ones."""
+    def put(
+        self, slot: int, record: bytes, size: int, effects: tuple[Effect, ...], ends: int
+    ) -> None:
+        """Put a customer's new record here, with more effects; those behind it are the old ones.
+
+        ``ends`` as in `enter`.
+        """
         if size < len(record):
             self._effects[slot] = pending_of(record, size, self._durable)
         start = self._clock[END]
         self._tape[start : start + size] = record[:size]
         self._slots_laid[slot * _NARROW], self._slots_laid[slot * _NARROW + 1] = start, size
+        self._slots_laid[slot * _NARROW + 5] = ends
         self._clock[END] = start + size
         for effect in effects:
             self.send(slot, effect)

@@ -65,6 +65,7 @@ class Profile(Value, frozen=True):
     ``spent`` holds net minor units per currency; ``frequency`` (orders) and ``monetary`` (minor
     units of the shop's currency) decay from ``decayed``; ``tastes`` are category weights, the
     strongest first, on the same clock; ``log_price`` is the running mean of ln(1 + price seen).
+    ``traits`` are what the shop told, by name, each with the time of the word in ms.
     """
 
     first_seen: int = 0
@@ -82,6 +83,7 @@ class Profile(Value, frozen=True):
     tastes: tuple[tuple[str, float], ...] = ()
     log_price: float = 0.0
     segment: int | None = None
+    traits: tuple[tuple[str, str | int | float | bool, int], ...] = ()
 
 
 class History(Value, frozen=True):
@@ -108,14 +110,39 @@ class Waiting(Value, frozen=True):
     page: int = NEVER
 
 
+class Made(Value, frozen=True):
+    """An offer that was made; ``shown`` is when it was first seen, 0 if nobody said so.
+
+    ``items`` are known while it is open; ``state`` has the bits of :mod:`stream.core.delivery`.
+    """
+
+    offer_id: str
+    campaign_id: str
+    time: int
+    expires: int
+    items: tuple[str, ...] = ()
+    shown: int = 0
+    state: int = 0
+
+
 class Delivery(Value, frozen=True):
-    """What was offered and shown: the ground of caps; ``made`` is (campaign, time), a day long."""
+    """What was offered, and what became of it: the ground of caps, rests and recalls.
+
+    ``made`` are the newest offers; ``cooled`` are (text, kind, time) of what was dismissed;
+    ``open_until`` is when the last open offer expires, and ``campaign_until`` the last of a
+    campaign's; 0 if there is none.
+    """
 
     offers: int = 0
     last_offer: int = 0
-    made: tuple[tuple[str, int], ...] = ()
-    impressions: tuple[int, ...] = ()
+    made: tuple[Made, ...] = ()
+    cooled: tuple[tuple[str, int, int], ...] = ()
+    offers_shown: int = 0
+    offers_clicked: int = 0
     dismissed: int = 0
+    last_dismissed: int = 0
+    open_until: int = 0
+    campaign_until: int = 0
 
 
 class Permission(Value, frozen=True):

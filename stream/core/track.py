@@ -3,9 +3,9 @@
 Rules:
 
 - The kernel goes on for as long as events ask for nothing but kernels. It stops at the first that
-  asks for a rule (an offer may be due, a segment is to be found, somebody waits to be looked at),
-  which it leaves on the `Tables`, and before one that is none of its business: one that was applied
-  before, or is from before an erasure.
+  asks for a rule (an offer may be due or to be recalled, a segment is to be found, somebody waits
+  to be looked at), which it leaves on the `Tables`, and before one that is none of its business:
+  one that was applied before, is from before an erasure, or finds an offer whose campaign is over.
 - Records and what events teach lie on a tape, one behind the other. A record that changes is laid
   anew behind all others, and the customer's slot says where.
 """
@@ -25,8 +25,18 @@ from stream.core.advance import (
     is_too_soon,
     taken,
 )
-from stream.core.arriving import CART, ORDER, REFUND, VIEW, laid_out
-from stream.core.layout import LETTERS, MARK, NEVER, Bytes, Table, Tables, unpack
+from stream.core.arriving import (
+    CART,
+    DISMISS,
+    IMPRESSION,
+    ORDER,
+    REFUND,
+    VIEW,
+    laid_out,
+    own_text,
+)
+from stream.core.delivery import place_of
+from stream.core.layout import LETTERS, MARK, NEVER, NOBODY, Bytes, Table, Tables, unpack
 from stream.models.kernel import kernel
 
 EVENTS: Final = 256  # of a run at most
@@ -45,6 +55,7 @@ STEP: Final = np.dtype(
         ("examples", "<i8"),  # how many the event taught
         ("taught", "<i8"),  # where on the tape they are
         ("length", "<i8"),
+        ("unknown", "<i8"),  # whether it is about an offer that is none of the customer's
     ]
 )
 SLOT: Final = np.dtype(
@@ -54,6 +65,7 @@ SLOT: Final = np.dtype(
         ("profiled", "<i8"),  # whether the customer may be
         ("since", "<i8"),  # the time in ms from which on may be learned
         ("open", "<i8"),  # whether offers may be made
+        ("ends", "<i8"),  # when the campaign of an open offer does, ms; `LARGEST` if none will
     ]
 )
 CLOCK: Final = np.dtype(
@@ -129,6 +141,8 @@ def run_on(
         how_far = _how_far(slot, time)
         if time <= customer["erased"] or (how_far == FORGOTTEN and customer["page"] != NEVER):
             return at, ALONE
+        if max(time, clock["stream_time"]) >= slot["ends"]:
+            return at, ALONE
         if happened["offset"] <= customer["stamps"][happened["source"]]:
             return at, ALONE
         happened["now"] = max(time, clock["stream_time"])
@@ -139,6 +153,11 @@ def run_on(
         if turning:
             return at, TURNING
         if outcome == IS_APPLIED:
+            kind = happened["kind"]
+            if kind == ORDER and customer["open_until"] > happened["now"]:
+                return at, STOPPED
+            if IMPRESSION <= kind <= DISMISS:
+                step["unknown"] = place_of(customer, own_text(arrival)) == NOBODY
             step["denial"] = _denial(happened, how_far, slot, customer["last_offer"], rule)
             if step["denial"] == NEVER:
                 return at, STOPPED

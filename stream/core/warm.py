@@ -35,7 +35,7 @@ from stream.core.event import (
 )
 from stream.core.layout import is_sound
 from stream.core.ledger import UNSTAMPED, Entry, Ledger
-from stream.core.offer import Cause, Offer
+from stream.core.offer import Cause
 from stream.core.record import NEW, Desk
 from stream.core.rules import rules_of
 from stream.core.world import World
@@ -83,7 +83,9 @@ def predicting() -> None:
         rows = rng.integers(0, 2**12, (32, 16), dtype=np.uint32)
         labels = [int(row[0] % 2) for row in rows]
         segments = [n % 3 for n in range(32)] if batch % 2 else None
-        model.learn(rows if batch % 3 else rows.tolist(), labels, segments)
+        times, truth = np.arange(32) + 32 * batch, np.array(labels, np.int64)
+        weights = model.weigh(times, truth, np.arange(-1, 31))
+        model.learn(rows if batch % 3 else rows.tolist(), labels, segments, weights)
         model.predict(rows, segments)
     model.predict(rows.tolist())
 
@@ -108,7 +110,7 @@ def _nothing(_: object) -> None:
     return None
 
 
-def _unsent(_: Offer) -> bytes:
+def _unsent(_: object) -> bytes:
     return b""
 
 
@@ -122,7 +124,7 @@ def deciding() -> None:
         session,
         replace(session, event_id="e1", time=2),
         Purchase("e2", "anna", 3, Trade.PURCHASE, "o", "EUR", (line, line)),
-        Feedback("e3", "anna", 4, Response.IMPRESSION, "?"),
+        Feedback("e3", "anna", 4, Response.DISMISS, "?", "i3"),
         CustomerUpdate("e4", "anna", 5),
         CustomerUpdate("e5", "anna", 6, consent=Consent(profiling=False)),
     ]

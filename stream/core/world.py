@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem
+from stream.core.witness import Witness
 from stream.models.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -122,7 +123,10 @@ class World(NamedTuple):
     """Everything that a decision may look at beside the customer and the event.
 
     ``alike`` names for an item the new ones that are described like it, with their cosine.
+    ``grants`` are what partitions may spend in all of campaigns that have a budget, and ``left`` is
+    what the partition that decides may still spend.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
+    ``witness`` keeps what offers were made from; None where nobody asks.
     """
 
     settings: CoreSettings = CoreSettings()
@@ -132,6 +136,9 @@ class World(NamedTuple):
     newest: tuple[str, ...] = ()
     alike: Mapping[str, Neighbours] = {}
     learning: bool = True
+    witness: Witness | None = None
+    grants: Mapping[str, Mapping[int, int]] = {}
+    left: Mapping[str, int] = {}
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""

@@ -12,29 +12,27 @@ Rules
 
 from __future__ import annotations
 
-import csv
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.text_file import open_text
+from stream.grammar.words import flag, is_nothing
 from stream.models.challengers import Challenger
 from stream.models.metrics import Quality, quality
 from stream.models.propensity import Encoded, Encoder, Propensity
 from stream.models.propensity.encoding import Row
+from stream.reading.format import FileFormat
+from stream.reading.source import Source
+from stream.reading.table import Table, text_of
 
 BATCH = 32
 CHAMPION = "hashed_ftrl_stack"
 CURVE_POINTS = 60
-
-_TRUE = frozenset({"1", "1.0", "true", "t", "yes", "y"})
-_FALSE = frozenset({"0", "0.0", "-1", "false", "f", "no", "n"})
 
 Floats = npt.NDArray[np.float64]
 Curve = dict[str, list[tuple[float, float]]]
@@ -55,7 +53,7 @@ class Labels:
         self.positive = positive
 
     def read(self, text: str) -> int | None:
-        """Return 1, 0, or None for an empty label.
+        """Return 1, 0, or None for a label that has no value.
 
         Raises
         ------
@@ -63,78 +61,78 @@ class Labels:
             If it is not told what the label means.
         """
         text = text.strip()
-        if not text:
+        if self.positive is not None and text == self.positive:
+            return 1
+        if is_nothing(text):
             return None
         if self.positive is not None:
-            return int(text == self.positive)
-        word = text.casefold()
-        if word not in _TRUE and word not in _FALSE:
+            return 0
+        said = flag(text)
+        if said is None:
             raise ConfigError(
                 f"--label {self.column}: is {text!r} positive? Say which value is: --positive VALUE"
             )
-        return int(word in _TRUE)
+        return int(said)
 
 
 class Examples:
-    """A CSV file's rows as examples, one after the other.
+    """The rows of files as examples, one after the other.
 
     Parameters
     ----------
-    file
-        With a line of column names first; gzip is recognised.
+    found
+        What is read, in the order of time.
     labels
         Which column is the label, and how to read it.
     drop
         Columns that are not features.
-    delimiter
-        Between cells.
+    file
+        What was told of the files' format.
 
     Attributes
     ----------
-    size, read
-        Bytes of the file, and how many of them were read so far.
+    size
+        Bytes of the files.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, or has no such column.
+        If a file can't be read, or has no such column.
     """
 
     def __init__(
-        self, file: Path, labels: Labels, drop: Sequence[str] = (), delimiter: str = ","
+        self,
+        found: Sequence[Source],
+        labels: Labels,
+        drop: Sequence[str] = (),
+        file: FileFormat | None = None,
     ) -> None:
-        self.file = file
         self.labels = labels
-        self.drop = drop
-        opened = open_text(file)
-        self._raw, self.size = opened.raw, opened.size
-        self._rows = csv.reader(opened.text, delimiter=delimiter)
-        self._names = [name.strip() for name in next(self._rows, [])]
-        for name in (labels.column, *drop):
-            if name not in self._names:
-                there = ", ".join(self._names)
-                raise ConfigError(f"{file}: no column {name!r}; there are: {there}")
+        self.drop = frozenset((labels.column, *drop))
+        self._table = Table(found, file or FileFormat(), (labels.column, *drop), unused=drop)
+        self.size = self._table.size
 
     @property
     def read(self) -> int:
-        """Bytes of the file that were read so far."""
-        return self.size if self._raw.closed else self._raw.tell()
+        """Bytes of the files that were read so far."""
+        return self._table.read
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Rows that are none, by reason."""
+        return dict(self._table.left_out)
 
     def __iter__(self) -> Iterator[Example]:
-        at = self._names.index(self.labels.column)
-        features = [
-            (i, name) for i, name in enumerate(self._names) if i != at and name not in self.drop
-        ]
-        with self._raw:
-            for row in self._rows:
-                if len(row) == len(self._names):
-                    x = {name: typed(row[i]) for i, name in features}
-                    yield Example(x, self.labels.read(row[at]))
-                elif row:
-                    raise ConfigError(
-                        f"{self.file}: line {self._rows.line_num} has {len(row)} cells, "
-                        f"not {len(self._names)}; is --delimiter right?"
-                    )
+        column, drop, read = self.labels.column, self.drop, self.labels.read
+        for row in self._table:
+            x = {name: _feature(value) for name, value in row.items() if name not in drop}
+            yield Example(x, read(text_of(row.get(column))))
+
+
+def _feature(value: object) -> float | str:
+    if isinstance(value, float):
+        return value
+    return typed(value if isinstance(value, str) else text_of(value))
 
 
 def typed(text: str) -> float | str:
@@ -291,7 +289,10 @@ class Evaluation:
             "delay": self.delay,
             "threshold": threshold,
             "champion": self.scores.report(self.events, threshold),
-            "challengers": [shadow.report(self.events, threshold) for shadow in self.shadows],
+            "challengers": [
+                shadow.report(self.events, threshold) | {"bounded": rival.bounds(self.events)}
+                for shadow, rival in zip(self.shadows, self.challengers, strict=True)
+            ],
             "drifts": self.champion.drifts,
             "microseconds_per_event": 1e6 * self.seconds / events,
             "encoding_microseconds_per_event": 1e6 * self.encoding_seconds / events,

@@ -9,18 +9,20 @@ Rules
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stream.config import ConfigError
-from stream.evaluate.text_file import open_text
 from stream.models.lloyd import Points, best_of, inertia
 from stream.models.segments import IncrementalKMeans
+from stream.reading.format import FileFormat
+from stream.reading.inputs import told
+from stream.reading.source import Source
+from stream.reading.table import Table as Rows
+from stream.reading.table import text_of
 
 BATCH_STARTS = 20
 CURVE_POINTS = 50
@@ -33,37 +35,33 @@ class Table(NamedTuple):
     left_out: int
 
 
-def read_points(file: Path, columns: Sequence[str], delimiter: str = ",") -> Table:
-    """Return the points in some columns of a CSV file; gzip is recognised.
+def read_points(
+    found: Sequence[Source], columns: Sequence[str], file: FileFormat | None = None
+) -> Table:
+    """Return the points in some columns of files.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, or has no such column, or no such points.
+        If a file can't be read, or has no such column, or no such points.
     """
+    table = Rows(found, file or FileFormat(), columns)
     rows, left_out = [], 0
-    with open_text(file).text as lines:
-        reader = csv.reader(lines, delimiter=delimiter)
-        names = [name.strip() for name in next(reader, [])]
-        for name in columns:
-            if name not in names:
-                raise ConfigError(f"{file}: no column {name!r}; there are: {', '.join(names)}")
-        at = [names.index(name) for name in columns]
-        for row in reader:
-            point = _point(row, at)
-            if point is None:
-                left_out += bool(row)
-            else:
-                rows.append(point)
+    for row in table:
+        point = _point(row, columns)
+        if point is None:
+            left_out += 1
+        else:
+            rows.append(point)
     if not rows:
-        raise ConfigError(f"{file}: no row has numbers in all of {', '.join(columns)}")
-    return Table(np.array(rows), left_out)
+        raise ConfigError(f"{told(found)}: no row has numbers in all of {', '.join(columns)}")
+    return Table(np.array(rows), left_out + table.left_out.total())
 
 
-def _point(row: Sequence[str], at: Sequence[int]) -> list[float] | None:
+def _point(row: Mapping[str, Any], columns: Sequence[str]) -> list[float] | None:
     try:
-        point = [float(row[i]) for i in at]
-    except (ValueError, IndexError):
+        point = [float(text_of(row.get(name))) for name in columns]
+    except ValueError:
         return None
     return point if all(map(math.isfinite, point)) else None
 

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from stream.models.kernel import kernel
 from stream.models.sigmoid import Floats, sigmoid
 from stream.models.state import State, StateValue, array, integer, number
+from stream.models.truth import Truth
 
 Numbers = npt.NDArray[np.int64]
 Segments: TypeAlias = Sequence[int | None] | npt.NDArray[np.int64]
@@ -56,7 +57,7 @@ class Calibration:
     --------
     >>> calibration = Calibration()
     >>> for _ in range(200):
-    ...     calibration.learn(np.zeros(10), np.array([1.0] * 8 + [0.0] * 2))
+    ...     calibration.learn(np.zeros(10), (np.array([1.0] * 8 + [0.0] * 2), np.ones(10)))
     >>> calibration.corrected(np.zeros(1)).round(1).tolist()
     [1.2]
     """
@@ -92,14 +93,22 @@ class Calibration:
         """
         return corrected(*self.drawn, logits, numbered(segments, len(logits)))
 
-    def learn(self, logits: Floats, labels: Floats, segments: Segments | None = None) -> None:
-        """Learn from log-odds that came before their labels, as `corrected` takes them."""
+    def learn(self, logits: Floats, truth: Truth, segments: Segments | None = None) -> None:
+        """Learn from log-odds that came before their labels, as `corrected` takes them.
+
+        Parameters
+        ----------
+        logits, segments
+            As of `corrected`.
+        truth
+            What became of each.
+        """
         keep = math.exp(-len(logits) / self.memory)
         everyone = np.zeros(len(logits), dtype=np.int64)
         if segments is not None:
             left = corrected(self._overall.drawn, _NO_CURVES, logits, everyone)
-            self._own.learn(left, labels, numbered(segments, len(logits)), keep)
-        self._overall.learn(logits, labels, everyone, keep)
+            self._own.learn(left, truth, numbered(segments, len(logits)), keep)
+        self._overall.learn(logits, truth, everyone, keep)
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what was seen."""
@@ -171,10 +180,10 @@ class _Curves:
         self.drawn = np.zeros((count, _KNOTS + 2))
         self.forget(1.0)
 
-    def learn(self, logits: Floats, labels: Floats, which: Numbers, keep: float) -> None:
+    def learn(self, logits: Floats, truth: Truth, which: Numbers, keep: float) -> None:
         """Decay, then add what these rows missed to the two knots around each."""
         self.sums *= keep
-        _add(self.sums, which, logits, labels)
+        _add(self.sums, which, logits, truth)
         _draw(self.sums, self.prior, self.drawn)
 
     def forget(self, keep: float) -> None:
@@ -214,7 +223,7 @@ def _bent(drawn: Floats, which: int, logit: float) -> float:
 
 
 @kernel
-def _add(sums: Floats, which: Numbers, logits: Floats, labels: Floats) -> None:
+def _add(sums: Floats, which: Numbers, logits: Floats, truth: Truth) -> None:
     """Add what each row missed to the two knots around it.
 
     Parameters
@@ -223,9 +232,12 @@ def _add(sums: Floats, which: Numbers, logits: Floats, labels: Floats) -> None:
         Of shape (2, curves, knots).
     which
         The number of each row's curve, out of range for none.
-    logits, labels
+    logits
         Of shape (rows,).
+    truth
+        As of `Truth`.
     """
+    labels, weights = truth
     for row in range(len(logits)):
         if 0 <= which[row] < sums.shape[1]:
             p = sigmoid(min(max(logits[row], -_FAR), _FAR))
@@ -233,8 +245,8 @@ def _add(sums: Floats, which: Numbers, logits: Floats, labels: Floats) -> None:
             knot = min(math.floor(inside), _KNOTS - 2)
             for at in range(knot, knot + 2):
                 share = 1.0 - abs(inside - at)
-                sums[0, which[row], at] += share * (labels[row] - p)
-                sums[1, which[row], at] += share * (p * (1.0 - p))
+                sums[0, which[row], at] += share * (labels[row] - weights[row] * p)
+                sums[1, which[row], at] += share * (weights[row] * (p * (1.0 - p)))
 
 
 @kernel

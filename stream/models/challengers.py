@@ -7,6 +7,8 @@ Rules
   promote one is a decision of people, on record in an ADR.
 - Each sees a bounded share of the examples, drawn by a hash of their number: all of the first
   few thousand, then so few that the dear ones cost no more than the champion.
+- A tree's time grows with the square of the levels of a column of texts: it is shown the first
+  64 of each, and all others as one.
 - Numbers are scaled, texts become hashed indicators, for the linear ones; the trees take both as
   they are. A number that is not finite becomes a text: one NaN would poison a linear model for
   good.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from river import base, compose, forest, linear_model, optim, preprocessing, tree
 
@@ -30,12 +32,16 @@ Example = Mapping[Any, Any]
 
 
 class Challenger(NamedTuple):
-    """A river classifier and its share: all of the first ``free`` examples, then ``share``."""
+    """A river classifier and its share: all of the first ``free`` examples, then ``share``.
+
+    ``levels`` bounds what it is shown of columns of texts; None shows it all.
+    """
 
     name: str
     model: base.Classifier | compose.Pipeline
     free: int
     share: float
+    levels: Levels | None = None
 
     def sees(self, number: int, seed: int = 0) -> bool:
         """Return whether this challenger takes part in the example of this number."""
@@ -43,12 +49,79 @@ class Challenger(NamedTuple):
 
     def predict(self, x: Example) -> float:
         """Return its probability that the label is 1; 0.5 when it can tell nothing."""
-        told = self.model.predict_proba_one(clean(x)).get(True, 0.5)
+        told = self.model.predict_proba_one(self._shown(x)).get(True, 0.5)
         return float(told) if math.isfinite(told) else 0.5
 
     def learn(self, x: Example, label: int) -> None:
         """Learn an example."""
-        self.model.learn_one(clean(x), bool(label))
+        if self.levels is not None:
+            self.levels.learn(x)
+        self.model.learn_one(self._shown(x), bool(label))
+
+    def _shown(self, x: Example) -> dict[Hashable, float | str]:
+        cleaned = clean(x)
+        return cleaned if self.levels is None else self.levels.bounded(cleaned)
+
+    def bounds(self, examples: int) -> str:
+        """Say what bounded this challenger in so many examples; nothing if nothing did."""
+        told = []
+        if examples > self.free:
+            told.append(f"saw {self.share:.0%} of the rows after the first {self.free:,}")
+        if self.levels is not None and (full := self.levels.full()):
+            told.append(f"saw the first {MOST_LEVELS} levels, and all others as one, of {full}")
+        return "; ".join(told)
+
+
+class Levels:
+    """The levels of columns of texts, as many as a tree is shown.
+
+    Examples
+    --------
+    >>> levels = Levels(most=1)
+    >>> levels.learn({"brand": "acme"})
+    >>> levels.learn({"brand": "zeta"})
+    >>> levels.bounded(clean({"brand": "acme"})), levels.bounded(clean({"brand": "zeta"}))
+    ({'brand=': 'acme'}, {'brand=': '\\x00others'})
+    >>> levels.full()
+    'brand'
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[Hashable, set[str]] = {}
+        self._full: dict[str, None] = {}
+
+    def learn(self, x: Example) -> None:
+        """Take an example's levels in, as long as there is room."""
+        for name, value in clean(x).items():
+            if isinstance(value, str):
+                known = self._known.setdefault(name, set())
+                if value in known:
+                    continue
+                if len(known) < self._most:
+                    known.add(value)
+                else:
+                    self._full[str(name).removesuffix("=")] = None
+
+    def bounded(self, cleaned: dict[Hashable, float | str]) -> dict[Hashable, float | str]:
+        """Return an example with the levels beyond the bound made one."""
+        return {
+            name: value if not isinstance(value, str) or self._has(name, value) else OTHERS
+            for name, value in cleaned.items()
+        }
+
+    def full(self) -> str:
+        """The columns that have more levels than the bound."""
+        return ", ".join(self._full)
+
+    def _has(self, name: Hashable, value: str) -> bool:
+        known = self._known.get(name, ())
+        return value in known or len(known) < self._most
+
+
+MOST_LEVELS: Final = 64
+"""Levels of a column that a tree is shown: its split attempts take the square of them."""
+OTHERS: Final = "\0others"
 
 
 def challengers(seed: int = 0) -> list[Challenger]:
@@ -57,8 +130,8 @@ def challengers(seed: int = 0) -> list[Challenger]:
         Challenger("logistic", _linear(linear_model.LogisticRegression(optim.AdaGrad(0.1))), *_ALL),
         Challenger("passive_aggressive", _linear(_passive_aggressive()), *_ALL),
         Challenger("linear_svm", _linear(_hinge()), *_ALL),
-        Challenger("hoeffding_tree", _tree(), *_ALL),
-        Challenger("adaptive_forest", _forest(seed), free=20_000, share=0.02),
+        Challenger("hoeffding_tree", _tree(), *_ALL, Levels(MOST_LEVELS)),
+        Challenger("adaptive_forest", _forest(seed), 20_000, 0.02, Levels(MOST_LEVELS)),
     ]
 
 

@@ -26,7 +26,19 @@ from river import base
 from river.cluster import DBSTREAM
 from river.cluster.dbstream import DBSTREAMMicroCluster
 
-from stream.models.state import State, StateError, StateValue, array, integer, length, number, texts
+from stream.models.naming import Naming, filled, places
+from stream.models.state import (
+    State,
+    StateError,
+    StateValue,
+    array,
+    integer,
+    length,
+    nested,
+    number,
+    part_of,
+    texts,
+)
 from stream.models.wording import described
 
 Floats = npt.NDArray[np.float64]
@@ -83,6 +95,7 @@ class DensitySegments(base.Clusterer):
         self._offset = np.zeros(0)
         self._scale = np.zeros(0)
         self._stream = self._fresh()
+        self._naming = Naming()
         self._numbers: list[int] = []  # of the micro-clusters that belong to a segment
         self._heads = np.zeros((0, 0))  # where they are
         self._owners = np.zeros(0, dtype=np.int64)  # which segment each belongs to
@@ -179,6 +192,7 @@ class DensitySegments(base.Clusterer):
         self._owners = np.array([owners[i] for i in self._numbers], dtype=np.int64)
         self._weights = np.array([heavy[i] for i in self._numbers])
         self._heads = np.array([list(clusters[i].center.values()) for i in self._numbers])
+        self._naming.look(self._described(), self.seen)
 
     def _groups(self, heavy: Mapping[int, float]) -> list[list[int]]:
         """Return the micro-clusters that hang together by shared points."""
@@ -214,13 +228,19 @@ class DensitySegments(base.Clusterer):
     def describe(self, names: Sequence[str] | None = None) -> list[str]:
         """Return what sets each segment apart, by identity; one that there is not is empty."""
         labels = self._features if names is None else names
+        there = set(self._owners.tolist())
+        named = self._naming.names or self._described()
+        told = [filled(name, labels) for name in named[: 1 + max(there, default=-1)]]
+        return [text if owner in there else "" for owner, text in enumerate(told)]
+
+    def _described(self) -> list[str]:
+        """Say what describes each segment now, with places for what coordinates are called."""
         there = sorted(set(self._owners.tolist()))
-        held = np.bincount(self._owners, self._weights) if there else np.zeros(1)
-        shares = held[there] / max(float(held.sum()), 1e-12)
-        words = described(self.centres, shares, self._mean, self._var, labels) if there else []
         told = [""] * (1 + max(there, default=-1))
-        for owner, text in zip(there, words, strict=True):
-            told[owner] = text
+        if there:
+            words = described(self.centres, self._mean, self._var, places(self._mean.size))
+            for owner, text in zip(there, words, strict=True):
+                told[owner] = text
         return told
 
     def learn_one(self, x: dict[Hashable, Any]) -> None:
@@ -271,6 +291,7 @@ class DensitySegments(base.Clusterer):
             "owners": self._owners.copy(),
             "weights": self._weights.copy(),
             "heads": self._heads.copy(),
+            **nested("naming", self._naming.state()),
         }
 
     @classmethod
@@ -288,6 +309,8 @@ class DensitySegments(base.Clusterer):
             *(integer(state, name, 1, 2**53) for name in ("memory", "micro", "warmup", "refresh")),
         )
         model.seen = integer(state, "seen", 0, 2**62)
+        if naming := part_of(state, "naming"):
+            model._naming = Naming.from_state(naming)
         model._features = texts(state, "features")
         size, scaled = length(state, "mean"), length(state, "offset")
         waiting = array(state, "waiting", np.float64, (length(state, "waiting"), size))

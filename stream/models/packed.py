@@ -44,7 +44,7 @@ class Packed(NamedTuple):
         int64 ``[names, 2]``: where each name is, and how long; -1 for none. Of each step its item,
         those before it, its category and its brand.
     labels
-        int64 ``[3, labels]``: time, label, segment.
+        int64 ``[4, labels]``: time, label, segment, and the ms waited for it, -1 for none.
     rows
         uint32 ``[labels, 16]``: their features.
     portraits
@@ -78,7 +78,7 @@ def columns_of(data: bytearray, ends: Sequence[int], names: Names) -> tuple[Pack
         np.zeros(7, np.int64),
         np.empty((5, size // 11 + 1), np.int64),
         np.empty((size, 2), np.int64),
-        np.empty((3, size // 72 + 1), np.int64),
+        np.empty((4, size // 72 + 1), np.int64),
         np.empty((size // 72 + 1, FEATURES), np.uint32),
         np.empty((size // 59 + 1, AXES), np.uint64),
         np.empty((size // 6 + 1, 3), np.int64),
@@ -229,7 +229,8 @@ def read_step(data: Bytes, at: int, end: int, tally: Cells, steps: Cells, spans:
 @kernel
 def read_label(data: Bytes, at: int, tally: Cells, labels: Cells, rows: Any) -> int:
     """Read what became of an exposure; where it ends, -1 if it is none."""
-    if data[at] != 0x94:
+    whole_label = data[at] == 0x94
+    if not whole_label and data[at] != 0x95:
         return -1
     time, at = whole(data, at + 1)
     label, at = whole(data, at)
@@ -244,6 +245,12 @@ def read_label(data: Bytes, at: int, tally: Cells, labels: Cells, rows: Any) -> 
         value = np.int64(data[at + 3]) << 24 | np.int64(data[at + 2]) << 16
         rows[place, feature] = value | np.int64(data[at + 1]) << 8 | np.int64(data[at])
         at += 4
+    labels[3, place] = -1
+    if not whole_label:
+        waited, at = whole(data, at)
+        if not -1 <= waited < END:
+            return -1
+        labels[3, place] = waited
     tally[LABELS] += 1
     tally[NEWEST] = max(tally[NEWEST], time)
     return at

@@ -9,11 +9,14 @@ from stream.models.segments import IncrementalKMeans
 from stream.models.state import StateError, StateValue
 
 if TYPE_CHECKING:
+    from stream.models.clusters import HierarchicalSegments, SelfOrganisingMap
     from stream.models.density import DensitySegments
 
-Segmenter: TypeAlias = "IncrementalKMeans | DensitySegments"
+Segmenter: TypeAlias = (
+    "IncrementalKMeans | DensitySegments | HierarchicalSegments | SelfOrganisingMap"
+)
 
-SEGMENTERS: Final = ("kmeans", "density")
+SEGMENTERS: Final = ("kmeans", "density", "hierarchical", "som")
 
 
 def segmenter(kind: str, k: int, seed: int = 0) -> Segmenter:
@@ -23,7 +26,8 @@ def segmenter(kind: str, k: int, seed: int = 0) -> Segmenter:
     ----------
     kind
         One of `SEGMENTERS`: ``kmeans`` for k segments of compact shape, ``density`` for up to k
-        of any shape.
+        of any shape, ``hierarchical`` for a dendrogram that is cut at k, ``som`` for k regions of
+        a self-organising map.
     k, seed
         Number of segments; of the randomness, where there is any.
 
@@ -36,17 +40,28 @@ def segmenter(kind: str, k: int, seed: int = 0) -> Segmenter:
         return IncrementalKMeans(k, seed=seed)
     if kind == "density":
         return _density()(k)
+    from stream.models.clusters import HierarchicalSegments, SelfOrganisingMap
+
+    if kind == "hierarchical":
+        return HierarchicalSegments(k, max(48, k), seed)
+    if kind == "som":
+        return SelfOrganisingMap(k)
     raise ValueError(f"{kind}: not one of {', '.join(SEGMENTERS)}")
 
 
 def segmenter_from(state: Mapping[str, StateValue]) -> Segmenter:
-    """Return the segmenter, of either kind, that a state was taken from.
+    """Return the segmenter, of any kind, that a state was taken from.
 
     Raises
     ------
     StateError
-        If it is the state of neither.
+        If it is the state of none.
     """
+    if "leaves" in state or "rows" in state:
+        from stream.models.clusters import HierarchicalSegments, SelfOrganisingMap
+
+        kind = HierarchicalSegments if "leaves" in state else SelfOrganisingMap
+        return kind.from_state(state)
     if "sample" in state:
         return IncrementalKMeans.from_state(state)
     if "radius" in state:

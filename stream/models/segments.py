@@ -33,6 +33,7 @@ from river import base
 from stream.models.coreset import Coreset, Numbers, put
 from stream.models.kernel import kernel
 from stream.models.lloyd import Points, Weights, best_of, distance, inertia, nearest, settled
+from stream.models.naming import Naming, places
 from stream.models.state import (
     State,
     StateError,
@@ -98,6 +99,7 @@ class IncrementalKMeans(base.Clusterer):
         self._born = np.zeros(k, dtype=np.int64)
         self._mean = np.zeros(0)
         self._var = np.zeros(0)
+        self._naming = Naming()
         self._distance = 0.0  # squared, to the nearest centre: a running mean
         self._coreset = Coreset(sample, k * memory, seed)
 
@@ -115,6 +117,16 @@ class IncrementalKMeans(base.Clusterer):
     def counts(self) -> npt.NDArray[np.float64]:
         """Points that each centre remembers, up to `memory`."""
         return self._counts.copy()
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Share of the latest points that each centre has."""
+        return self._share.copy()
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Mean of the points; empty before the first."""
+        return self._mean.copy()
 
     @property
     def born(self) -> npt.NDArray[np.int64]:
@@ -189,6 +201,12 @@ class IncrementalKMeans(base.Clusterer):
         return (max(self.seen, self.sample) // self.sample + 1) * self.sample
 
     def _refit(self) -> None:
+        self._fit()
+        if len(self._centres):
+            told = described(self._centres, self._mean, self._var, places(self._mean.size))
+            self._naming.look(told, self.seen)
+
+    def _fit(self) -> None:
         points, weights = self._coreset.weighted()
         if len(points) < self.k:
             return
@@ -228,12 +246,15 @@ class IncrementalKMeans(base.Clusterer):
         Returns
         -------
         list of str
-            By identity, e.g. ``"21% of customers: far above average spend"``.
+            By identity, e.g. ``"far above average spend"``: names that stay, see
+            `stream.models.naming`.
         """
         if not len(self._centres):
             return []
         labels = self._features if names is None else names
-        return described(self._centres, self._share, self._mean, self._var, labels)
+        if not self._naming.names:  # restored from a state of before there were any
+            return described(self._centres, self._mean, self._var, labels)
+        return self._naming.named(labels)
 
     def learn_one(self, x: dict[Hashable, Any]) -> None:
         """Learn one point given as a dictionary; what is missing in it counts as the mean."""
@@ -268,6 +289,7 @@ class IncrementalKMeans(base.Clusterer):
             "var": self._var.copy(),
             "distance": self._distance,
         }
+        state |= nested("naming", self._naming.state())
         return state | nested("coreset", self._coreset.state())
 
     @classmethod
@@ -296,6 +318,8 @@ class IncrementalKMeans(base.Clusterer):
         model._mean = array(state, "mean", np.float64, (size,))
         model._var = array(state, "var", np.float64, (size,))
         model._distance = number(state, "distance")
+        if naming := part_of(state, "naming"):
+            model._naming = Naming.from_state(naming)
         model._coreset = Coreset.from_state(part_of(state, "coreset"))
         if model._coreset.size != model.sample:
             raise StateError("coreset: not of the size that the parameters say")

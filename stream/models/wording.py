@@ -4,7 +4,8 @@ Rules
 -----
 - A segment is described by where its centre lies beside the mean of everybody, in standard
   deviations, the three widest gaps first; what is near the mean is not worth a word.
-- Words, not numbers: a description is for a list of segments in a campaign tool.
+- Words, not numbers, and no share, which moves by the hour: a description is for a list of segments
+  in a campaign tool.
 """
 
 from __future__ import annotations
@@ -20,17 +21,13 @@ _FAR, _CLEAR, _SLIGHT = 1.5, 0.75, 0.35  # standard deviations
 _MOST = 3  # words' worth of coordinates
 
 
-def described(
-    centres: Floats, shares: Floats, mean: Floats, var: Floats, names: Sequence[str]
-) -> list[str]:
+def described(centres: Floats, mean: Floats, var: Floats, names: Sequence[str]) -> list[str]:
     """Return a description of each segment.
 
     Parameters
     ----------
     centres
         Of shape (segments, coordinates).
-    shares
-        Of all customers, by segment, in 0 … 1.
     mean, var
         Of all customers, by coordinate.
     names
@@ -40,19 +37,15 @@ def described(
     --------
     >>> described(
     ...     np.array([[9.0, 1.0], [1.0, 1.1]]),
-    ...     np.array([0.21, 0.79]),
     ...     np.array([2.7, 1.1]),
     ...     np.array([10.0, 1.0]),
     ...     ["spend", "visits"],
     ... )
-    ['21% of customers: far above average spend', '79% of customers: somewhat below average spend']
+    ['far above average spend', 'somewhat below average spend']
     """
     labels = [*names, *(f"coordinate {i}" for i in range(len(names), len(mean)))]
     spread = np.sqrt(np.maximum(var, 1e-12))
-    return [
-        f"{share:.0%} of customers: {_in_words((centre - mean) / spread, labels)}"
-        for share, centre in zip(shares.tolist(), centres, strict=True)
-    ]
+    return [_in_words((centre - mean) / spread, labels) for centre in centres]
 
 
 def _in_words(deviations: Floats, names: Sequence[str]) -> str:

@@ -15,11 +15,12 @@ from typing import Final, NamedTuple
 
 from stream.core.event import Trade
 from stream.core.text import tidy
-from stream.replay.fields import Binder, Fields, Getter
+from stream.grammar.numbers import code_in
+from stream.reading.records import Row
+from stream.replay.fields import Binder, Fields, Getter, nothing
 from stream.replay.mapping import Mapping, RefusalReason, Target
-from stream.replay.money import is_negative
+from stream.replay.money import Terms
 from stream.replay.outcome import OrderKey
-from stream.replay.records import Row
 
 _REFUND: Final = Trade.REFUND.value
 
@@ -34,8 +35,10 @@ class Admitted(NamedTuple):
 class Admission:
     """A mapping's conditions, bound to the columns of a file."""
 
-    def __init__(self, mapping: Mapping, binder: Binder, fields: Fields) -> None:
+    def __init__(self, mapping: Mapping, binder: Binder, fields: Fields, terms: Terms) -> None:
         self._get = fields
+        self._terms = terms
+        self._has_price = fields.price is not nothing
         self._default_customer = mapping.defaults.customer
         self._default_currency = mapping.defaults.currency
         self._orders = mapping.orders
@@ -94,11 +97,16 @@ class Admission:
         prefix = orders.refund_prefix
         if prefix and isinstance(order, str) and order.startswith(prefix):
             return _REFUND
-        if orders.refund_negative and is_negative(self._get.quantity(row)):
+        if orders.refund_negative and self._terms.negative(row):
             return _REFUND
         return admitted.target.word
 
     def currency(self, row: Row) -> str | None:
-        """The currency of the row's price, or the mapping's."""
+        """The currency of a row: its column's, else that in its price, else the mapping's."""
         found = self._get.currency(row)
-        return self._default_currency if found is None else str(found).upper()
+        if found is not None:
+            return str(found).upper()
+        price = self._get.price(row) if self._has_price else None
+        if isinstance(price, str) and not (price[-1:].isdecimal() and price[:1].isdecimal()):
+            return code_in(price) or self._default_currency
+        return self._default_currency

@@ -3,7 +3,8 @@
 Rules:
 
 - A ``Column`` names where a value is found: a column of a CSV file, a dotted path in JSON lines.
-- An empty value is no value: what counts as empty is the file's own business (``missing``).
+- An empty value is no value, in any of the usual words (`stream.grammar.words`) or in those that
+  the mapping gives (``missing``).
 - A mapping says nothing about one file in particular; the same one serves a day and a year.
 """
 
@@ -14,6 +15,8 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from stream.core.event import Action, Response, Trade
+from stream.grammar.numbers import NumberFormat
+from stream.reading.format import FileFormat
 
 
 class Target(NamedTuple):
@@ -46,21 +49,6 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class FileFormat:
-    """How the file is cut into rows and values."""
-
-    format: Literal["csv", "jsonl"] = "csv"
-    delimiter: str | None = None  # None: told from the first line; " ": any white space
-    quote: str = '"'  # empty: quotes mean nothing
-    encodings: tuple[str, ...] = ("utf-8",)  # the first that a record decodes in
-    names: tuple[str, ...] = ()  # of the columns, for a file whose first line does not name them
-    skip: int = 0  # lines before the header, such as a title or a licence
-    explode: str | None = None  # JSON lines: the array whose every element is a row
-    missing: tuple[str, ...] = ("", "NULL", "null", "NaN", "nan", "NA", "N/A", "None")
-    whole_ids: bool = False  # 17850.0 means 17850: an export in which numbers became floats
-
-
-@dataclass(frozen=True, slots=True)
 class Columns:
     """Where each value is found; None means that the log does not have it."""
 
@@ -85,7 +73,8 @@ class Columns:
 class TimeFormat:
     """How times are written.
 
-    ``formats`` are tried in turn: ``iso``, ``epoch_s``, ``epoch_ms``, or a strptime pattern.
+    ``formats`` are ``iso``, ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a pattern of
+    strptime. Of several, a file's own rows decide which of two it is where both fit.
     ``plus`` is a column with an amount of ``plus_unit`` to add, such as the time into a session.
     A log that has no time column is given one: ``start``, and ``step`` ms more for each row.
     """
@@ -107,6 +96,11 @@ class PriceFormat:
     thousands: str = ""  # what separates groups of digits, if anything does
     of: Literal["unit", "line"] = "unit"  # "line": the price is for the whole quantity
     zero: Literal["free", "unknown"] = "free"  # some shops write 0 where they know no price
+
+    @property
+    def numbers(self) -> NumberFormat:
+        """How numbers are written, quantities among them."""
+        return NumberFormat(self.decimal, self.thousands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +160,11 @@ class Defaults:
 
 
 class RefusalReason(StrEnum):
-    """Why a row cannot be a record at all; a mapping's own rules add theirs."""
+    """Why a row cannot be a record at all; a mapping's own rules add theirs.
 
-    UNPARSABLE = "unparsable"  # no CSV, no JSON object, or not in the encoding
-    RAGGED = "ragged"  # more values than the header has names: which is which?
-    EMPTY = "empty"  # the array that should be exploded has no elements
+    What is no row in the first place has a `stream.reading.format.NoRow` instead.
+    """
+
     NO_CUSTOMER = "no_customer"
     IGNORED_TYPE = "ignored_type"  # the mapping says that this event type is not wanted
     UNMAPPED_TYPE = "unmapped_type"  # the mapping says nothing of this event type

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from datetime import UTC, datetime
@@ -18,13 +19,16 @@ from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from stream.config import ConfigError
+from stream.grammar.times import WORDS as TIME_WORDS
+from stream.grammar.times import pattern_fault
+from stream.reading.encodings import by_lines, text_of
+from stream.reading.format import ESCAPES, FileFormat, NoRow, delimiter_of
 from stream.replay.mapping import (
     TARGETS,
     Column,
     Columns,
     Defaults,
     EventTypes,
-    FileFormat,
     Mapping,
     Orders,
     PriceFormat,
@@ -36,8 +40,9 @@ from stream.replay.mapping import (
 )
 from stream.replay.section import Section, nearest
 
-_DELIMITERS: Final = {"auto": None, "tab": "\t", "space": " "}
-_TIME_WORDS: Final = ("iso", "epoch_s", "epoch_ms")
+_NO_QUOTES: Final = tuple("\r\n\0\\\t ,;|")
+_NO_GROUPS: Final = tuple("+-()\u2212")
+_WHOLE: Final = ("utf-16-le", "utf-16-be")  # encodings whose lines cannot be told, and are read
 
 
 def shipped_mappings() -> dict[str, str]:
@@ -69,9 +74,9 @@ def load_mapping(name: str) -> Mapping:
             "or give the path of a .toml file"
         )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        text = text_of(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise ConfigError(f"--mapping {name}: cannot be read: {reason}") from error
     return parse_mapping(text, path.stem, name)
 
@@ -102,6 +107,8 @@ def parse_mapping(text: str, name: str, file: str) -> Mapping:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: is nested too deeply") from error
     top = Section(file, "", table)
     mapping = Mapping(
         name=name,
@@ -124,27 +131,31 @@ def parse_mapping(text: str, name: str, file: str) -> Mapping:
 
 def _file(section: Section) -> FileFormat:
     plain = FileFormat()
-    delimiter = section.text("delimiter", "auto")
-    if not delimiter or "\n" in delimiter or delimiter.isalnum() != (delimiter in _DELIMITERS):
-        section.fail(
-            "delimiter", f"is {delimiter!r}; it must be like ',' or 'tab', 'space', 'auto'"
-        )
     quote = section.text("quote", plain.quote)
-    if len(quote) > 1 or not quote.isascii():
-        section.fail("quote", f"is {quote!r}; it must be one ASCII character, or empty for none")
+    if len(quote) > 1 or not quote.isascii() or quote.isalnum() or quote in _NO_QUOTES:
+        section.fail("quote", f"is {quote!r}; it must be one ASCII sign, or empty for none")
+    try:
+        delimiter = delimiter_of(section.text("delimiter", "auto"), quote)
+    except ValueError as error:
+        section.fail("delimiter", str(error))
+    escape = section.choice("escape", tuple(ESCAPES), "auto")
     found = FileFormat(
         format=cast(
-            Literal["csv", "jsonl"], section.choice("format", ("csv", "jsonl"), plain.format)
+            Literal["auto", "csv", "jsonl"],
+            section.choice("format", ("auto", "csv", "jsonl"), plain.format),
         ),
-        delimiter=_DELIMITERS.get(delimiter, delimiter),
+        delimiter=delimiter,
         quote=quote,
+        escape=ESCAPES[escape],
         encodings=section.texts("encoding", plain.encodings),
         names=section.texts("names"),
         skip=section.integer("skip", 0),
         explode=section.text("explode") or None,
-        missing=section.texts("missing", plain.missing),
+        missing=section.texts("missing") if "missing" in section else None,
         whole_ids=section.flag("whole_ids"),
     )
+    if not found.encodings:
+        section.fail("encoding", "names none; utf-8 and latin-1 are usual")
     for encoding in found.encodings:
         _check_encoding(section, encoding)
     if found.explode and found.format == "csv":
@@ -155,10 +166,10 @@ def _file(section: Section) -> FileFormat:
 
 def _check_encoding(section: Section, encoding: str) -> None:
     try:
-        by_lines = "\n,".encode(encoding) == b"\n,"
-    except LookupError:
+        lines = by_lines(encoding)
+    except (LookupError, ValueError):
         section.fail("encoding", f"is {encoding!r}, which is unknown; utf-8 and latin-1 are usual")
-    if not by_lines:
+    if not lines and codecs.lookup(encoding).name not in _WHOLE:
         section.fail(
             "encoding", f"is {encoding!r}, in which lines cannot be told; convert the file to utf-8"
         )
@@ -189,12 +200,18 @@ def _columns(section: Section) -> Columns:
 
 def _time(section: Section) -> TimeFormat:
     plain = TimeFormat()
-    formats = section.texts("format", plain.formats)
+    formats = tuple(dict.fromkeys(section.texts("format", plain.formats)))
+    if not formats:
+        section.fail("format", f"names none; {nearest('', TIME_WORDS)}; or a strptime pattern")
     for text in formats:
-        if text not in _TIME_WORDS and "%" not in text:
+        if text in TIME_WORDS:
+            continue
+        if "%" not in text:
             section.fail(
-                "format", f"is {text!r}; {nearest(text, _TIME_WORDS)}; or a strptime pattern"
+                "format", f"is {text!r}; {nearest(text, TIME_WORDS)}; or a strptime pattern"
             )
+        if fault := pattern_fault(text):
+            section.fail("format", f"is {text!r}, which strptime does not know: {fault}")
     zone = section.text("zone", plain.zone)
     try:
         ZoneInfo(zone)
@@ -237,6 +254,8 @@ def _price(section: Section) -> PriceFormat:
     )
     if found.thousands == found.decimal:
         section.fail("thousands", f"is {found.thousands!r}, and so is price.decimal")
+    if len(found.thousands) > 1 or found.thousands.isalnum() or found.thousands in _NO_GROUPS:
+        section.fail("thousands", f"is {found.thousands!r}; it must be one sign: '.' ',' ' ' \"'\"")
     section.close()
     return found
 
@@ -283,7 +302,7 @@ def _rule(section: Section) -> RefuseRule:
     reason = section.text("reason")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", reason):
         section.fail("reason", f"is {reason!r}; it must be a short snake_case word: not_a_product")
-    if reason in tuple(RefusalReason):
+    if reason in (*RefusalReason, *NoRow):
         section.fail("reason", f"is {reason!r}, which has a meaning of its own; choose another")
     column = _column(section, "column")
     if column is None:

@@ -47,7 +47,7 @@ def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) ->
     timed = timed or last
     ending = f":{part}" if part > 1 else ""
     event = first.event | {
-        "event_id": first.event["event_id"] + ending,
+        "event_id": _with(first.event["event_id"], ending),
         "event": first.key.trade,
         "timestamp": timed.event["timestamp"],
         "order_id": first.key.order + ending,
@@ -56,6 +56,10 @@ def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) ->
     }
     customer = first.key.customer
     return publish("purchases", customer, event, timed.time_ms, last.row, len(lines))
+
+
+def _with(event_id: object, ending: str) -> object:
+    return event_id + ending if isinstance(event_id, str) else event_id  # no id: to be refused
 
 
 class NoLines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -28,11 +29,15 @@ class Published(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A row that is no record: its number in the file (the first is 1), why, and its bytes."""
+    """A row that is no record: its number in the file (the first is 1), why, and its bytes.
+
+    ``file`` is the file's name where several are read.
+    """
 
     row: int
     reason: str
     raw: bytes
+    file: str | None = None
 
 
 class OrderKey(NamedTuple):
@@ -62,4 +67,17 @@ def publish(
     kind: Kind, key: str, value: dict[str, Any], time_ms: int, row: int, rows: int = 1
 ) -> Published:
     """Make the record of a value; Kafka knows no times before 1970."""
-    return Published(kind, key.encode(), orjson.dumps(value), max(time_ms, 0), row, rows)
+    return Published(kind, key.encode(), _written(value), max(time_ms, 0), row, rows)
+
+
+def _written(value: dict[str, Any]) -> bytes:
+    """JSON, of whatever a row may hold: numbers of any length, nesting of any depth."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # over 64 bits, or over 254 levels
+        pass
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError:
+        scalars = {name: v for name, v in value.items() if not isinstance(v, dict | list)}
+        return orjson.dumps(scalars | {"unreadable": "nested too deeply"}, default=str)

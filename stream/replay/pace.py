@@ -73,7 +73,7 @@ def parse_pace(text: str) -> Pace:
         return Pace()
     match = re.fullmatch(r"([0-9]*\.?[0-9]+)(x?|/s)", text)
     number = float(match[1]) if match else 0.0
-    if match is None or number <= 0:
+    if match is None or not 0 < number < float("inf"):
         raise ConfigError(
             f"--speed is {text!r}; it must be max, or N (times as fast as it happened), or N/s "
             "(rows a second)"

@@ -1,29 +1,38 @@
-"""A log file becomes records: the passes over it, and the account of every row.
+"""A log becomes records: the passes over its files, and the account of every row.
 
 Rules:
 
 - No row is lost: rows = published + merged into orders + refused, checked at the end.
-- What comes out is a function of the file, the mapping and the limit: the same each time.
+- Several files are one log: their rows come in the order of time, whichever file they are in.
+- What comes out is a function of the files, the mapping and the limit: the same each time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
+from stream.config import ConfigError
+from stream.grammar.times import Choice, Undecided, choice_of, decided
+from stream.reading.document import Document, by_position
+from stream.reading.format import NoRow
+from stream.reading.inputs import sources, told
+from stream.reading.layout import Empty, Layout, read_layout
+from stream.reading.lines import Lines
+from stream.reading.records import Row, explode, records
+from stream.reading.source import Source
 from stream.replay.fields import Binder, wanted_names
-from stream.replay.mapping import Mapping, RefusalReason
+from stream.replay.mapping import Mapping
 from stream.replay.orders import ConsecutiveLines, Joiner, LinesAnywhere, NoLines
 from stream.replay.outcome import Published, Refused
 from stream.replay.plan import Addresses, Glance, Plan, make_plan
-from stream.replay.records import Row, explode, read_layout, records
 from stream.replay.rows import RowMapper
-from stream.replay.source import Lines, Source
 
 _CHUNK = 65_536
 _TICK = 8_192  # rows between two words about progress
@@ -34,7 +43,8 @@ class Account:
     """What became of the rows.
 
     ``published`` counts records by topic, ``refused`` rows by reason; ``merged`` are the lines of
-    an order beyond the first of each event; ``catalog`` records are made beside the rows' own.
+    an order beyond the first of each event; ``catalog`` records are made beside the rows' own;
+    ``examples`` has the first row refused for each reason.
     """
 
     rows: int = 0
@@ -42,11 +52,14 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
     merged: int = 0
     catalog: int = 0
+    examples: dict[str, Refused] = field(default_factory=dict)
 
     def add(self, outcome: Published | Refused) -> None:
         """Enter a record, or a row that is none."""
         if isinstance(outcome, Refused):
             self.refused[outcome.reason] += 1
+            if outcome.reason not in self.examples:
+                self.examples[outcome.reason] = outcome
         elif outcome.rows:
             self.published[outcome.kind] += 1
             self.merged += outcome.rows - 1
@@ -59,60 +72,139 @@ class Account:
 
 
 class _Found(NamedTuple):
-    """A row where it was found: ``number`` from 1, in the file."""
+    """A row where it was found: ``number`` from 1, in the file at the place ``file``."""
 
+    file: int
     number: int
     part: int
     offset: int
     raw: bytes
-    row: Row | RefusalReason
+    row: Row | NoRow
+
+
+class _File(NamedTuple):
+    """One file of the log, and the mapping bound to it."""
+
+    document: Document
+    layout: Layout
+    mapper: RowMapper
+
+
+Tick = Callable[[int, float], None]
 
 
 class Replay:
-    """A file and a mapping, ready to become records.
+    """Files and a mapping, ready to become records.
 
     Parameters
     ----------
-    path
-        The log: CSV or JSON lines, plain or compressed.
+    log
+        CSV, JSON or Parquet, plain or packed: paths (also globs and directories), or sources that
+        were found already.
     mapping
         What it means.
     limit
-        How many rows, from the start of the file; None for all.
+        How many rows, from the start of the first file; None for all.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or lacks a column.
+        A file cannot be read, or lacks a column.
     """
 
-    def __init__(self, path: Path, mapping: Mapping, limit: int | None = None) -> None:
-        self.source = Source(path)
+    def __init__(
+        self, log: Path | Sequence[Path | Source], mapping: Mapping, limit: int | None = None
+    ) -> None:
+        paths = [log] if isinstance(log, Path) else list(log)
+        self.sources = [
+            source
+            for path in paths
+            for source in ([path] if isinstance(path, Source) else sources([path]))
+        ]
         self.mapping = mapping
         self.limit = limit
         self.account = Account()
-        with self.source.forward() as (lines, _):
-            self._layout = read_layout(lines, mapping, wanted_names(mapping), path.name)
-        binder = Binder(mapping, self._layout, path.name)
-        self._mapper = RowMapper(mapping, binder, self.source.fingerprint)
+        self._wanted = wanted_names(mapping)
+        self._files = self._bound()
+
+    def _bound(self) -> list[_File]:
+        """Bind the mapping to each file; of several, those that are empty are passed over."""
+        files, empty = [], None
+        for source in self.sources:
+            try:
+                files.append(self._bind(Document(source, self.mapping.file)))
+            except Empty as error:
+                empty = error
+        if empty is not None and not files:
+            raise empty
+        return files
+
+    def _bind(self, document: Document) -> _File:
+        mapping, name = self.mapping, document.source.short_name
+        is_csv = document.shape.kind == "csv"
+        if mapping.file.explode and is_csv:
+            raise ConfigError(
+                f"mapping {mapping.name}: file.explode is for JSON, and {name} is CSV: remove it"
+            )
+        with document.forward() as (lines, _):
+            layout = read_layout(lines, document, self._wanted)
+        binder = Binder(mapping, layout, name, is_csv=is_csv)
+        formats = mapping.time.formats
+        if document.shape.kind == "parquet":  # whose times are times, and are written as such
+            formats = tuple(dict.fromkeys((*formats, "iso")))
+        times = choice_of(formats, ZoneInfo(mapping.time.zone))
+        return _File(
+            document, layout, RowMapper(mapping, binder, document.source.fingerprint, times)
+        )
 
     @property
     def id(self) -> str:
-        """Tell this replay from all others, by file, mapping and limit."""
-        parts = f"{self.source.fingerprint} {self.mapping!r} {self.limit}"
+        """Tell this replay from all others, by files, mapping and limit."""
+        prints = " ".join(file.document.source.fingerprint for file in self._files)
+        parts = f"{prints} {self.mapping!r} {self.limit}"
         return blake2b(parts.encode(), digest_size=8).hexdigest()
 
-    def plan(self, tick: Callable[[int, float], None] = lambda rows, share: None) -> Plan:
-        """Look through the file; ``tick`` is told the rows so far and the share of the file."""
+    @property
+    def name(self) -> str:
+        """What is read, in few words."""
+        return told(self.sources)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(source.size for source in self.sources)
+
+    def plan(self, tick: Tick = lambda rows, share: None) -> Plan:
+        """Look through the files; ``tick`` is told the rows so far and the share of all bytes.
+
+        Raises
+        ------
+        ConfigError
+            Two formats of times fit a file, and none of its rows decides.
+        """
 
         def glances(orders: bool) -> Iterator[Glance]:
-            with self.source.forward() as (lines, share):
-                for rows, found in enumerate(self._forward(lines)):
-                    if rows % _TICK == 0:
-                        tick(rows, share())
-                    yield self._glance(found, orders)
+            for found in self._forward(tick):
+                yield self._glance(found, orders)
 
-        return make_plan(glances, self.mapping.orders.lines == "consecutive")
+        together = self.mapping.orders.lines == "consecutive"
+        try:
+            return make_plan(glances, together)
+        except Undecided:
+            self._decide(tick)
+        return make_plan(glances, together)
+
+    def row_of(self, plan: Plan, position: int) -> tuple[str, int]:
+        """The file, and the number of the row in it, that was read at a position from 1."""
+        if plan.addresses is not None:
+            at = position - 1
+            number = int(plan.addresses.numbers[at]) + 1
+            return self._files[int(plan.addresses.files[at])].document.name, number
+        for file, rows in plan.spans:
+            if position <= rows:
+                return self._files[file].document.name, position
+            position -= rows
+        raise IndexError(position)
 
     def outcomes(self, plan: Plan) -> Iterator[Published | Refused]:
         """Read the rows as planned; the account is full when the last has come out.
@@ -139,64 +231,132 @@ class Replay:
             case _:
                 joiner = NoLines()
         listed: set[str] = set()
+        several = len(self.sources) > 1
         time = plan.first_ms or 0
         for position, found in enumerate(self._found(plan), 1):
             self.account.rows = position
-            outcome = self._mapper.map(found.number, position, found.row, found.raw, time)
+            file = self._files[found.file]
+            outcome = file.mapper.map(found.number, position, found.row, found.raw, time)
             if not isinstance(outcome, Refused):
                 time = outcome.time_ms
                 if self.mapping.catalog:
-                    yield from self._listing(found.row, listed, time, position)
+                    yield from _listing(file.mapper, found.row, listed, time, position)
+            elif several:
+                outcome = outcome._replace(file=file.document.name)
             yield from joiner.take(outcome)
         yield from joiner.finish()
 
-    def _listing(
-        self, row: Row | RefusalReason, listed: set[str], time: int, position: int
-    ) -> Iterator[Published]:
-        """Make the catalog's record of an item that is seen for the first time."""
-        if isinstance(row, RefusalReason):
-            return
-        item = self._mapper.item(row)
-        if item is not None and item not in listed:
-            listed.add(item)
-            yield self._mapper.catalog_record(row, item, time, position)
-
     def _glance(self, found: _Found, orders: bool) -> Glance:
-        order = self._mapper.order_key(found.row) if orders else None
+        mapper = self._files[found.file].mapper
+        order = mapper.order_key(found.row) if orders else None
         if isinstance(order, str):
-            return Glance(found.offset, found.part, None, None, True)
-        time = self._mapper.time(found.row, found.number)
-        return Glance(found.offset, found.part, time, order, False)
+            return Glance(found.file, found.offset, found.part, None, None, True)
+        time = mapper.time(found.row, found.number)
+        return Glance(found.file, found.offset, found.part, time, order, False)
+
+    def _decide(self, tick: Tick) -> None:
+        """Decide among formats of times for each file, by its own rows, else by the others'."""
+        made, open_ = [], []
+        for number, file in enumerate(self._files):
+            rows = self._rows_of(number, tick)
+            choice, unsettled = decided(
+                (file.mapper.time_value(found.row) for found in rows), file.mapper.times
+            )
+            made.append(choice)
+            open_.append(unsettled)
+        wins = frozenset(pair for choice in made for pair in choice.wins)
+        for file, choice, unsettled in zip(self._files, made, open_, strict=True):
+            for reading in unsettled:
+                forth, back = reading.pair, reading.pair[::-1]
+                if reading.both or (forth in wins) == (back in wins):
+                    why = "its rows contradict each other" if reading.both else "no row decides"
+                    raise ConfigError(
+                        f"{file.document.name}: {reading}, and {why}: leave one of the two in "
+                        f"time.format of a mapping of yours (offerstream mappings show NAME "
+                        "prints one to begin with)"
+                    )
+                choice = _won(choice, forth if forth in wins else back)
+            file.mapper.choose(choice)
 
     def _found(self, plan: Plan) -> Iterator[_Found]:
         if plan.addresses is not None:
-            with self.source.by_position() as lines:
+            with by_position([file.document for file in self._files]) as lines:
                 yield from self._by_position(lines, plan.addresses)
-        else:
-            with self.source.forward() as (lines, _):
-                yield from self._forward(lines)
+            return
+        for file, rows in plan.spans:
+            yield from islice(self._rows_of(file), rows)
 
-    def _forward(self, lines: Lines) -> Iterator[_Found]:
-        read_layout(lines, self.mapping, wanted_names(self.mapping), self.source.path.name)
-        return islice(self._all(lines), self.limit)
+    def _forward(self, tick: Tick) -> Iterator[_Found]:
+        return islice(self._all(tick), self.limit)
 
-    def _all(self, lines: Lines) -> Iterator[_Found]:
+    def _all(self, tick: Tick) -> Iterator[_Found]:
+        before, rows = 0, 0
+        for number, file in enumerate(self._files):
+            size = file.document.source.size
+            file.mapper.first = rows  # a log without times is given some, from row to row
+            shown = _Shown(tick, rows, before, size, max(self.size, 1))
+            rows += yield from self._rows_of(number, shown.tick)
+            before += size
+
+    def _rows_of(
+        self, file: int, tick: Tick = lambda rows, share: None
+    ) -> Generator[_Found, None, int]:
+        """The rows of one file, as they stand; returns how many there are."""
+        document, layout, _ = self._files[file]
         path = self.mapping.file.explode
         number = 0
-        for offset, raw, whole in records(lines, self.mapping.file, self._layout):
-            for part, row in enumerate(explode(whole, path) if path else (whole,)):
-                number += 1
-                yield _Found(number, part, offset, raw, row)
+        with document.forward() as (lines, share):
+            read_layout(lines, document, self._wanted)
+            for offset, raw, whole in records(lines, document, layout):
+                for part, row in enumerate(explode(whole, path) if path else (whole,)):
+                    if number % _TICK == 0:
+                        tick(number, share())
+                    number += 1
+                    yield _Found(file, number, part, offset, raw, row)
+        return number
 
-    def _by_position(self, lines: Lines, addresses: Addresses) -> Iterator[_Found]:
+    def _by_position(self, lines: list[Lines], addresses: Addresses) -> Iterator[_Found]:
         path = self.mapping.file.explode
-        reader = records(lines, self.mapping.file, self._layout)
+        readers = [
+            records(found, file.document, file.layout)
+            for found, file in zip(lines, self._files, strict=True)
+        ]
         for start in range(0, len(addresses.numbers), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            for number, offset, part in zip(
+            for number, file, offset, part in zip(
                 *(column[chunk].tolist() for column in addresses), strict=True
             ):
-                lines.seek(offset)
-                record = next(reader)
+                lines[file].seek(offset)
+                record = next(readers[file])
                 row = explode(record.row, path)[part] if path else record.row
-                yield _Found(number + 1, part, offset, record.raw, row)
+                yield _Found(file, number + 1, part, offset, record.raw, row)
+
+
+class _Shown(NamedTuple):
+    """Tells how far the reading of all files is, from how far it is in one of them."""
+
+    told: Tick
+    rows: int
+    before: int
+    size: int
+    total: int
+
+    def tick(self, rows: int, share: float) -> None:
+        """Tell of so many rows of the file, and the share of it that was read."""
+        self.told(self.rows + rows, (self.before + share * self.size) / self.total)
+
+
+def _won(choice: Choice, pair: tuple[int, int]) -> Choice:
+    return choice._replace(wins=choice.wins | {pair})
+
+
+def _listing(
+    mapper: RowMapper, row: Row | NoRow, listed: set[str], time: int, position: int
+) -> Iterator[Published]:
+    """Make the catalog's record of an item that is seen for the first time."""
+    if isinstance(row, NoRow):
+        return
+    item = mapper.item(row)
+    if item is not None and item not in listed:
+        listed.add(item)
+        yield mapper.catalog_record(row, item, time, position)

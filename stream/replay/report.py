@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream.core.state import CustomerState
 from stream.replay.replay import Account
+
+if TYPE_CHECKING:
+    from stream.replay.deadletters import DeadRow
 
 OUTCOMES = ("applied", "duplicate", "late", "suppressed", "rejected")
 """What becomes of an event, each of exactly one of these."""
@@ -85,6 +88,51 @@ class Report:
     offers_file: str | None = None
     refused_file: str | None = None
     kept: bool = True  # False: the log was a temporary one
+    given: tuple[tuple[str, ...], str] | None = None  # files and mapping, as they were named
+    dead: Sequence[DeadRow] = ()  # the events that became dead letters, where they can be read
+
+    def rejected(self) -> int:
+        """How many events of this run became dead letters."""
+        return outcomes(self.counts or {})["rejected"]
+
+    def late(self) -> int:
+        """How many events of this run came too late to be applied."""
+        return outcomes(self.counts or {})["late"]
+
+    def nothing_done(self) -> str | None:
+        """Say why a finished run came to nothing at all; None if it came to something."""
+        account = self.account
+        if not account.rows:
+            return f"{self.file} has no rows: there is nothing to replay"
+        if not account.published:
+            reason, count = account.refused.most_common(1)[0]
+            example = account.examples[reason]
+            return (
+                f"not one of {account.rows:,} rows became an event: does the mapping "
+                f"{self.mapping} fit? {count:,} are refused as {reason}, such as row "
+                f"{example.row:,}{_of(example.file)} (--refused OUT has each with its reason)"
+            )
+        if self.counts is None or not self.published:
+            return None
+        became = outcomes(self.counts)
+        if became["rejected"] + became["late"] < self.published:
+            return None
+        if became["late"] > became["rejected"]:
+            return f"all of {self.published:,} events came too late: see above how to replay them"
+        return f"not one of {self.published:,} events was applied: {self._commonest()}"
+
+    def _commonest(self) -> str:
+        """The commonest reason of dead letters, with its field and an example."""
+        if not self.dead:
+            reason = next(iter(by_reason(self.counts or {}, "rejected")), "unknown")
+            return f"the commonest reason of the dead letters is {reason}"
+        kinds = Counter((row.reason, row.field) for row in self.dead)
+        (reason, place), count = kinds.most_common(1)[0]
+        example = next(row for row in self.dead if (row.reason, row.field) == (reason, place))
+        return (
+            f"{count:,} are dead letters for {reason}, such as row {example.row:,}"
+            f"{_of(example.file)}: {example.detail} (--refused OUT has each with its reason)"
+        )
 
     def unaccounted(self) -> int:
         """Events published by this run of which the engine does not tell what became."""
@@ -109,6 +157,7 @@ class Report:
             "already_there": self.present,
             "offers_file": self.offers_file,
             "refused_file": self.refused_file,
+            "files": list(self.given[0]) if self.given else [self.file],
         }
         if self.counts is None:
             return document
@@ -129,3 +178,7 @@ class Report:
                 None if self.waits is None else {"p50": self.waits[0], "p99": self.waits[1]}
             ),
         }
+
+
+def _of(file: str | None) -> str:
+    return "" if file is None else f" of {file}"

@@ -2,9 +2,10 @@
 
 Rules:
 
-- A row is refused here only if it cannot be a record at all (``admit``, ``records``).
-- Everything else is published as it stands: a time, a price or a quantity that cannot be read
-  keeps its text, so that the pipeline's decoder dead-letters it with a reason of its own.
+- A row is refused here only if it cannot be a record at all (``admit``, ``stream.reading``).
+- What the mapping understood is published in canonical form: times in ms, decimal points, truths.
+- A time, a price or a quantity that cannot be read is published as `unreadable`, so that the
+  pipeline dead-letters the record, and hears what permission it takes away all the same.
 - A value depends on the row, its number and the file's fingerprint, and on nothing else.
 """
 
@@ -14,17 +15,18 @@ from typing import Any, Final, TypeAlias
 
 from stream.core.event import Trade
 from stream.core.text import tidy
+from stream.grammar.numbers import whole
+from stream.grammar.times import Choice, reader_of
+from stream.grammar.words import flag
+from stream.reading.format import NoRow
+from stream.reading.records import Row
 from stream.replay.admit import Admission, Admitted
 from stream.replay.fields import Binder, Getter, nothing
-from stream.replay.mapping import Mapping, RefusalReason
-from stream.replay.money import Terms, whole
+from stream.replay.mapping import Mapping
+from stream.replay.money import Terms, unreadable
 from stream.replay.outcome import OrderKey, OrderLine, Published, Refused, publish
-from stream.replay.records import Row
-from stream.replay.times import time_reader
 
 _REFUND: Final = Trade.REFUND.value
-_YES: Final = ("true", "1", "yes", "y", "t")
-_NO: Final = ("false", "0", "no", "n", "f")
 
 Outcome: TypeAlias = Published | OrderLine | Refused
 
@@ -40,6 +42,13 @@ class RowMapper:
         Where the columns are in this file.
     fingerprint
         Of the file; the event ids begin with it.
+    times
+        The formats of its times.
+
+    Attributes
+    ----------
+    first
+        Rows that were read before this file, for a log without times.
 
     Raises
     ------
@@ -47,25 +56,41 @@ class RowMapper:
         A column of the mapping is not in the file.
     """
 
-    def __init__(self, mapping: Mapping, binder: Binder, fingerprint: str) -> None:
+    def __init__(self, mapping: Mapping, binder: Binder, fingerprint: str, times: Choice) -> None:
+        self.first = 0
         self._fingerprint = fingerprint
         self._get = binder.fields()
-        self._admission = Admission(mapping, binder, self._get)
+        self._terms = Terms(mapping, self._get.price, self._get.quantity, self._get.currency)
+        self._admission = Admission(mapping, binder, self._get, self._terms)
         self._groups = mapping.orders.lines != "alone"
         self._time = mapping.time
         self._plus = binder.bind(mapping.time.plus, "time.plus")
-        self._read_time = time_reader(mapping.time)
-        self._last_value: object = None
-        self._last_time: int | None = None
-        self._terms = Terms(mapping, self._get.price, self._get.quantity)
+        self.choose(times)
         self._consent = _consent(mapping.defaults.consent, self._get.consent)
 
-    def time(self, row: Row | RefusalReason, number: int) -> int | None:
-        """Read the event time of row ``number``, in ms since the epoch; None if it has none."""
-        if isinstance(row, RefusalReason):
+    def choose(self, times: Choice) -> None:
+        """Read times from now on as was decided."""
+        self.times = times
+        self._read_time = reader_of(times)
+        self._last_value: object = None
+        self._last_time: int | None = None
+
+    def time_value(self, row: Row | NoRow) -> object:
+        """The row's time as it is written."""
+        return None if isinstance(row, NoRow) else self._get.time(row)
+
+    def time(self, row: Row | NoRow, number: int) -> int | None:
+        """Read the event time of row ``number``, in ms since the epoch; None if it has none.
+
+        Raises
+        ------
+        Undecided
+            Two formats read it differently, and nothing decided between them.
+        """
+        if isinstance(row, NoRow):
             return None
         if self._get.time is nothing:
-            return self._time.start + (number - 1) * self._time.step
+            return self._time.start + (self.first + number - 1) * self._time.step
         value = self._get.time(row)
         if value != self._last_value:  # times of a log come in runs
             self._last_value = value
@@ -76,21 +101,19 @@ class RowMapper:
         plus = whole(self._plus(row)) or 0
         return time + (plus if self._time.plus_unit == "ms" else plus * 1_000)
 
-    def order_key(self, row: Row | RefusalReason) -> OrderKey | str | None:
+    def order_key(self, row: Row | NoRow) -> OrderKey | str | None:
         """The order that the row is a line of, None if it stands alone, or why it is refused.
 
         Where the mapping knows no orders of several lines, it is None for every row.
         """
         if not self._groups:
             return None
-        if isinstance(row, RefusalReason):
+        if isinstance(row, NoRow):
             return row
         admitted = self._admission.admit(row)
         return admitted if isinstance(admitted, str) else self._admission.order_key(row, admitted)
 
-    def map(
-        self, number: int, position: int, row: Row | RefusalReason, raw: bytes, before: int
-    ) -> Outcome:
+    def map(self, number: int, position: int, row: Row | NoRow, raw: bytes, before: int) -> Outcome:
         """Map one row.
 
         Parameters
@@ -104,7 +127,7 @@ class RowMapper:
         before
             Event time of the row read before, in ms since the epoch.
         """
-        if isinstance(row, RefusalReason):
+        if isinstance(row, NoRow):
             return Refused(number, row.value, raw)
         admitted = self._admission.admit(row)
         if isinstance(admitted, str):
@@ -134,7 +157,7 @@ class RowMapper:
         event: dict[str, Any] = {
             "event_id": get.event(row) or f"{self._fingerprint}-{number}",
             "customer_id": admitted.customer,
-            "timestamp": get.time(row) if time is None else time,
+            "timestamp": self._unreadable_time(row) if time is None else time,
         }
         session, consent = get.session(row), self._consent(row)
         if session is not None:
@@ -152,6 +175,10 @@ class RowMapper:
         else:
             event["offer_id"], event["product_id"] = get.offer(row), get.item(row)
         return publish(topic, admitted.customer, event, time_ms, position)
+
+    def _unreadable_time(self, row: Row) -> object:
+        value = self._get.time(row)
+        return None if value is None else unreadable(value)
 
     def _purchase(
         self, row: Row, admitted: Admitted, event: dict[str, Any], time_ms: int, position: int
@@ -184,15 +211,15 @@ class RowMapper:
 
 def _consent(default: bool | None, get: Getter) -> Getter:
     """Make the getter of an event's consent: what the row says, else the mapping's default."""
-    words: dict[str, object] = {}
-    for flag, spellings in ((True, _YES), (False, _NO)):
-        words |= {text: {"profiling": flag, "offers": flag} for text in spellings}
-    known = None if default is None else words[str(default).lower()]
+    known = None if default is None else {"profiling": default, "offers": default}
     if get is nothing:
         return lambda row: known
 
     def consent(row: Row) -> object:
         value = get(row)
-        return known if value is None else words.get(str(value).lower(), value)
+        if value is None:
+            return known
+        said = flag(value)
+        return value if said is None else {"profiling": said, "offers": said}
 
     return consent

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream.codec.offers import is_recall
 from stream.config import ConfigError, Settings
 from stream.replay.resume import Headers
 from stream.runtime.batching.fetching import POLL_RECORDS, read_carefully
@@ -53,7 +54,7 @@ def offers_so_far(settings: Settings) -> list[bytes]:
             found = list(_values(log, settings.topics.offers))
     else:
         found = asyncio.run(_values_on_kafka(settings))
-    return list(dict.fromkeys(found))
+    return [value for value in dict.fromkeys(found) if not is_recall(value)]
 
 
 def _places(settings: Settings) -> Iterator[tuple[str, str, int]]:

@@ -53,9 +53,10 @@ def who(settings: Settings) -> str:
 def needed(settings: Settings) -> Mapping[str, tuple[int, ...]]:
     """What a worker does to each topic."""
     topics = settings.topics
-    both = (topics.examples, topics.models, topics.rules, settings.customers_changelog)
+    learned = (topics.examples, topics.models, topics.rules)
+    both = (*learned, topics.budgets, settings.customers_changelog)
     read = (*topics.events, topics.catalog, topics.campaigns)
-    written = (topics.offers, topics.dead_letters, topics.late)
+    written = (topics.offers, topics.evidence, topics.dead_letters, topics.late)
     return {
         **dict.fromkeys(read, (READ, DESCRIBE_CONFIGS)),
         **dict.fromkeys(written, (WRITE, DESCRIBE_CONFIGS)),

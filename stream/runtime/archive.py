@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from math import inf
 from time import monotonic
@@ -25,8 +25,26 @@ if TYPE_CHECKING:
 Take = Callable[[Record], None]
 
 
-def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> None:
+def read_topic(
+    settings: Settings,
+    topic: str,
+    partitions: int,
+    take: Take,
+    only: Collection[int] | None = None,
+    since: int | None = None,
+) -> None:
     """Hand every record of a topic to ``take``, each partition's in order.
+
+    Parameters
+    ----------
+    settings, topic
+    partitions
+        How many there are to be.
+    take
+    only
+        The numbers of those that are read; None: all.
+    since
+        On Kafka, what was appended before this, in ms since 1970, is passed over.
 
     Raises
     ------
@@ -35,13 +53,31 @@ def read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> N
         local log is open elsewhere.
     """
     if settings.embedded_log is None:
-        asyncio.run(_read_topic(settings, topic, partitions, take))
+        asyncio.run(_read_topic(settings, topic, partitions, take, only, since))
         return
+    if not settings.embedded_log.is_dir():
+        raise ConfigError(f"there is no local log in {settings.embedded_log}: is --broker right?")
     with Log(settings.embedded_log) as log:
         for number in range(log.partitions(topic) or 0):
+            if only is not None and number not in only:
+                continue
             for records in _in_log(log, topic, number, (0, log.highwater(topic, number))):
                 for record in records:
                     take(record)
+
+
+def counted(take: Take, seen: Callable[[int], None]) -> Take:
+    """Have ``seen`` told how many records ``take`` was handed so far, each thousand."""
+    count = 0
+
+    def taken(record: Record) -> None:
+        nonlocal count
+        count += 1
+        if count % 1_000 == 0:
+            seen(count)
+        take(record)
+
+    return taken
 
 
 async def read_between(
@@ -82,12 +118,24 @@ def _in_log(log: Log, topic: str, partition: int, span: tuple[int, int]) -> Iter
         at = found[-1].offset + 1
 
 
-async def _read_topic(settings: Settings, topic: str, partitions: int, take: Take) -> None:
+async def _read_topic(
+    settings: Settings,
+    topic: str,
+    partitions: int,
+    take: Take,
+    only: Collection[int] | None,
+    since: int | None,
+) -> None:
     async with _connected(settings) as consumer:
         await _refuse_missing(consumer, settings, topic, partitions)
-        assigned = [TopicPartition(topic, number) for number in range(partitions)]
+        numbers = range(partitions) if only is None else sorted(only)
+        assigned = [TopicPartition(topic, number) for number in numbers]
         ends = await consumer.end_offsets(assigned)
-        spans = {tp: (0, end) for tp, end in ends.items()}
+        starts = dict.fromkeys(assigned, 0)
+        if since is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(assigned, since))
+            starts = {tp: ends[tp] if at is None else at.offset for tp, at in found.items()}
+        spans = {tp: (starts[tp], end) for tp, end in ends.items()}
         async for records in _in_topic(consumer, spans, settings.kafka.request_timeout):
             for record in records:
                 take(record)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
+from stream.codec.partition import partition_for
 from stream.codec.state import StateError, decode_ledger, decode_state
 from stream.config import Settings
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
-from stream.runtime.archive import read_topic
+from stream.runtime.archive import counted, read_topic
 from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.batching.store import OWN
 from stream.runtime.partition import ledger_key
@@ -51,6 +54,37 @@ def read_customers(settings: Settings) -> Customers:
     ConfigError
         If the broker does not answer, or the local log is open elsewhere.
     """
+    records = _read(settings, None, lambda key: True)
+    return Customers(records, settings.partitions)
+
+
+def read_customer(
+    settings: Settings, customer_id: str, seen: Callable[[int], None] = lambda _: None
+) -> Customers:
+    """Read what is kept of one customer: of the changelog, one partition.
+
+    Where producers place keys their own way (``topics.partitioner``), all are read. ``seen`` is
+    told the number of records read, now and then.
+
+    Raises
+    ------
+    ConfigError
+        As `read_customers`.
+    """
+    key, only = customer_id.encode(), None
+    if settings.topics.partitioner == "murmur2":
+        only = {partition_for(key, settings.partitions)}
+    kept = {key, *map(ledger_key, range(settings.partitions) if only is None else only)}
+    return Customers(_read(settings, only, kept.__contains__, seen), settings.partitions)
+
+
+def _read(
+    settings: Settings,
+    only: Collection[int] | None,
+    is_kept: Callable[[bytes], bool],
+    seen: Callable[[int], None] = lambda _: None,
+) -> dict[bytes, bytes]:
+    """The last value of each key that is kept, of some partitions."""
     records: dict[bytes, bytes] = {}
     restoring = Restoring()
 
@@ -59,10 +93,13 @@ def read_customers(settings: Settings) -> Customers:
         if isinstance(record, Unreadable):
             writes = restoring.writes([record])
         for key, value in writes:
+            if not is_kept(key):
+                continue
             if value is None:
                 records.pop(key, None)
             else:
                 records[key] = value
 
-    read_topic(settings, settings.customers_changelog, settings.partitions, take)
-    return Customers(records, settings.partitions)
+    changelog = settings.customers_changelog
+    read_topic(settings, changelog, settings.partitions, counted(take, seen), only)
+    return records

@@ -20,8 +20,8 @@ from faust.types import TP
 from stream.codec.partition import partition_for
 from stream.codec.state import decode_ledger
 from stream.config import Settings
-from stream.core.learner import Quality
 from stream.core.state import CustomerState
+from stream.models.foresight import Quality
 from stream.runtime.app import OfferstreamApp, build_app, rebuilds_of
 from stream.runtime.batching.records import Outgoing
 from stream.runtime.batching.store import StoreFault
@@ -172,6 +172,7 @@ class Engine:
         await app.unless_crashed(
             app.pipeline.progress.reach(await app.consumer.highwaters(*events))
         )
+        await app.follower.progress.reach(await app.follower.ends())  # of what was claimed
 
     async def _settle(self) -> None:
         await self._decide()

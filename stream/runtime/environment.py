@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from stream.config import ConfigError, Range, Secret, Settings
+from stream.reading.encodings import read_toml
 
 PREFIX: Final = "OFFERSTREAM_"
 CONFIG_VARIABLE: Final = "OFFERSTREAM_CONFIG"
@@ -155,10 +155,10 @@ def _path_in(environ: Mapping[str, str]) -> Path | None:
 
 def _from_file(path: Path) -> Iterator[tuple[str, _Given]]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the settings file {path} is not valid TOML: {error}") from error
     for name, value in _flattened(document, "", path):
         yield _known(name, f"file {path}"), _Given(value, f"file {path}", is_text=False)

@@ -24,7 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from stream.config import ConfigError, MetricsSettings
 from stream.runtime.metrics import Metrics
-from stream.runtime.serving import TEXT, Answer, TextServer
+from stream.runtime.serving import TEXT, Answer, TextServer, by_path
 
 STARTING: Final = "starting"
 BEAT: Final = 0.5  # seconds between two beats of the event loop: late ones are seen soon enough
@@ -172,7 +172,7 @@ class HealthServer:
             listening = create_server((host, port), family=family)
         except (OSError, UnicodeError) as error:
             raise _unbound(host, port, error) from error
-        self._server = TextServer(listening, self._answers)
+        self._server = TextServer(listening, by_path(self._answers))
 
     def close(self) -> None:
         """Answer no more, and give the port back."""

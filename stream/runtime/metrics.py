@@ -71,6 +71,7 @@ class Internal(StrEnum):
     EXAMPLES = "examples"
     MODELS = "models"
     RULES = "rules"
+    BUDGETS = "budgets"
 
 
 class BatchCounts(NamedTuple):
@@ -78,7 +79,8 @@ class BatchCounts(NamedTuple):
 
     ``consumed`` by topic, ``outcomes`` by :class:`Outcome`, ``rejected`` by
     :class:`RejectionCode`, ``offers`` by campaign and arm, ``denied`` by :class:`Denial`,
-    ``unknown_fields`` by topic.
+    ``unknown_fields`` by topic; ``passed`` are campaigns that stood in line and made no offer, by
+    :class:`Denial`; ``recalls`` are of offers, ``unknown_offers`` what feedback was about.
     """
 
     consumed: Mapping[str, int] = {}
@@ -88,6 +90,9 @@ class BatchCounts(NamedTuple):
     denied: Mapping[Denial, int] = {}
     examples: int = 0
     unknown_fields: Mapping[str, int] = {}
+    passed: Mapping[Denial, int] = {}
+    recalls: int = 0
+    unknown_offers: int = 0
 
 
 class Metrics:
@@ -131,6 +136,7 @@ class Metrics:
         _add(self._consumed, counts.consumed)
         _add(self._rejected, counts.rejected)
         _add(self._denied, counts.denied)
+        _add(self._passed, counts.passed)
         _add(self._unknown, counts.unknown_fields)
         for outcome, number in counts.outcomes.items():
             if outcome in self._by_outcome:  # rejections are counted with their reason
@@ -138,6 +144,8 @@ class Metrics:
         for (campaign, arm), number in counts.offers.items():
             self._offers.labels(self._campaign(campaign), arm).inc(number)
         self._examples.inc(counts.examples)
+        self._recalled.inc(counts.recalls)
+        self._strange.inc(counts.unknown_offers)
 
     def batch_done(self, events: int, seconds: float, stages: Mapping[str, float] = {}) -> None:
         """Note that a batch was acked, ``seconds`` after it was fetched.
@@ -285,6 +293,12 @@ class Metrics:
         self._unknown = counter("unknown_fields", text, "topic")
         self._offers = counter("offers_emitted", "Offers sent out.", "campaign", "arm")
         self._denied = counter("offers_suppressed", "Offers that the policy withheld.", "reason")
+        self._passed = counter(
+            "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
+        )
+        self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
+        text = "Feedback about an offer that is none of the customer's."
+        self._strange = counter("feedback_unknown_offer", text)
         self._examples = counter("examples_emitted", "Examples sent to the learner.")
         for code in RejectionCode:
             self._rejected.labels(code)

@@ -8,12 +8,13 @@ from enum import StrEnum
 from time import time
 from typing import TypeVar
 
+from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.core.admission import Outcome
 from stream.core.event import Rejection, RejectionCode
-from stream.core.learner import Quality
 from stream.core.policy import Denial
 from stream.core.stamps import offset_of
+from stream.models.foresight import Quality
 from stream.runtime.batching.records import Batch
 from stream.runtime.learning.trainer import Publication
 from stream.runtime.metrics import BatchCounts, Internal, Metrics
@@ -54,6 +55,9 @@ class Observing:
                 denied=denied,
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
+                passed=_named(tally, "passed:", Denial),
+                recalls=tally["recalls"],
+                unknown_offers=tally["unknown_offer"],
             )
         )
         self._unknown.clear()
@@ -74,7 +78,8 @@ class Observing:
             self._metrics.offers_sent(waits)
             self.waits.extend(waits)
         if self.keep_offers:
-            self._offers[partition].extend(value for _, value in flush.offers)
+            made = (value for _, value in flush.offers if not is_recall(value))
+            self._offers[partition].extend(made)
 
     def _waits(self, flush: Flush) -> list[float]:
         """Seconds since the events of offers, by their producers' clocks."""

@@ -7,9 +7,13 @@ cache of records, then the store. Nothing here awaits, so a batch is decided who
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
+from mode import get_logger
+
+from stream.codec.claims import encode_claim
+from stream.codec.evidence import encode_evidence
 from stream.codec.examples import Lesson, Taught, encode_lesson
 from stream.codec.offers import encode_offer
 from stream.codec.state import (
@@ -22,15 +26,16 @@ from stream.codec.state import (
     encode_ledger,
     encode_page,
     encode_record,
-    is_newer,
+    is_foreign,
 )
 from stream.config import ConfigError
 from stream.core.batch import decide_batch
 from stream.core.consent import closed
 from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
-from stream.core.ledger import EXAMPLES, OFFER, UNSTAMPED, Decided, Entry, Ledger
+from stream.core.ledger import EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
+from stream.core.witness import Evidence
 from stream.core.world import World
 from stream.runtime.batching.records import Batch, Record
 from stream.runtime.batching.store import Write
@@ -38,10 +43,14 @@ from stream.runtime.batching.table import BatchTable
 from stream.runtime.deadletters import BUG, bug_met
 from stream.runtime.identity import ENDLESS, Known, identified
 
+logger = get_logger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
+Rests: TypeAlias = tuple[str, Evidence]
+"""The id of an offer, and what it rests on."""
 STALE = Due(-1, "")  # an entry of a page that was lost: nobody waits since then
 LESSON_BYTES = 512 << 10
+EVIDENCE_BYTES = 512 << 10  # far beyond any, and below a broker's limit
 RECORD_OVERHEAD = 40  # bytes of a record in a record batch beside key and content, at most
 
 
@@ -59,12 +68,14 @@ class Flush(NamedTuple):
     pages: dict[bytes, bytes | None]
     ledger: Write
     size: int
-    offers: list[tuple[bytes, bytes]]
+    offers: list[tuple[bytes, bytes]]  # and recalls
     taught: list[Taught]
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
+    evidence: list[tuple[bytes, bytes]]
+    claims: Sequence[bytes] = ()
 
     @property
     def lessons(self) -> list[bytes]:
@@ -95,6 +106,8 @@ class Flush(NamedTuple):
             self.rejected + later.rejected,
             self.failed + later.failed,
             tuple(map(max, self.stamps, later.stamps)),
+            self.evidence + later.evidence,
+            [*self.claims, *later.claims],
         )
 
 
@@ -168,15 +181,22 @@ class Partition:
                 encode_offer,
                 self._desk,
             )
+            seen = [] if world.witness is None else world.witness.drain()
             decided.ledger = identified(decided.ledger, batch, self._known.topic_ids, self._durable)
-            flush = self._flush(batch, entries, decided)
+            flush = self._flush(batch, entries, decided, seen)
             if flush.size <= limit or (alone and len(batch) == 1):
                 return self._adopted(flush)
             if not alone:
                 return None
             batch = batch.first(len(batch) // 2)
 
-    def _flush(self, batch: Batch, entries: Sequence[Entry], decided: Decided) -> Flush:
+    def _flush(
+        self,
+        batch: Batch,
+        entries: Sequence[Entry],
+        decided: Decided,
+        seen: Sequence[tuple[str, Evidence]],
+    ) -> Flush:
         pages = {
             page_key(self.number, at): encode_page(page) if page else None
             for at, page in decided.pages.items()
@@ -195,6 +215,8 @@ class Partition:
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
+            evidence=list(_evidence(seen)),
+            claims=[encode_claim(claim) for claim in decided.claims],
         )
 
     def _adopted(self, flush: Flush) -> Flush:
@@ -217,6 +239,12 @@ class Partition:
         """Note that the effects of a batch are durable and need not be kept."""
         pairs = zip(self._durable, flush.stamps, strict=True)
         self._durable = tuple(max(known, new) for known, new in pairs)
+
+    @property
+    def owes(self) -> bool:
+        """Whether the ledger names customers whom nothing is owed any more."""
+        durable = self._durable
+        return any(owed.offset <= durable[owed.source] for owed in self.ledger.owed)
 
     def _lookup(self, customer_id: str) -> bytes | None:
         known = self._overlay.get(customer_id)
@@ -274,13 +302,13 @@ def read_ledger(table: BatchTable, number: int) -> Ledger | None:
     Raises
     ------
     ConfigError
-        If a newer release wrote it: to this one all that it wrote would look damaged.
+        If another release wrote it: to this one all that it wrote would look damaged.
     StoreFault
         If the store is damaged.
     """
 
     def decode(stored: bytes) -> Ledger | None:
-        if is_newer(stored):
+        if is_foreign(stored):
             raise ConfigError(
                 f"the customers' records of partition {number} are of version {stored[0]}, and "
                 f"this release reads {VERSION}: run the release that wrote them"
@@ -346,8 +374,20 @@ def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
     return [
         (customer_id.encode(), effect.payload)
         for customer_id, effect in decided.effects
-        if effect.kind == OFFER
+        if effect.kind in (OFFER, RECALL)
     ]
+
+
+def _evidence(seen: Sequence[Rests]) -> Iterator[tuple[bytes, bytes]]:
+    """What offers were made from; an offer whose evidence is a bug of ours is made all the same."""
+    for one in seen:
+        try:
+            key, value = encode_evidence(*one)
+        except (TypeError, ValueError, OverflowError):
+            logger.exception("the evidence of an offer is left out")
+            continue
+        if len(value) <= EVIDENCE_BYTES:
+            yield key, value
 
 
 def _taught(decided: Decided) -> list[Taught]:

@@ -20,7 +20,7 @@ from stream.config import Settings
 from stream.core.event import RejectionCode
 from stream.core.record import Desk
 from stream.core.world import World
-from stream.runtime.batching.records import Delivery
+from stream.runtime.batching.records import Batch, Delivery
 from stream.runtime.batching.table import BatchTable
 from stream.runtime.breaker import Breaker
 from stream.runtime.identity import Known
@@ -69,6 +69,7 @@ class Flow:
         self.task: asyncio.Task[None] | None = None
         self.idle = asyncio.Event()
         self.idle.set()
+        self.deciding = asyncio.Lock()
 
     def put(self, pending: Pending) -> None:
         """Let a flush follow those before it."""
@@ -113,10 +114,15 @@ class Pipeline:
         in records and not in time, so that a replay in lockstep makes the same again. What they
         come to is sent together, as far as one write holds it.
         """
-        rest, made, spent = event.value, None, 0.0
+        rest = event.value
         if rest.void:
             return
         flow = self._flow(rest.partition)
+        async with flow.deciding:
+            await self._decide(flow, event)
+
+    async def _decide(self, flow: Flow, event: Delivery) -> None:
+        rest, made, spent = event.value, None, 0.0
         while len(rest) and not event.value.void:
             began = perf_counter()
             alone, turn = made is None and flow.idle.is_set(), rest.first(self._turn)
@@ -173,13 +179,28 @@ class Pipeline:
     async def _carry(self, flow: Flow) -> None:
         try:
             while True:
-                await self._finish(flow.partition, await flow.pending.get())
+                pending = await flow.pending.get()
+                await self._finish(flow.partition, pending)
                 if flow.pending.empty():
                     flow.idle.set()
+                    await self._let_go(flow, pending.flush.batch.first(0))
         except Exception as error:
             if not is_mendable(error):
                 logger.exception("partition %d could not be made durable", flow.partition.number)
             await self._app.crash(error)
+
+    async def _let_go(self, flow: Flow, nothing: Batch) -> None:
+        """Write a ledger that names no erased customer whose recalls are durable.
+
+        The next batch would do; but none may follow, and nobody be named for good.
+        """
+        partition = flow.partition
+        if flow.deciding.locked() or not partition.owes:
+            return
+        async with flow.deciding:
+            flush = partition.decide(nothing, self._world(), self._largest_write, True)
+            assert flush is not None, "nothing is on its way"
+            await self._send(flow, flush, 0.0)
 
     async def _finish(self, partition: Partition, pending: Pending) -> None:
         results = await _durable(pending.begun)
@@ -209,7 +230,7 @@ class Pipeline:
             case Append(number, writes):
                 return await self._table.send(number, writes)
             case Keep(flush, writes):
-                (written,) = before
+                written, *_ = before  # the changelog's comes first
                 self._table.store(partition.number, writes, written.offset)
                 partition.stored(flush)
             case Send(topic, number, records):

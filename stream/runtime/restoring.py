@@ -8,7 +8,7 @@ Rules:
 - A ledger, or a page of the queue of due labels, that can't be read is as if it had not been
   written; the one before it, where there is one, stands.
 - Of a batch that is damaged, the keys that can still be told are those of customers concerned.
-- What a newer release wrote is kept as it is: the partition's owner refuses to touch it.
+- What another release wrote is kept as it is: the partition's owner refuses to touch it.
 - Nothing stops here, and nothing is passed over unsaid.
 """
 
@@ -25,7 +25,7 @@ from stream.codec.state import (
     decode_ledger,
     decode_page,
     decode_state,
-    is_newer,
+    is_foreign,
     is_record,
 )
 from stream.core.consent import GONE, closed
@@ -91,12 +91,12 @@ def _writes_of(record: Record) -> Iterable[Write]:
     if key is None:
         return []
     if _is_customers(key):
-        keeps = value is None or is_record(value) or is_newer(value)
+        keeps = value is None or is_record(value) or is_foreign(value)
         return [(key, value if keeps else LOST)]
     if not key.startswith(OURS):
         return []
     decode = next((decode for start, decode in _OF_OURS if key.startswith(start)), None)
-    keeps = decode is None or value is None or is_newer(value) or _reads(value, decode)
+    keeps = decode is None or value is None or is_foreign(value) or _reads(value, decode)
     return [(key, value)] if keeps else []
 
 

@@ -5,6 +5,8 @@ next stage begins when all of them are durable. The first stage of a batch begin
 batch is decided, in the order of the partition's batches, and the others when the script of the
 batch before is through. Whoever executes a script adds nothing to it and leaves nothing out.
 
+What offers were made from is durable before they are sent: it goes out beside the state.
+
 State comes first: offers and examples are sent when the records that they were decided with are
 durable, so that whoever decides again finds them there. The acknowledgement comes last: what it
 covers is not delivered again.
@@ -75,8 +77,9 @@ def script(number: int, flush: Flush, delivery: Delivery | None, topics: Topics)
         Where effects go.
     """
     writes = flush.writes
+    evidence = Send(topics.evidence, number, [(k, v, None, ()) for k, v in flush.evidence])
     return (
-        (Append(number, writes),),
+        (Append(number, writes), evidence) if evidence.records else (Append(number, writes),),
         (Keep(flush, writes),),
         tuple(send for send in _sends(number, flush, topics) if send.records),
         (Settle(flush),),
@@ -87,6 +90,7 @@ def script(number: int, flush: Flush, delivery: Delivery | None, topics: Topics)
 def _sends(number: int, flush: Flush, topics: Topics) -> Iterator[Send]:
     yield Send(topics.offers, number, [(key, value, None, ()) for key, value in flush.offers])
     yield Send(topics.examples, 0, [(None, lesson, None, ()) for lesson in flush.lessons])
+    yield Send(topics.budgets, 0, [(None, claim, None, ()) for claim in flush.claims])
     yield Send(topics.late, number, [(r.key, r.value, r.timestamp, r.headers) for r in flush.late])
     letters = [letter(*refused) for refused in flush.rejected]
     letters += [letter(*failed, "decide") for failed in flush.failed]

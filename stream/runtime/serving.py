@@ -5,6 +5,8 @@ Rules:
 - One request a connection, then it is closed: a probe and a scrape need no more.
 - A connection has a few seconds in all, for its request, its answer and its end; a request's head
   has a few kilobytes. So neither who writes slowly nor who reads slowly holds anything for long.
+- Where only this machine is meant to ask, a request says so in its head (``Host``): a page of some
+  other site that has its name point here reads nothing.
 - There are so many connections at most, and no more than a share of the descriptors that the
   process may have. One too many ends the one that was there first: whoever asks promptly is
   answered, however many dawdle.
@@ -42,27 +44,52 @@ class Answer(NamedTuple):
     body: bytes
 
 
+Route = Callable[[str], Answer | None]
+"""From what is asked for, its query included, to the answer; None where there is none."""
+
+LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
+
+
+def by_path(answers: Mapping[str, Callable[[], Answer]]) -> Route:
+    """The route that answers some paths, whatever the query."""
+
+    def route(target: str) -> Answer | None:
+        answer = answers.get(target.partition("?")[0])
+        return answer() if answer else None
+
+    return route
+
+
 class TextServer:
-    """Serves texts by path.
+    """Serves texts.
 
     Parameters
     ----------
     listening
         A bound socket, which is closed at the end.
-    answers
-        What each path is answered with; called in the server's thread.
+    route
+        Finds the answer; called in the server's thread.
+    name
+        Of the thread.
+    hosts
+        The names by which a request may call this server, without the port; None: any.
     """
 
     def __init__(
-        self, listening: socket.socket, answers: Mapping[str, Callable[[], Answer]]
+        self,
+        listening: socket.socket,
+        route: Route,
+        *,
+        name: str = "health",
+        hosts: frozenset[str] | None = None,
     ) -> None:
-        self._answers = answers
+        self._route, self._hosts = route, hosts
         self._open: dict[StreamWriter, None] = {}
         self._most = min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self.port = int(listening.getsockname()[1])
-        self._thread = Thread(target=self._run, args=(listening,), name="health", daemon=True)
+        self._thread = Thread(target=self._run, args=(listening,), name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -126,8 +153,9 @@ class TextServer:
         method, target, _ = words
         if method not in ("GET", "HEAD"):
             return _refusal(HTTPStatus.NOT_IMPLEMENTED)
-        answer = self._answers.get(target.partition("?")[0])
-        return answer() if answer else _refusal(HTTPStatus.NOT_FOUND)
+        if self._hosts is not None and _host(head) not in self._hosts:
+            return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
+        return self._route(target) or _refusal(HTTPStatus.NOT_FOUND)
 
     def _end(self, writer: StreamWriter) -> None:
         self._open.pop(writer, None)
@@ -135,6 +163,20 @@ class TextServer:
             writer.close()
         else:
             writer.transport.abort()
+
+
+def _host(head: bytes) -> str:
+    """The host that a request names, without its port, in small letters; empty if it names none.
+
+    >>> [_host(b"GET / HTTP/1.1" + b) for b in (b"\\r\\nHost: A.b:80", b"\\r\\nhost:[::1]", b"")]
+    ['a.b', '[::1]', '']
+    """
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "host":
+            host = value.strip().lower()
+            return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    return ""
 
 
 def _refusal(status: HTTPStatus) -> Answer:

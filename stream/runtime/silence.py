@@ -16,11 +16,16 @@ ENOUGH: Final = 1_000  # moments without one offer: no chance any more, a settin
 WAYS: Final = {
     Denial.CONSENT: "who has not said yes is neither profiled nor made offers: send consent with "
     "events or on the customers' topic, or set core.policy.consent_default",
-    Denial.NO_CAMPAIGN: "no campaign is active for them: see the campaigns' dates, segments, caps",
+    Denial.NO_CAMPAIGN: "no campaign is active for them: see the campaigns' dates, audiences, caps",
+    Denial.NOT_IN_STRATEGY: "no strategy of the campaigns finds an item: add one that recommends",
+    Denial.MARGIN_FLOOR: "every item would leave less than core.policy.margin_floor: see the "
+    "campaigns' incentives, and the margins in the catalog",
+    Denial.BUDGET: "too little is left of the campaigns' budgets",
     Denial.NOT_IN_CAMPAIGN: "no item is of the campaigns' categories: see the catalog",
     Denial.OUT_OF_STOCK: "the catalog says that the items are out of stock",
     Denial.QUIET_HOURS: "see core.policy.quiet_from, quiet_until and utc_offset",
     Denial.NO_CANDIDATE: "nothing is known to offer: everything was bought, or nothing was learned",
+    Denial.ON_SCREEN: "nothing is known to offer but what is on the screen",
     Denial.LOW_PROPENSITY: "no item is likely enough: see core.policy.min_propensity",
 }
 

@@ -137,10 +137,12 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.campaigns, 1, compacted, shared=True),
         TopicSpec(topics.offers, spread, week | written),
         TopicSpec(topics.dead_letters, spread, month | copies | _taken(MAX_DEAD_LETTER)),
+        TopicSpec(topics.evidence, spread, week | written),
         TopicSpec(topics.late, spread, month | copies | written),
         TopicSpec(topics.examples, 1, month | written, shared=True),
         TopicSpec(topics.models, 1, models, shared=True),
         TopicSpec(topics.rules, 1, compacted | written, shared=True),
+        TopicSpec(topics.budgets, 1, _kept(3_650) | written, shared=True),
         TopicSpec(settings.customers_changelog, spread, changelog),
     )
 

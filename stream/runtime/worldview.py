@@ -17,15 +17,18 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from mode import get_logger
 
+from stream.codec.claims import decode_claim
 from stream.codec.models import Collector, Parcel, Published, Reader, claimed
 from stream.codec.parts import PartError
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.snapshot import SnapshotError
 from stream.config import CoreSettings
 from stream.core.alike import Fresh
+from stream.core.budgets import granted
 from stream.core.editions import Editions
 from stream.core.event import Campaign, CatalogItem
 from stream.core.policy import by_priority
+from stream.core.witness import Witness
 from stream.core.world import World
 from stream.models.state import StateError
 from stream.runtime.batching.records import Record, Unreadable
@@ -62,8 +65,11 @@ class WorldView:
         key: bytes | None = None,
         on_refused: Callable[[], None] = lambda: None,
         judged: Judge | None = None,
+        on_claim_refused: Callable[[], None] = lambda: None,
+        evidence: bool = False,
     ) -> None:
-        self._world = World(settings=settings, learning=learning)
+        witness = Witness() if evidence else None
+        self._world = World(settings=settings, learning=learning, witness=witness)
         self.refused = 0
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}
@@ -73,6 +79,7 @@ class WorldView:
         self._collector, self._reader = Collector(), Reader(key)
         self._on_refused = on_refused
         self._judged = judged
+        self._on_claim_refused = on_claim_refused
         self._parcels: deque[Parcel] = deque()
         self._editions = Editions()
         self._noted: list[Noted] = []
@@ -123,6 +130,18 @@ class WorldView:
         if isinstance(entry, Entry):
             _put(self._campaigns, entry)
             self._campaigns_due = True
+
+    def take_claim(self, record: Record) -> None:
+        """Follow the claims on budgets; all workers read them in the same order."""
+        try:
+            if isinstance(record, Unreadable):
+                raise ValueError(record.aside.rejection.detail)
+            claim = decode_claim(record.value)
+        except ValueError as error:
+            self._on_claim_refused()
+            logger.warning("the budgets' record at %d is passed over: %s", record.offset, error)
+            return
+        self._world = self._world._replace(grants=granted(self._world.grants, claim))
 
     def take_models(self, record: Record) -> None:
         """Follow the models; a whole publication is in use soon."""

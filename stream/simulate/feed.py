@@ -18,6 +18,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from stream.codec.offers import is_recall
 from stream.config import ConfigError, Settings
 from stream.runtime.batching.fetching import read_carefully
 from stream.runtime.connection import client_options
@@ -157,6 +158,8 @@ class Feed:
 
     async def _receive(self, consumer: AIOKafkaConsumer) -> None:
         async for message in consumer:
+            if is_recall(message.value or b""):
+                continue
             try:
                 self._shoppers.receive(message.value)
             except (ValueError, KeyError, TypeError):

@@ -8,7 +8,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import isnan, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,6 @@ class Segment(NamedTuple):
     """A group of customers and what sets it apart."""
 
     number: int
-    size: str
     words: str
 
 
@@ -49,7 +48,7 @@ class Learning(NamedTuple):
     labels: int = 0
     auc: tuple[float, ...] = ()
     log_loss: tuple[float, ...] = ()
-    calibration: float = 1.0
+    calibration: float = nan
     pairs: int = 0
     true_pairs: int = 0
 
@@ -136,12 +135,8 @@ def shown(offer: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
 
 
 def segments(names: Sequence[str]) -> tuple[Segment, ...]:
-    """Split the models' descriptions ("21 % of customers: high spend") into size and words."""
-    parted = (name.partition(": ") for name in names)
-    return tuple(
-        Segment(number + 1, size.removesuffix(" of customers"), words or "like everybody")
-        for number, (size, _, words) in enumerate(parted)
-    )
+    """Number the models' names of segments from 1; one that there is not has no name."""
+    return tuple(Segment(number, words) for number, words in enumerate(names, 1) if words)
 
 
 def effect(before: Books, after: Books, offered: Counts, held_out: Counts) -> Effect:
@@ -193,7 +188,7 @@ def as_json(scene: Scene) -> dict[str, Any]:
             "labels": last.labels,
             "auc": last.auc[-1] if last.auc else None,
             "log_loss": last.log_loss[-1] if last.log_loss else None,
-            "calibration_ratio": last.calibration,
+            "calibration_ratio": None if isnan(last.calibration) else last.calibration,
             "pairs": last.pairs,
             "true_pairs": last.true_pairs,
         },

@@ -178,12 +178,11 @@ def _learning(scene: Scene) -> Table:
 def _segments(scene: Scene) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(justify="right", style="cyan", no_wrap=True)
-    grid.add_column(justify="right", style="bold", no_wrap=True)
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for segment in scene.segments:
-        grid.add_row(str(segment.number), segment.size, segment.words)
+        grid.add_row(str(segment.number), segment.words)
     if not scene.segments:
-        grid.add_row("", "", Text("no segments yet", style="dim"))
+        grid.add_row("", Text("no segments yet", style="dim"))
     return grid
 
 

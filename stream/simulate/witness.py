@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.core.learner import QUALITY_WINDOW
 from stream.core.offer import Origin
+from stream.models.foresight import WINDOW
 from stream.runtime.engine import Status
 from stream.simulate.scene import (
     Learning,
@@ -26,8 +27,7 @@ from stream.simulate.shoppers import Shoppers
 _POINTS = 80  # of a sparkline
 _SAMPLE = 0.5  # s between them
 _KEPT_OFFERS = 24
-# A purchase is told at once, that there was none only a day later: the first labels are no sample.
-_ENOUGH_LABELS = QUALITY_WINDOW
+_ENOUGH_LABELS = WINDOW
 _NEW_A_SCENE = 2  # more could not be read
 
 
@@ -124,7 +124,7 @@ class Witness:
             return
         self._samples.append(_Sample(seconds, self._events, self._offers))
         quality = status.quality
-        if quality is not None and quality.labels >= _ENOUGH_LABELS and quality.log_loss > 0:
+        if quality is not None and quality.labels >= _ENOUGH_LABELS and not isnan(quality.auc):
             self._auc.append(quality.auc)
             self._log_loss.append(quality.log_loss)
 
@@ -149,7 +149,7 @@ class Witness:
             labels=quality.labels if quality else 0,
             auc=tuple(self._auc),
             log_loss=tuple(self._log_loss),
-            calibration=quality.calibration_ratio if quality else 1.0,
+            calibration=quality.calibration_ratio if quality else nan,
             pairs=self._pairs,
             true_pairs=self._true_pairs,
         )

@@ -11,13 +11,26 @@ REASONS = {
     "holdout": "held out to compare",
     "frequency_cap": "enough for one day",
     "offer_gap": "had one just now",
+    "dismissed": "dismissed one lately",
     "quiet_hours": "quiet hours",
     "no_campaign": "no campaign for them",
     "no_candidate": "nothing to offer yet",
+    "on_screen": "nothing but what they are looking at",
     "bought_already": "bought already",
+    "item_dismissed": "dismissed it",
     "out_of_stock": "out of stock",
     "not_in_campaign": "not in the campaign",
     "low_propensity": "would hardly buy",
+    "campaign_paused": "the campaign is paused",
+    "campaign_not_running": "not the campaign's time",
+    "campaign_quiet_hours": "the campaign's quiet hours",
+    "audience": "not for them",
+    "campaign_dismissed": "dismissed the campaign",
+    "campaign_cap": "enough of the campaign",
+    "budget": "the budget is used up",
+    "not_in_strategy": "nothing of the strategy",
+    "margin_floor": "would cost more than it earns",
+    "low_value": "would hardly earn",
     "decode": "not JSON",
     "schema": "breaks the schema",
     "oversize": "too large",
@@ -145,7 +158,7 @@ def summary(scene: Scene) -> str:
     ]
     if scene.segments:
         paragraphs.append("Segments found:")
-        paragraphs += [f"  {s.number}. {s.size:>4}  {s.words}" for s in scene.segments]
+        paragraphs += [f"  {s.number}. {s.words}" for s in scene.segments]
     if scene.latest:
         paragraphs.append("The latest offers:")
         paragraphs += [f"  {offer_line(offer)}" for offer in scene.latest[:3]]

@@ -87,7 +87,8 @@ def summary(result: dict[str, Any]) -> str:
         f"{result['events']:,} events of {result['customers']:,} customers in "
         f"{result['seconds']:.0f} s, {result['workers']} workers, {result['kills']} kills, "
         f"{result['crashes']} ends by themselves; {result['offers']:,} offers, of which "
-        f"{result['offers_sent_again']:,} were sent again (seed {result['seed']})",
+        f"{result['offers_sent_again']:,} were sent again; {result['recalls']:,} recalls "
+        f"(seed {result['seed']})",
     ]
     for name, count in result["faults"].items():
         lines.append(f"{count:>9,}  {FAULTS[name]}")

@@ -118,6 +118,7 @@ class Audit:
             "crashes": workers.crashes,
             "seconds": round(took, 1),
             "offers": verdict.offers,
+            "recalls": verdict.recalls,
             "offers_sent_again": verdict.repeated_offers,
             "faults": {name: faults[name] for name in FAULTS},
             "told": dict(verdict.told),
@@ -156,7 +157,7 @@ class Audit:
         gone = sum(one.story in ERASES and one.acted >= 0 for one in self.books.shop.customers)
         killed = workers.kills or not plan.workers  # whoever runs them himself may kill some
         verdict = Verdict(self.books, plan.prefix, schema, gone if killed else 0)
-        await wire.read("offers", lambda record: verdict.take_offer(record.value))
+        await wire.read("offers", lambda r: verdict.take_offer(r.key, r.value))
         await wire.read("dead-letters", lambda r: verdict.take_letter(dict(r.headers), r.value))
         await wire.read("late", lambda record: verdict.take_late(record.value))
         for line in workers.said("customers", "--json").splitlines():

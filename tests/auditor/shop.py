@@ -7,6 +7,7 @@ Nothing here knows how offerstream works. The rules are those of docs/events.md:
   said nothing has allowed nothing. The newest statement by event time holds; of two at the same
   time, the no.
 - A withdrawal, or an erasure, holds whenever and however it arrives: late, twice, after a flood.
+- An open offer is recalled by a withdrawal, by an erasure, and by a purchase of what it holds.
 - After an erasure at T nothing that happened at T or before counts; what comes after it is a new
   customer's, who has allowed nothing yet.
 
@@ -204,6 +205,8 @@ class Shop:
         self._size, self._tick = -(-events // waves), max(1, span // events)
         self._name = f"{seed:x}"
         self._ids, self._now = 0, start
+        self.ends: list[int] = []  # of waves, in event time
+        self.bought: dict[tuple[int, str], int] = {}  # who bought what, and in which wave last
         stories = chance.choices([*SHARES], [*SHARES.values()], k=customers)
         self.customers = [self._customer(n, story) for n, story in enumerate(stories)]
 
@@ -226,6 +229,11 @@ class Shop:
         for _ in range(self._size):
             self._now += self._tick
             yield from self._turn(self._chance.choice(self.customers), number)
+        self.ends.append(self._now)
+
+    def settled(self, wave: int) -> int:
+        """An event time that had not passed when what was sent in a wave was decided."""
+        return self.ends[min(wave + SETTLED, len(self.ends)) - 1]
 
     def _turn(self, one: Customer, wave: int) -> list[Sent]:
         acts = one.story not in NEVER_OFFERED and one.story is not Story.STEADY
@@ -370,6 +378,8 @@ class Shop:
             for n in range(1, self._chance.randint(2, 4))
         ]
         order = {"order_id": f"{self._name}-o{self._ids}", "currency": "EUR", "products": lines}
+        for line in lines:
+            self.bought[one.number, line["product_id"]] = wave
         if counts:
             units, cents = bought(lines)
             one.add(orders=1, units=units, cents=cents)

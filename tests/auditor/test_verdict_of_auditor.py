@@ -6,6 +6,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from tests.auditor.verdict import FAULTS, Verdict
 
 SCHEMA = orjson.loads((ROOT / "schemas" / "offers" / "v1.json").read_bytes())
 OFFER = orjson.loads((ROOT / "schemas" / "offers" / "v1" / "valid" / "two-items.json").read_bytes())
-WAVES = 30
+WAVES, HOUR = 30, 3_600_000
 Kept = dict[str, dict[str, Any]]
 
 
@@ -31,6 +32,7 @@ class Seen:
     books: Books
     places: dict[Place, Sent]
     offers: list[dict[str, Any]]
+    recalls: list[dict[str, Any]]
     letters: list[tuple[dict[str, bytes], bytes | None]]
     late: list[bytes]
     kept: Kept
@@ -39,8 +41,8 @@ class Seen:
     def faults(self) -> dict[str, int]:
         """What the checker makes of it."""
         verdict = Verdict(self.books, "a-", SCHEMA)
-        for offer in self.offers:
-            verdict.take_offer(orjson.dumps(offer))
+        for said in self.recalls + self.offers:
+            verdict.take_offer(said.get("key", said["customer_id"]).encode(), orjson.dumps(said))
         for headers, value in self.letters:
             verdict.take_letter(headers, value)
         for value in self.late:
@@ -70,15 +72,77 @@ class Seen:
 
     def offer(self, place: Place, name: str, item: str = "p1") -> None:
         """Make another offer."""
-        self.offers.append(an_offer(place, name, item))
+        self.offers.append(an_offer(place, name, self.shop.start, item))
         self.account["offers"] += 1
 
+    def recall(self, offer: dict[str, Any], reason: str, after: int = 0) -> None:
+        """Recall an offer, so many ms after it was made."""
+        self.recalls.append(a_recall(offer, time_of(offer) + after, reason))
+        self.account["recalls"] += 1
 
-def an_offer(place: Place, name: str, item: str = "p1") -> dict[str, Any]:
-    """An offer caused by a record."""
+    def open_offer(self, story: Story) -> dict[str, Any]:
+        """An offer that nobody recalled, to somebody of a story."""
+        gone = {recall["offer_id"] for recall in self.recalls}
+        names = {c.name for c in self.shop.customers if c.story is story}
+        return next(
+            o for o in self.offers if o["customer_id"] in names and o["offer_id"] not in gone
+        )
+
+
+def an_offer(place: Place, name: str, issued: int, item: str = "p1") -> dict[str, Any]:
+    """An offer caused by a record; it is open for an hour."""
     items = [OFFER["items"][0] | {"product_id": item}]
-    told = {"offer_id": "-".join(map(str, place)), "customer_id": name, "items": items}
-    return OFFER | told | {"source": place._asdict()}
+    told = {"offer_id": id_of(place), "customer_id": name, "items": items}
+    times = {"issued_at": written(issued), "expires_at": written(issued + HOUR)}
+    return OFFER | told | times | {"source": place._asdict()}
+
+
+def id_of(place: Place) -> str:
+    """The id of the offer that a record causes."""
+    return "-".join(map(str, place))
+
+
+def a_recall(offer: dict[str, Any], time: int, reason: str) -> dict[str, Any]:
+    """The recall of an offer."""
+    told = {name: offer[name] for name in ("offer_id", "customer_id")}
+    return {"schema_version": 1, "recalled": True, **told, "recalled_at": time, "reason": reason}
+
+
+def written(time: int) -> str:
+    """A time in ms as offers have it."""
+    return datetime.fromtimestamp(time / 1_000, UTC).isoformat(timespec="milliseconds")
+
+
+def time_of(offer: dict[str, Any]) -> int:
+    """When an offer was made, in ms."""
+    return round(datetime.fromisoformat(offer["issued_at"]).timestamp() * 1_000)
+
+
+def due_recalls(
+    shop: Shop, places: dict[Place, Sent], offers: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What must be recalled: by a no, by an erasure, and by a purchase of the item."""
+    bought = defaultdict[str, list[int]](list)
+    for sent in places.values():
+        if sent.topic == "purchases" and sent.expected is Expected.APPLIED:
+            event = orjson.loads(sent.value or b"")
+            if event["event"] == "purchase" and holds(event, "p1"):
+                bought[event["customer_id"]].append(event["timestamp"])
+    acted = {one.name: one for one in shop.customers if one.acted >= 0}
+    recalls = []
+    for offer in offers:
+        name, made = offer["customer_id"], time_of(offer)
+        later = [time for time in bought[name] if time > made]
+        if name in acted and made <= shop.settled(acted[name].acted):
+            recalls.append(a_recall(offer, max(made, acted[name].act_time), "withdrawal"))
+        elif later:
+            recalls.append(a_recall(offer, min(later), "purchase"))
+    return recalls
+
+
+def holds(order: dict[str, Any], item: str) -> bool:
+    """Whether an item is in an order."""
+    return any(line["product_id"] == item for line in order["products"])
 
 
 def kept(name: str, sums: Sums) -> dict[str, Any]:
@@ -100,19 +164,25 @@ def seen(seed: int) -> Seen:
         books.enter(Place(topic, shard, 5), log)  # the topic had something else in it before
         places |= {Place(topic, shard, 5 + n): sent for n, sent in enumerate(log)}
     offers = [
-        an_offer(place, shop.customers[sent.customer].name)
+        an_offer(
+            place,
+            shop.customers[sent.customer].name,
+            orjson.loads(sent.value or b"")["timestamp"],
+        )
         for place, sent in places.items()
         if sent.may is May.YES and place.offset % 7 == 0
     ]
     outcomes = Counter(sent.expected for sent in places.values())
     account = Counter({str(name): count for name, count in outcomes.items()})
     account["applied"] += account.pop("any")
-    account["offers"] = len(offers)
+    recalls = due_recalls(shop, places, offers)
+    account |= {"offers": len(offers), "recalls": len(recalls)}
     return Seen(
         shop,
         books,
         places,
         offers,
+        recalls,
         [letter(p, s.value) for p, s in places.items() if s.expected is Expected.REJECTED],
         [s.value or b"" for s in places.values() if s.expected is Expected.LATE],
         {c.name: kept(c.name, c.sums) for c in shop.customers},
@@ -130,6 +200,7 @@ def letter(place: Place, value: bytes | None) -> tuple[dict[str, bytes], bytes |
 def test_nothing_is_wrong_where_all_is_right_whatever_is_repeated(seen: Seen) -> None:
     assert seen.faults() == {}
     seen.offers += seen.offers[::3]
+    seen.recalls += seen.recalls[::3]
     seen.letters += seen.letters[::3]
     seen.late += seen.late[::3]
     assert seen.faults() == {}
@@ -196,7 +267,7 @@ def change_an_offer(seen: Seen) -> None:
 
 
 def offer_an_unknown_item(seen: Seen) -> None:
-    seen.offers[0]["items"][0]["product_id"] = "secret-p1"
+    seen.open_offer(Story.STEADY)["items"][0]["product_id"] = "secret-p1"
 
 
 def leave_a_field_out(seen: Seen) -> None:
@@ -205,6 +276,75 @@ def leave_a_field_out(seen: Seen) -> None:
 
 def lose_an_offer(seen: Seen) -> None:
     seen.offers.pop()
+
+
+def stand_under_another_key(seen: Seen) -> None:
+    seen.offers.append(seen.offers[0] | {"key": "somebody else"})
+
+
+def recall_in_other_words(seen: Seen) -> None:
+    recall = seen.recalls[0]
+    seen.recalls.append(recall | {"recalled_at": recall["recalled_at"] + 1})
+
+
+def recall_what_nobody_offered(seen: Seen) -> None:
+    seen.recall(seen.offers[0] | {"offer_id": "of nobody"}, "withdrawal")
+
+
+def recall_from_another(seen: Seen) -> None:
+    seen.recalls[0]["customer_id"] = seen.open_offer(Story.STEADY)["customer_id"]
+
+
+def recall_of_who_withdrew_nothing(seen: Seen) -> None:
+    seen.recall(seen.open_offer(Story.STEADY), "withdrawal")
+
+
+def recall_for_an_item_that_nobody_bought(seen: Seen) -> None:
+    offer = seen.open_offer(Story.STEADY)
+    offer["items"][0]["product_id"] = bought_by_others(seen, offer["customer_id"])
+    seen.recall(offer, "purchase")
+
+
+def bought_by_others(seen: Seen, name: str) -> str:
+    number = next(c.number for c in seen.shop.customers if c.name == name)
+    return next(item for item in seen.shop.items if (number, item) not in seen.shop.bought)
+
+
+def recall_what_is_over(seen: Seen) -> None:
+    recall = next(one for one in seen.recalls if one["reason"] == "withdrawal")
+    recall["recalled_at"] += HOUR
+
+
+def forget_to_recall_after_an_erasure(seen: Seen) -> None:
+    forget_a_recall(seen, "withdrawal", Story.ERASED)
+
+
+def forget_to_recall_after_a_no(seen: Seen) -> None:
+    forget_a_recall(seen, "withdrawal", Story.QUIETED)
+
+
+def forget_to_recall_after_a_purchase(seen: Seen) -> None:
+    shop, others = seen.shop, {offer["offer_id"] for offer in seen.offers}
+    place, number, item = next(
+        (place, number, item)
+        for (number, item), wave in shop.bought.items()
+        if shop.customers[number].story is Story.STEADY and wave > WAVES // 2
+        for place, sent in seen.places.items()
+        if sent.customer == number and sent.may is May.YES and id_of(place) not in others
+    )
+    seen.offer(place, shop.customers[number].name, item)
+
+
+def forget_a_recall(seen: Seen, reason: str, story: Story) -> None:
+    names = {c.name for c in seen.shop.customers if c.story is story}
+    seen.recalls.remove(
+        next(r for r in seen.recalls if r["reason"] == reason and r["customer_id"] in names)
+    )
+    seen.account["recalls"] -= 1
+
+
+def lose_a_recall(seen: Seen) -> None:
+    seen.account["recalls"] += 1
 
 
 def lose_a_letter(seen: Seen) -> None:
@@ -249,6 +389,17 @@ NOTICED: list[tuple[Callable[[Seen], None], dict[str, int]]] = [
     (change_an_offer, {"conflicting_offers": 1}),
     (offer_an_unknown_item, {"unknown_items": 1}),
     (leave_a_field_out, {"malformed_offers": 1}),
+    (stand_under_another_key, {"malformed_offers": 1}),
+    (recall_in_other_words, {"conflicting_offers": 1}),
+    (recall_what_nobody_offered, {"wrong_recalls": 1}),
+    (recall_from_another, {"wrong_recalls": 1}),
+    (recall_of_who_withdrew_nothing, {"wrong_recalls": 1}),
+    (recall_for_an_item_that_nobody_bought, {"wrong_recalls": 1}),
+    (recall_what_is_over, {"wrong_recalls": 1}),
+    (forget_to_recall_after_an_erasure, {"missing_recalls": 1}),
+    (forget_to_recall_after_a_no, {"missing_recalls": 1}),
+    (forget_to_recall_after_a_purchase, {"missing_recalls": 1}),
+    (lose_a_recall, {"missing_recalls": 1}),
     (lose_an_offer, {"missing_offers": 1}),
     (lose_a_letter, {"wrong_dead_letters": 1}),
     (cut_a_letter, {"wrong_dead_letters": 1}),

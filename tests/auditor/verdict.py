@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 import orjson
 
 from tests.auditor.books import OUTCOMES, UNKNOWN, Books, Place
-from tests.auditor.shop import ALWAYS_PROFILED, ERASES, Customer, May, Sums
+from tests.auditor.shop import ALWAYS_PROFILED, ERASES, SETTLED, Customer, May, Story, Sums
 
 FAULTS: Final = {
     "lost": "events, units or money that customers' records lack",
@@ -24,15 +25,34 @@ FAULTS: Final = {
     "unpermitted_offers": "offers that their customers' permission did not cover",
     "overtaking_offers": "offers for what happened after a withdrawal that was sent before it",
     "causeless_offers": "offers whose source is no record of their customer's",
-    "conflicting_offers": "offers' ids with two contents",
+    "conflicting_offers": "offers' ids with two contents, or with two recalls",
     "unknown_items": "offers of items that the shop does not know, or only from who is unprofiled",
-    "malformed_offers": "offers that break their schema",
+    "malformed_offers": "offers and recalls that break their schema, or stand under another's key",
     "missing_offers": "offers that were counted and are not in the topic, or the other way round",
+    "wrong_recalls": "recalls of what nobody offered, of what was not open, or for no reason",
+    "missing_recalls": "open offers that stayed so, or recalls that were counted and are not there",
     "wrong_dead_letters": "refused records without their dead letter, or letters of others",
     "wrong_late": "late events that are not in the topic, or others that are",
     "unaccounted": "records that the account has too many or too few of",
 }
 SHOWN: Final = 5  # faults of a kind that are told in words
+
+
+class Made(NamedTuple):
+    """An offer that was seen: whose, of what, and when it was open, in ms."""
+
+    customer: int
+    items: tuple[str, ...]
+    issued: int
+    expires: int
+
+
+class Recalled(NamedTuple):
+    """A recall that was seen, its time in ms."""
+
+    customer: str
+    time: int
+    reason: str
 
 
 class Verdict:
@@ -59,6 +79,8 @@ class Verdict:
         self._valid = jsonschema_rs.validator_for(dict(schema))
         self._items = set(books.shop.items)
         self._offers: dict[str, bytes] = {}
+        self._made: dict[str, Made] = {}
+        self._recalls: dict[str, Recalled] = {}
         self._letters: set[Place] = set()
         self._late: set[bytes] = set()
         self._kept: dict[str, Mapping[str, Any]] = {}
@@ -74,17 +96,29 @@ class Verdict:
 
     # ------------------------------------------------------------------------------- what is seen
 
-    def take_offer(self, value: bytes | None) -> None:
-        """See a record of the topic of offers."""
+    def take_offer(self, key: bytes | None, value: bytes | None) -> None:
+        """See a record of the topic of offers: an offer, or its recall."""
         try:
-            offer = orjson.loads(value or b"")
-            error = next(iter(self._valid.iter_errors(offer)), None)
+            said = orjson.loads(value or b"")
+            error = next(iter(self._valid.iter_errors(said)), None)
         except ValueError as invalid:
-            offer, error = None, invalid
+            said, error = None, invalid
+        if error is None and said["customer_id"].encode() != key:
+            error = ValueError(f"the key is {key!r}")
         if error is not None:
             self._fault("malformed_offers", f"{(value or b'')[:200]!r}: {error}")
-            return
-        digest = blake2b(value or b"", digest_size=8).digest()
+        elif "recalled" in said:
+            self._take_recall(said)
+        else:
+            self._take_offer(said, value or b"")
+
+    def _take_recall(self, said: Mapping[str, Any]) -> None:
+        recall = Recalled(said["customer_id"], said["recalled_at"], said["reason"])
+        if self._recalls.setdefault(said["offer_id"], recall) != recall:
+            self._fault("conflicting_offers", f"{said['offer_id']} is recalled twice: {recall}")
+
+    def _take_offer(self, offer: Mapping[str, Any], value: bytes) -> None:
+        digest = blake2b(value, digest_size=8).digest()
         if known := self._offers.get(offer["offer_id"]):
             self.repeated_offers += 1
             if known != digest:
@@ -107,6 +141,8 @@ class Verdict:
         elif may is not May.YES:
             name = "unpermitted_offers" if may is May.NO else "overtaking_offers"
             self._fault(name, f"{told} for {place}, to {described(one)}")
+        else:
+            self._made[told] = made_of(offer, number)
         if unknown := [
             i["product_id"] for i in offer["items"] if i["product_id"] not in self._items
         ]:
@@ -156,6 +192,7 @@ class Verdict:
         if others := len(self._late) - len(self._late & self._books.late):
             self._judge_other_late(others)
         self._balance()
+        self._judge_recalls()
         return self.faults
 
     def _judge_other_late(self, others: int) -> None:
@@ -192,10 +229,67 @@ class Verdict:
             words = f"{account['offers']} counted, {len(self._offers)} seen"
             self._fault("missing_offers", words, abs(off))
 
+    def _judge_recalls(self) -> None:
+        """What was to be recalled was, with its reason, and nothing else."""
+        short = self._account["offers"] - len(self._offers)
+        for offer_id, recall in self._recalls.items():
+            made = self._made.get(offer_id)
+            if made is None and offer_id in self._offers:
+                continue  # what is wrong is the offer
+            if made is None and short > 0:
+                short -= 1  # its offer was withheld
+            elif made is None or not self._has_reason(made, recall):
+                self._fault("wrong_recalls", f"{recall} of {made}, {offer_id}")
+        if off := self._account["recalls"] - len(self._recalls):
+            words = f"{self._account['recalls']} recalls counted, {len(self._recalls)} seen"
+            self._fault("missing_recalls", words, abs(off))
+        for offer_id, made in self._made.items():
+            one = self._books.shop.customers[made.customer]
+            if offer_id not in self._recalls and self._is_due(made, one):
+                self._fault("missing_recalls", f"{described(one)}: {offer_id}, {made}")
+
+    def _has_reason(self, made: Made, recall: Recalled) -> bool:
+        one = self._books.shop.customers[made.customer]
+        if recall.customer != one.name or not made.issued <= recall.time < made.expires:
+            return False
+        if recall.reason == "purchase":
+            bought = self._books.shop.bought
+            return any((made.customer, item) in bought for item in made.items)
+        return recall.reason == "withdrawal" and one.acted >= 0
+
+    def _is_due(self, made: Made, one: Customer) -> bool:
+        """Whether an offer was surely open when its customer withdrew, or bought what it holds."""
+        shop = self._books.shop
+        if one.acted >= 0 and made.issued <= shop.settled(one.acted) < made.expires:
+            return True
+        if one.story is not Story.STEADY:
+            return False
+        waves = [shop.bought.get((made.customer, item), 0) for item in made.items]
+        return any(
+            made.issued <= shop.ends[wave - SETTLED] and shop.settled(wave) < made.expires
+            for wave in waves
+            if wave >= SETTLED
+        )
+
     @property
     def offers(self) -> int:
         """How many different offers were seen."""
         return len(self._offers)
+
+    @property
+    def recalls(self) -> int:
+        """How many offers were seen to be recalled."""
+        return len(self._recalls)
+
+
+def made_of(offer: Mapping[str, Any], customer: int) -> Made:
+    """An offer, of the customer with a number."""
+    items = tuple([item["product_id"] for item in offer["items"]])
+    issued, expires = (
+        round(datetime.fromisoformat(offer[name]).timestamp() * 1_000)
+        for name in ("issued_at", "expires_at")
+    )
+    return Made(customer, items, issued, expires)
 
 
 def described(one: Customer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
@@ -49,6 +50,8 @@ def offered(settings: Settings, customers: Customers) -> dict[str, int]:
 
     def take(record: Record) -> None:
         nonlocal total
+        if is_recall(record.value or b""):
+            return
         total += 1
         offer = json.loads(record.value or b"{}")
         if offer["offer_id"] not in contents:

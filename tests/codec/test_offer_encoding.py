@@ -54,6 +54,7 @@ def test_every_field_has_its_place() -> None:
                 "reason": "often bought together with p7",
                 "because": "p7",
                 "price_minor": 39900,
+                "final_price_minor": 35910,
             },
             {
                 "product_id": "p2",
@@ -93,6 +94,16 @@ def test_every_offer_keeps_the_contract(
     document = orjson.loads(encode_offer(offer))
     assert schemas().of("offers").is_valid(document)
     assert document["items"][0]["reason"]
+
+
+def test_what_the_catalog_and_the_campaign_tell_is_shown() -> None:
+    shown = {"name": "Washer X", "image": "https://shop.example/p1.jpg", "link": "/p/p1"}
+    item = OfferItem("p1", 0.5, Origin.TRENDING, None, 1999, **shown)
+    offer = structs.replace(OFFER, items=(item,), placement="home", channel="web")
+    document = orjson.loads(encode_offer(offer))
+    assert schemas().of("offers").is_valid(document)
+    assert document["items"][0].items() >= {**shown, "final_price_minor": 1799}.items()
+    assert (document["placement"], document["channel"]) == ("home", "web")
 
 
 def test_the_same_offer_gives_the_same_bytes() -> None:

@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from stream.codec.reference import Entry, encode_campaign, encode_item
-from stream.core.event import Campaign, CatalogItem, RejectionCode
+from stream.core.event import Campaign, CatalogItem, Rejection, RejectionCode
 from tests.codec.producing import TIME, code, references
 
 ITEM = CatalogItem("p1", "Washer", "kitchen", "acme", 39900, "EUR", -1250, 17, TIME, "quiet")
 CAMPAIGN = Campaign(
-    "k1", "Spring", "win_back", 5, TIME, TIME + 1, (0, 3), ("kitchen",), 10, 2, False
+    "k1", "Spring", "trending", 5, TIME, TIME + 1, (0, 3), ("kitchen",), 10, 2, False
 )
 
 
@@ -49,9 +49,19 @@ def test_outer_forms_become_inner_ones() -> None:
     assert len(decode_item(text="t" * 9999).value.text) == 4096
 
 
-def test_unknown_fields_are_counted() -> None:
-    assert decode_item(colour="red", weight=3).extra_fields == 2
-    assert decode_campaign(owner="x").extra_fields == 1
+def test_an_unknown_field_is_refused_with_the_nearest_known_name_and_without_its_own() -> None:
+    assert decode_item(colour="red", weight=3) == Rejection(
+        RejectionCode.SCHEMA, "the value has an unknown field"
+    )
+    assert decode_item(catgory="x").detail == "the value has an unknown field: /category is nearest"
+    assert decode_campaign(catgories=[]).detail.endswith("/categories is nearest")
+    deep = decode_campaign(audience={"any_of": [{"profile": {"order": {"min": 1}}}]})
+    place = "/audience/any_of/0/profile"
+    assert deep.detail == f"{place} has an unknown field: {place}/orders is nearest"
+    private = decode_campaign(audience={"traits": {"anna@example.org": {"mni": 1}}})
+    assert private.detail == (
+        "/audience/traits/* has an unknown field: /audience/traits/*/min is nearest"
+    )
 
 
 def test_a_tombstone_removes() -> None:

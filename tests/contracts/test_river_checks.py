@@ -9,15 +9,22 @@ import pytest
 from river import base, compose, datasets, preprocessing
 from river.checks import common, yield_checks
 
+from stream.models.clusters import HierarchicalSegments, SelfOrganisingMap
 from stream.models.density import DensitySegments
+from stream.models.forecast import SeriesForecaster
+from stream.models.least_squares import RecursiveLeastSquares
+from stream.models.network import HashedNetwork
 from stream.models.propensity import Propensity
 from stream.models.segments import IncrementalKMeans
+from stream.models.value import SpendRegressor
 
 ESTIMATORS: list[base.Estimator] = [
     Propensity(bits=12),
     Propensity(bits=12, crosses=0, triples=0),
     IncrementalKMeans(sample=128),
     DensitySegments(warmup=64, refresh=64),
+    HierarchicalSegments(leaves=12),
+    SelfOrganisingMap(rows=4, columns=4, warmup=64),
 ]
 
 # river feeds no data to clusterers in its suite; these of its checks hold for them as well.
@@ -35,6 +42,14 @@ OF_CLUSTERERS = [
 ]
 
 
+OF_THE_SHELF: list[base.Estimator] = [
+    SeriesForecaster(seasons=(2,), leads=2),
+    RecursiveLeastSquares(),
+    SpendRegressor(),
+    HashedNetwork(bits=8),
+]
+
+
 @pytest.fixture
 def without_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
     """River's suite imports scikit-learn for multi-output regression only, which we have not."""
@@ -46,7 +61,7 @@ def without_sklearn(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("model", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("model", [*ESTIMATORS, *OF_THE_SHELF], ids=str)
 @pytest.mark.usefixtures("without_sklearn")
 def test_rivers_own_suite_passes(model: base.Estimator) -> None:
     checks = list(yield_checks(model))

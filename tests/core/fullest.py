@@ -13,7 +13,17 @@ from typing import Final
 from stream.codec.state import decode_record, encode_record
 from stream.core.decide import Step, decide
 from stream.core.event import CatalogItem, Event, Line, Response, Source, Trade
-from stream.core.layout import EXPOSED, LINES, OF_A_DAY, PENDING, RECENT, SEEN, SLATE, TASTES
+from stream.core.layout import (
+    COOLED,
+    EXPOSED,
+    LINES,
+    OF_A_DAY,
+    PENDING,
+    RECENT,
+    SEEN,
+    SLATE,
+    TASTES,
+)
 from stream.core.money import EXPONENTS
 from stream.core.record import Desk, record_of
 from stream.core.state import (
@@ -22,6 +32,7 @@ from stream.core.state import (
     Delivery,
     Exposure,
     History,
+    Made,
     PendingOffer,
     Profile,
     Touch,
@@ -42,6 +53,7 @@ from tests.builders import (
 
 CURRENCIES: Final = sorted(EXPONENTS)
 FEATURES: Final = bytes(range(64))
+LONG_AGO: Final = NOON - DAY + HOUR
 _names = iter(range(0x20000, 0x30000))
 
 
@@ -75,8 +87,13 @@ def the_fullest() -> CustomerState:
         ),
         waiting=Waiting(exposures, offers, NOON, 0),
         delivery=Delivery(
-            made=tuple((name, NOON) for name in names(OF_A_DAY - 1)),
-            impressions=(NOON - DAY + HOUR,) * (OF_A_DAY - 1),
+            made=tuple(
+                Made(f"{n:032x}", name, LONG_AGO, NOON + DAY, tuple(names(6)), LONG_AGO)
+                for n, name in enumerate(names(OF_A_DAY - 1))
+            ),
+            cooled=tuple((name, n % 2, NOON) for n, name in enumerate(names(COOLED))),
+            open_until=NOON + DAY,
+            campaign_until=NOON + DAY,
         ),
     )
 
@@ -94,7 +111,7 @@ def the_largest(state: CustomerState, newest: list[str]) -> list[Event]:
     """Events that add as much as an event can, each to another list."""
     items, categories = names(LINES), names(LINES)
     lines = tuple(Line(i, 100, 1, c, c) for i, c in zip(items, categories, strict=True))
-    currency = CURRENCIES[-1]
+    currency, made = CURRENCIES[-1], state.delivery.made[-1]
     return [
         a_click(0, item=newest[0], category=a_name(), brand=a_name()),
         a_click(5, item=newest[0], time=NOON + 2 * HOUR),  # it is answered by an offer
@@ -103,6 +120,8 @@ def the_largest(state: CustomerState, newest: list[str]) -> list[Event]:
         a_purchase(2, lines=lines, currency=currency),
         a_purchase(3, lines=lines, currency=currency, trade=Trade.REFUND),
         an_impression(4, state.waiting.offers[-1].offer_id, response=Response.DISMISS),
+        an_impression(7, made.offer_id, response=Response.DISMISS),
+        an_impression(8, made.offer_id, response=Response.CLICK, item_id=a_name()),
     ]
 
 

@@ -39,7 +39,7 @@ from stream.core.event import (
     Word,
 )
 from stream.core.hashing import identity
-from stream.core.ledger import OFFER, Decided, Entry, Ledger
+from stream.core.ledger import EXAMPLES, Decided, Entry, Ledger
 from stream.core.record import Desk, View
 from stream.core.world import Models, Neighbours, Unlearned, World
 from stream.models.recommender import Ranked
@@ -331,7 +331,7 @@ def outcome_of(decided: Decided) -> dict[str, Any]:
 
 
 def _payload(kind: int, payload: bytes) -> Any:
-    return orjson.loads(payload) if kind == OFFER else decode_examples(payload)
+    return decode_examples(payload) if kind == EXAMPLES else orjson.loads(payload)
 
 
 def kept_of(partition: Partition) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tests.builders import (
     HOUR,
     NOON,
     OPEN,
+    SECOND,
     a_cause,
     a_click,
     a_purchase,
@@ -168,17 +169,17 @@ def test_a_purchase_labels_the_exposure_with_the_features_it_had() -> None:
     clicked, bought = take([a_click(0), a_purchase(9)], a_world())
     assert clicked.state is not None
     (exposure,) = clicked.state.waiting.exposures
+    shown = [e for e in clicked.examples if isinstance(e, Labelled)]
     labels = [e for e in bought.examples if isinstance(e, Labelled)]
+    assert [(label.label, label.features) for label in shown] == [(0, exposure.features)]
     assert [(label.label, label.features) for label in labels] == [(1, exposure.features)]
     assert unpack([exposure.features]).shape == (1, 16)
 
 
-def test_an_exposure_that_matured_is_negative_once() -> None:
-    steps = take([a_click(0), a_click(1, item="i2", time=NOON + 3 * DAY)], a_world())
-    labels = [e.label for e in steps[1].examples if isinstance(e, Labelled)]
-    assert labels == [0]
-    late = take([a_click(0), a_purchase(1, time=NOON + 3 * DAY)], a_world())
-    assert [e.label for e in late[1].examples if isinstance(e, Labelled)] == [0]
+def test_an_exposure_is_told_once_and_a_purchase_after_its_time_is_none_of_it() -> None:
+    steps = take([a_click(0), a_click(1), a_purchase(2, time=NOON + 3 * DAY)], a_world())
+    labels = [[e.label for e in s.examples if isinstance(e, Labelled)] for s in steps]
+    assert labels == [[0], [], []]
 
 
 def test_a_late_purchase_within_window_and_grace_still_counts() -> None:
@@ -228,13 +229,18 @@ def test_one_offer_a_visit_then_the_gap_is_the_reason() -> None:
     assert steps[1].denial is Denial.OFFER_GAP
 
 
-def test_the_frequency_cap_counts_impressions_not_offers() -> None:
-    policy = replace(OPEN, offers_per_day=1, offer_gap=0.0)
-    steps = take([a_click(0), a_click(1, item="i2")], a_world(policy))
-    assert [len(s.offers) for s in steps] == [1, 1]
-    offer_id = steps[0].offers[0].offer_id
-    shown = take([a_click(0), an_impression(1, offer_id), a_click(2, item="i2")], a_world(policy))
-    assert shown[2].denial is Denial.FREQUENCY_CAP
+def test_the_frequency_cap_counts_what_was_seen_and_what_still_may_be() -> None:
+    policy = replace(OPEN, offers_per_day=2, offer_gap=0.0, offer_ttl=60.0)
+    world = a_world(policy)
+    first = take([a_click(0)], world)[0].offers[0].offer_id
+    later = [a_click(n, item="i2", time=NOON + n * 10 * 60 * SECOND) for n in (1, 2, 3)]
+    unreported = take([a_click(0), *later], world)
+    assert [len(s.offers) for s in unreported] == [1, 1, 0, 0]
+    assert unreported[2].denial is Denial.FREQUENCY_CAP
+    reported = take([a_click(0), an_impression(1, first), *later], world)
+    assert [len(s.offers) for s in reported] == [1, 0, 1, 1, 1]  # the others were never seen
+    at_once = take([a_click(n, item="i2") for n in range(3)], world)
+    assert [len(s.offers) for s in at_once] == [1, 1, 0]  # both may still be seen
 
 
 def test_an_impression_exposes_the_items_of_the_offer() -> None:
@@ -284,10 +290,51 @@ def test_what_is_out_of_stock_or_bought_is_not_offered() -> None:
     catalog = {"cup": CatalogItem("cup", stock=0), "pot": CatalogItem("pot", stock=1)}
     world = a_world()._replace(models=Models(recommender=Neighbours("cup", "pot")), catalog=catalog)
     offer = take([a_click(0, item="tea")], world)[0].offers[0]
-    assert {item.item_id for item in offer.items} == {"tea", "pot"}
-    policy = replace(OPEN, offer_gap=0.0)
-    steps = take([a_click(0, item="tea"), a_purchase(1, "c1", "tea")], a_world(policy))
+    assert {item.item_id for item in offer.items} == {"pot"}
+    nothing_new = a_world(replace(OPEN, offer_gap=0.0))._replace(newest=())
+    steps = take([a_click(0, item="tea"), a_purchase(1, "c1", "tea")], nothing_new)
     assert steps[1].denial is Denial.NO_CANDIDATE
+
+
+def offered_in(step: Step) -> list[str]:
+    """The items of the one offer of a step."""
+    (offer,) = step.offers
+    return [item.item_id for item in offer.items]
+
+
+def test_what_is_on_the_screen_leads_to_others_and_is_not_offered() -> None:
+    world = a_world(replace(OPEN, offer_gap=0.0))
+    world = world._replace(models=Models(recommender=Neighbours("tea", "cup")))
+    viewed, carted = take([a_click(0, item="tea"), a_click(1, item="cup")], world)
+    assert offered_in(viewed) == ["cup"]
+    assert offered_in(carted) == ["tea"]  # which was looked at before
+
+
+def test_what_waits_in_the_cart_is_not_offered_until_the_session_is_over() -> None:
+    world = a_world(replace(OPEN, offer_gap=0.0))._replace(newest=())
+    steps = take(
+        [
+            a_click(0, item="tea", action=Action.ADD_TO_CART),
+            a_click(1, item="tea"),
+            a_click(2, item="cup"),
+            a_click(3, item="pot", time=NOON + 2 * HOUR),
+        ],
+        world,
+    )
+    assert [step.denial for step in steps[:3]] == [Denial.ON_SCREEN] * 3
+    assert set(offered_in(steps[3])) == {"tea", "cup"}
+
+
+def test_what_was_taken_out_of_the_cart_may_be_offered() -> None:
+    steps = take(
+        [
+            a_click(0, item="tea", action=Action.ADD_TO_CART),
+            a_click(1, item="tea", action=Action.REMOVE_FROM_CART),
+            a_click(2, item="cup"),
+        ],
+        a_world(replace(OPEN, offer_gap=0.0))._replace(newest=()),
+    )
+    assert offered_in(steps[2]) == ["tea"]
 
 
 def test_a_cold_start_goes_down_the_ladder_by_name() -> None:

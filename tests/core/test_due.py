@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ from stream.codec.state import decode_page, encode_page
 from stream.core.due import PAGE, Due, DueQueue, Ends, Page
 from stream.core.event import Event, Source
 from stream.core.example import Labelled
-from stream.core.ledger import Entry
-from stream.core.world import World
+from stream.core.ledger import EXAMPLES, Entry
+from stream.core.world import Models, World
 from tests.builders import DAY, HOUR, NOON, a_click, a_purchase, a_world, an_update
 from tests.tableless import Tableless
 
@@ -43,6 +44,13 @@ def test_a_queue_gives_what_was_put_in_order_however_it_is_cut_into_batches(
     assert len(kept) <= len(plain) // PAGE + 2
 
 
+class Sorted:
+    """A segmenter that puts everybody into the third segment."""
+
+    def assign(self, vector: Sequence[float]) -> int:
+        return 3
+
+
 class Shop(Tableless):
     """A partition that takes events, and what its customers' exposures were labelled."""
 
@@ -58,7 +66,9 @@ class Shop(Tableless):
     @property
     def labels(self) -> list[Labelled]:
         """Of all batches so far."""
-        taught = [one for e in self.effects if e.kind for one in decode_examples(e.payload)]
+        taught = [
+            one for e in self.effects if e.kind == EXAMPLES for one in decode_examples(e.payload)
+        ]
         return [one for one in taught if isinstance(one, Labelled)]
 
 
@@ -68,18 +78,28 @@ def late_clicks(days: float, count: int = 3) -> list[Event]:
     return [a_click(first + n, "other", "i9", time=time + n) for n in range(count)]
 
 
-def test_who_never_comes_back_is_a_negative_label_once() -> None:
+def waiting(shop: Shop, customer: str = "gone") -> list[int]:
+    """When the looks were that still wait for a purchase."""
+    state = shop.states[customer]
+    assert state is not None
+    return [exposure.time for exposure in state.waiting.exposures]
+
+
+def test_a_look_is_told_at_once_and_dropped_once_though_the_customer_never_comes_back() -> None:
     shop = Shop(a_world())
     shop.take(a_click(0, "gone", "i1"), a_click(1, "gone", "i2"))
-    waiting = shop.states["gone"]
-    assert waiting is not None
-    exposures = waiting.waiting.exposures
+    before = shop.states["gone"]
+    assert before is not None
+    exposures = before.waiting.exposures
+    found = [(one.time, one.label, one.features, one.waited) for one in shop.labels]
+    assert found == [(one.time, 0, one.features, 0) for one in exposures]
     shop.take(*late_clicks(1.9))
-    assert shop.labels == []
+    assert waiting(shop) == [one.time for one in exposures]
     shop.take(*late_clicks(2.3))
     shop.take(*late_clicks(2.4))
-    found = [(label.time, label.label, label.features) for label in shop.labels]
-    assert found == [(one.time, 0, one.features) for one in exposures]
+    assert [one.time for one in shop.labels if one.time < NOON + DAY] == [
+        one.time for one in exposures
+    ]
     after = shop.states["gone"]
     assert after is not None
     assert (after.waiting.exposures, after.waiting.due) == ((), 0)
@@ -89,20 +109,34 @@ def test_what_did_not_wait_long_enough_is_looked_at_again() -> None:
     shop = Shop(a_world())
     shop.take(a_click(0, "gone", "i1"), a_click(1, "gone", "i2", time=NOON + DAY))
     shop.take(*late_clicks(2.4))
-    assert [label.time for label in shop.labels] == [NOON]
+    assert waiting(shop) == [NOON + DAY]
     shop.take(*late_clicks(3.4))
-    assert [label.time for label in shop.labels if label.time < NOON + 2 * DAY] == [
-        NOON,
-        NOON + DAY,
-    ]
+    assert waiting(shop) == []
 
 
-def test_who_bought_is_no_negative() -> None:
+def test_a_purchase_is_told_with_what_was_waited_for_it() -> None:
     shop = Shop(a_world())
     shop.take(a_click(0, "gone", "i1"))
     shop.take(a_purchase(1, "gone", "i1", time=NOON + HOUR), source=Source.PURCHASES)
     shop.take(*late_clicks(2.4), *late_clicks(4.0))
-    assert [label.label for label in shop.labels if label.time <= NOON + HOUR] == [1]
+    told = [(one.label, one.time, one.waited) for one in shop.labels if one.time <= NOON + HOUR]
+    assert told == [(0, NOON, 0), (1, NOON + HOUR, HOUR)]
+    first, second = (one.features for one in shop.labels if one.time <= NOON + HOUR)
+    assert first == second
+
+
+def test_both_labels_of_a_look_name_the_segment_of_then() -> None:
+    shop = Shop(a_world())
+    shop.take(a_click(0, "gone", "i1"))
+    shop.world = a_world()._replace(models=Models(segments=Sorted()))
+    shop.take(a_click(1, "gone", "i2", time=NOON + 2 * HOUR))
+    shop.take(a_click(2, "gone", "i3", time=NOON + 2 * HOUR + 1))
+    bought = ("i1", "i2", "i3")
+    shop.take(a_purchase(3, "gone", *bought, time=NOON + 3 * HOUR), source=Source.PURCHASES)
+    told = {(one.features, one.label): one.segment for one in shop.labels}
+    looks = [features for features, label in told if not label]
+    assert [told[look, 0] for look in looks] == [told[look, 1] for look in looks]
+    assert {told[look, 0] for look in looks} >= {None, 3}
 
 
 def test_who_was_erased_is_not_looked_at() -> None:
@@ -110,7 +144,7 @@ def test_who_was_erased_is_not_looked_at() -> None:
     shop.take(a_click(0, "gone", "i1"))
     shop.take(an_update(1, "gone", erase=True), source=Source.CUSTOMERS)
     shop.take(*late_clicks(2.4))
-    assert shop.labels == []
+    assert [one.time for one in shop.labels if one.time < NOON + DAY] == [NOON]
     assert shop.states["gone"] is None
 
 
@@ -119,9 +153,10 @@ def test_a_worker_that_teaches_nobody_leaves_the_queue_to_one_that_does() -> Non
     shop.take(a_click(0, "gone", "i1"))
     shop.world = World(settings=shop.world.settings, learning=False)
     shop.take(*late_clicks(2.4))
+    assert waiting(shop) == [NOON]
     shop.world = a_world()
     shop.take(*late_clicks(2.5))
-    assert [label.time for label in shop.labels] == [NOON]
+    assert waiting(shop) == []
 
 
 def test_each_customer_has_one_entry_and_the_queue_does_not_grow() -> None:

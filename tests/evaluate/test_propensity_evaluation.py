@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from stream.cli import main
 from stream.cli.evaluate_propensity import propensity
 from stream.config import ConfigError
 from stream.evaluate.propensity import Evaluation, Examples, Labels
 from stream.models.metrics import quality
 from stream.models.propensity import Propensity
+from stream.reading.format import FileFormat
+from stream.reading.inputs import sources
 
 HEADER = "age;job;balance;y"
 
@@ -47,7 +50,8 @@ def test_the_report_has_what_is_promised(tmp_path: Path) -> None:
             assert {"auc", "log_loss", "ece", "accuracy", "recall", "f1"} <= model[part].keys()
         assert model["all"]["events"] == 1_200 and model["last_half"]["events"] == 600
     assert report["champion"]["last_half"]["auc"] > 0.7
-    assert len(report["challengers"]) == 5
+    names = [model["name"] for model in report["challengers"]]
+    assert len(names) == 6 and names[-1] == "neural_network"
 
 
 def test_the_positive_value_may_be_any(tmp_path: Path) -> None:
@@ -84,16 +88,20 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     file = bank(tmp_path / "bank.csv", 50)
     wrong = {
         "no column 'z'": ["--csv", str(file), "--label", "z", "--delimiter", ";"],
-        "there are: age;job;balance;y": ["--csv", str(file), "--label", "y"],
-        "can't be read": ["--csv", str(tmp_path / "none.csv"), "--label", "y"],
+        "there are: age;job;balance;y": [*("--csv", str(file), "--label", "y", "--delimiter", ",")],
+        "cannot be read": ["--csv", str(tmp_path / "none.csv"), "--label", "y"],
         "no column 'q'": ["--csv", str(file), "--label", "y", "--drop", "q", "--delimiter", ";"],
     }
     for words, arguments in wrong.items():
         with pytest.raises(ConfigError, match=words):
             CliRunner().invoke(propensity, arguments, catch_exceptions=False)
-    (tmp_path / "torn.csv").write_text("a,y\n1,1\n2\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="line 3 has 1 cells"):
-        list(Examples(tmp_path / "torn.csv", Labels("y", None)))
+
+
+def test_a_torn_row_is_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "torn.csv").write_text("a,y\n1,1\n2\n3,0,,\n4,1,5\n", encoding="utf-8")
+    examples = Examples(sources([tmp_path / "torn.csv"]), Labels("y", None))
+    assert [example.label for example in examples] == [1, 0]
+    assert examples.left_out == {"ragged": 2}
 
 
 class Remembering(Propensity):
@@ -117,7 +125,7 @@ class Remembering(Propensity):
 def test_no_label_is_known_before_its_time(tmp_path: Path, delay: int) -> None:
     champion = Remembering()
     evaluation = Evaluation(champion, [], lambda: 0.0, delay)
-    examples = Examples(bank(tmp_path / "b.csv", 500), Labels("y", None), delimiter=";")
+    examples = Examples(sources([bank(tmp_path / "b.csv", 500)]), Labels("y", None))
     for _ in evaluation.run(iter(examples)):
         pass
     while_reading = champion.ahead[: -(delay // 32 + 1)]
@@ -138,18 +146,27 @@ def test_labels_shuffled_cannot_be_foreseen(tmp_path: Path) -> None:
     assert champion["last_half"]["ece"] < 0.05
 
 
-def test_a_file_of_one_label_only_is_no_harm(tmp_path: Path) -> None:
-    (tmp_path / "none.csv").write_text("a,y\n" + "1,0\n" * 100, encoding="utf-8")
-    report = told("--csv", str(tmp_path / "none.csv"), "--label", "y", "--champion-only")
-    assert report["champion"]["all"]["auc"] is None
-    assert report["champion"]["all"]["log_loss"] < 0.2
-    (tmp_path / "empty.csv").write_text("a,y\n", encoding="utf-8")
-    report = told("--csv", str(tmp_path / "empty.csv"), "--label", "y", "--champion-only")
-    assert report["events"] == 0 and report["champion"]["all"]["log_loss"] is None
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("1,0\n" * 100, "all 100 values of y are no: there is nothing to tell apart"),
+        ("1,1\n" * 9, "all 9 values of y are yes"),
+        ("1,NULL\n", "no row has a value of y"),
+        ("", "has no rows to foresee"),
+    ],
+)
+def test_what_cannot_be_foreseen_is_no_success(tmp_path: Path, rows: str, words: str) -> None:
+    (tmp_path / "one.csv").write_text("a,y\n" + rows, encoding="utf-8")
+    usual = ["--csv", str(tmp_path / "one.csv"), "--label", "y", "--champion-only", "--json"]
+    result = CliRunner().invoke(main, ["evaluate", "propensity", *usual])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    champion = json.loads(result.stdout)["champion"]["all"]
+    assert champion["auc"] is None
 
 
 def test_rows_without_a_label_are_counted_and_not_learned(tmp_path: Path) -> None:
-    (tmp_path / "some.csv").write_text("a,y\n" + "1,1\n2,\n" * 50, encoding="utf-8")
+    (tmp_path / "some.csv").write_text("a,y\n" + "1,1\n2,\n3,0\n4,n/a\n" * 25, encoding="utf-8")
     report = told("--csv", str(tmp_path / "some.csv"), "--label", "y", "--champion-only")
     assert (report["events"], report["unlabelled"]) == (100, 50)
     assert report["champion"]["all"]["events"] == 50
@@ -182,7 +199,8 @@ def test_people_get_a_table(tmp_path: Path) -> None:
 
 def test_the_metrics_are_those_of_the_scores(tmp_path: Path) -> None:
     evaluation = Evaluation(Propensity(bits=10), [], lambda: 0.0)
-    examples = Examples(bank(tmp_path / "b.csv", 300), Labels("y", None), delimiter=";")
+    found = sources([bank(tmp_path / "b.csv", 300)])
+    examples = Examples(found, Labels("y", None), file=FileFormat(delimiter=";"))
     for _ in evaluation.run(iter(examples)):
         pass
     kept = evaluation.scores

@@ -37,7 +37,15 @@ def test_the_report_has_what_is_promised(tmp_path: Path) -> None:
     ratio = report["inertia_ratio"]
     assert 0.999 < ratio["mean"] <= ratio["worst"] < 1.1
     assert len(report["segments"]) == 4
-    told = run(*usual, "--scale", "--shuffles", "1", "--plot", str(tmp_path / "c.svg"))
+    assert set(report["quality"]) == {"kmeans", "density", "hierarchical", "som"}
+    for kind, quality in report["quality"].items():
+        assert 0 < quality["silhouette"] <= 1 and quality["davies_bouldin"] > 0, kind
+        assert 0.2 < quality["stability"] <= 1, kind
+    pictures = ["--dendrogram", str(tmp_path / "d.svg"), "--map", str(tmp_path / "m.svg")]
+    told = run(*usual, "--scale", "--shuffles", "1", "--plot", str(tmp_path / "c.svg"), *pictures)
+    assert (tmp_path / "d.svg").read_text(encoding="utf-8").count("<path") == 47
+    assert "U-matrix" in (tmp_path / "m.svg").read_text(encoding="utf-8")
+    assert "Davies-Bouldin" in told
     assert "600 customers, 4 rows left out" in told and "average monetary" in told
     assert "<polyline" in (tmp_path / "c.svg").read_text(encoding="utf-8")
 
@@ -47,8 +55,8 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     wrong = {
         "no column 'spend'": ["--csv", str(file), "--columns", "spend"],
         "no row has numbers": ["--csv", str(file), "--columns", "id"],
-        "at least 1": ["--csv", str(file), "--columns", "recency", "--k", "0"],
-        "can't be read": ["--csv", str(tmp_path / "none"), "--columns", "recency"],
+        "names no column": ["--csv", str(file), "--columns", ","],
+        "cannot be read": ["--csv", str(tmp_path / "none"), "--columns", "recency"],
     }
     for words, arguments in wrong.items():
         with pytest.raises(ConfigError, match=words):

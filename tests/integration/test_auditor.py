@@ -20,3 +20,4 @@ def test_a_checker_from_outside_finds_nothing_to_object_to(
     assert result["kills"] == 2
     assert result["events"] > 4_000
     assert result["offers"] > 100
+    assert result["recalls"] > 20

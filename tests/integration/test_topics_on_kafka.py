@@ -12,7 +12,16 @@ from stream.cli import main
 from stream.config import ConfigError, Settings, Topics
 from stream.runtime.topics import MAX_SNAPSHOT, Kind, apply, open_cluster, plan, verify
 
-WRITTEN = ("offers", "dead_letters", "late", "examples", "models", "rules")
+WRITTEN = (
+    "offers",
+    "dead_letters",
+    "late",
+    "examples",
+    "models",
+    "rules",
+    "budgets",
+    "evidence",
+)
 
 
 @pytest.fixture
@@ -150,7 +159,7 @@ def test_the_commands_show_make_and_refuse(settings: Settings) -> None:
 
 
 def test_a_worker_is_told_of_missing_topics_and_wrong_partitions(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match=r"and 12 more are missing.*`offerstream topics apply`"):
+    with pytest.raises(ConfigError, match=r"and 14 more are missing.*`offerstream topics apply`"):
         verify(settings)
     assert run(settings, "topics", "apply")[0] == 0
     verify(settings)

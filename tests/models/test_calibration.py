@@ -5,6 +5,7 @@ import pytest
 
 from stream.models.calibration import Calibration
 from stream.models.metrics import calibration_error
+from stream.models.truth import whole
 
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
@@ -26,7 +27,7 @@ def test_overconfident_scores_become_honest(seed: int) -> None:
             raw.append(sigmoid(z))
             honest.append(sigmoid(calibration.corrected(z)))
             labels.append(y)
-        calibration.learn(z, y)
+        calibration.learn(z, whole(y))
     y = np.concatenate(labels)
     before = calibration_error(y, np.concatenate(raw))
     after = calibration_error(y, np.concatenate(honest))
@@ -41,7 +42,7 @@ def test_each_segment_is_calibrated_apart(seed: int) -> None:
     for _ in range(400):
         z, segments = rng.normal(-1, 1, 32), rng.integers(0, 3, 32)
         y = (rng.random(32) < sigmoid(z + shift[segments])).astype(float)
-        calibration.learn(z, y, segments.tolist())
+        calibration.learn(z, whole(y), segments.tolist())
     told = calibration.corrected(np.full(5, -1.0), [0, 1, 2, None, 99])
     assert 0.5 < told[0] - told[1] < 1.5
     assert -1.5 < told[2] - told[1] < -0.3
@@ -58,6 +59,6 @@ def test_who_scores_higher_stays_higher(seed: int) -> None:
     calibration = Calibration(prior=0.1)
     for _ in range(100):
         z = rng.normal(0, 3, 32)
-        calibration.learn(z, (rng.random(32) < sigmoid(-2 * z)).astype(float))  # upside down
+        calibration.learn(z, whole((rng.random(32) < sigmoid(-2 * z)).astype(float)))  # upside down
     told = calibration.corrected(np.linspace(-9, 9, 200))
     assert (np.diff(told) >= -1e-12).all()

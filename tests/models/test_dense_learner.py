@@ -65,7 +65,7 @@ def test_its_weights_are_those_of_a_batch_fit(seed: int) -> None:
     labels = (rng.random(8_000) < 1 / (1 + np.exp(-x @ weights))).astype(float)
     model = DenseLogistic(3, memory=1e9)
     for at in range(0, 8_000, 32):
-        model.learn(x[at : at + 32], labels[at : at + 32])
+        model.learn(x[at : at + 32], (labels[at : at + 32], np.ones(32)))
     fit = np.zeros(4)
     for _ in range(20):
         p = 1 / (1 + np.exp(-x @ fit))
@@ -77,11 +77,11 @@ def test_inputs_that_come_later_find_the_others_as_they_were() -> None:
     model = DenseLogistic(9)
     before = model.rows(2, [[1], [1]], [[1.0], [-1.0]])
     for _ in range(20):
-        model.learn(before, np.array([1.0, 0.0]))
+        model.learn(before, (np.array([1.0, 0.0]), np.ones(2)))
     told = model.logits(before)
     later = model.rows(1, [[1, 9]], [[1.0, 5.0]])
     assert later.shape == (1, 10) and model.logits(later) == pytest.approx(told[:1])
-    model.learn(later, np.array([1.0]))
+    model.learn(later, (np.array([1.0]), np.ones(1)))
     assert model.rows(1, [], []).shape == (1, 10)
 
 

@@ -17,6 +17,7 @@ from stream.models.metrics import Quality, quality
 from stream.models.propensity import Encoded, Propensity
 from stream.models.propensity.cells import SQUARE
 from stream.models.state import StateError
+from stream.reading.inputs import sources
 
 Rows = list[list[int]]
 
@@ -301,7 +302,7 @@ def shoppers(shared_data: Any) -> Path:
 
 def evaluated(file: Path, delay: int) -> dict[str, Any]:
     evaluation = Evaluation(Propensity(), [], lambda: 0.0, delay)
-    for _ in evaluation.run(iter(Examples(file, Labels("Revenue", None)))):
+    for _ in evaluation.run(iter(Examples(sources([file]), Labels("Revenue", None)))):
         pass
     return evaluation.report()["champion"]["all"]  # type: ignore[no-any-return]
 

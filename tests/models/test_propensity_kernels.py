@@ -16,6 +16,7 @@ from stream.models.propensity.buckets import PADDING, PAIR, TRIPLE, singles, spa
 from stream.models.propensity.cells import SQUARE, empty_cells
 from stream.models.propensity.ftrl import grouped
 from stream.models.solving import solved
+from stream.models.truth import whole
 from tests.uncompiled import uncompiled
 
 BITS = 8
@@ -86,7 +87,7 @@ def test_a_bucket_that_a_batch_hits_often_takes_the_sum_in_one_step(seed: int) -
         logits = np.zeros((16, 2))
         model.look(buckets, groups, logits)
         assert logits == pytest.approx(weights[buckets].sum(axis=1), abs=1e-6)
-        model.step(buckets, groups, logits, labels)
+        model.step(buckets, groups, logits, whole(labels))
         gradients = np.zeros_like(weights)
         errors = 1 / (1 + np.exp(-logits)) - labels[:, None]
         np.add.at(gradients, buckets, errors[:, None].astype(np.float32))
@@ -101,7 +102,7 @@ def test_a_bucket_that_a_batch_hits_often_takes_the_sum_in_one_step(seed: int) -
 def test_a_corrected_curve_goes_straight_from_knot_to_knot(seed: int) -> None:
     rng = np.random.default_rng(seed)
     calibration = Calibration(segments=0, prior=0.5)
-    calibration.learn(rng.normal(0, 4, 500), rng.integers(0, 2, 500).astype(float))
+    calibration.learn(rng.normal(0, 4, 500), whole(rng.integers(0, 2, 500).astype(float)))
     logits = np.sort(rng.normal(0, 15, 500))
     knots = [-40.0, *range(-5, 6), 40.0]
     expected = np.interp(logits, knots, calibration._overall.drawn[0])

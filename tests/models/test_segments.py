@@ -13,6 +13,7 @@ from stream.codec.snapshot import decode, encode, fingerprint
 from stream.evaluate.segments import Comparison, log_scaled
 from stream.models.density import DensitySegments
 from stream.models.lloyd import best_of, inertia
+from stream.models.naming import Naming
 from stream.models.segmenters import SEGMENTERS, segmenter, segmenter_from
 from stream.models.segments import IncrementalKMeans
 from stream.models.state import StateError
@@ -172,8 +173,8 @@ def test_a_description_says_what_sets_a_segment_apart() -> None:
     model = IncrementalKMeans(2, seed=1)
     learned(model, blobs(1, {(0.0, 5.0): 900, (30.0, 5.0): 100}))
     told = model.describe(["spend", "visits"])
-    assert told[model.assign((30.0, 5.0))] == "10% of customers: far above average spend"
-    assert told[model.assign((0.0, 5.0))].startswith("90% of customers")
+    assert told[model.assign((30.0, 5.0))] == "far above average spend"
+    assert not any("%" in text for text in told)
     assert "visits" not in " ".join(told)
 
 
@@ -228,3 +229,40 @@ def test_online_retail_in_ten_orders_comes_within_two_percent_of_batch(shared_da
         pass
     ratio = comparison.report(["recency", "frequency", "spend"])["inertia_ratio"]
     assert ratio["mean"] < 1.02 and ratio["worst"] < 1.05
+
+
+@KINDS
+def test_names_stay_while_chance_moves_what_describes_a_segment(kind: str, seed: int) -> None:
+    model, rng, renamed = segmenter(kind, 4, seed), np.random.default_rng(seed), 0
+    centres, before = rng.normal(0, 3, (4, 3)), list[str]()
+    for _ in range(30 if kind == "kmeans" else 6):
+        for point in centres[rng.integers(0, 4, 200)] + rng.normal(size=(200, 3)):
+            model.learn(point.tolist())
+        named = model.describe(["a", "b", "c"])
+        renamed += sum(old != new for old, new in zip(before, named, strict=False) if old)
+        before = named
+    assert renamed <= 2 * 4
+
+
+def test_a_name_is_given_up_only_for_what_lasts() -> None:
+    naming = Naming()
+    naming.look(["high"], 1_000)
+    for seen in range(20_000, 40_000, 1_000):
+        naming.look(["low" if seen // 1_000 % 5 else "high"], seen)
+    assert naming.names == ["high"] and naming.renames == 0
+    for seen in range(40_000, 80_000, 1_000):
+        naming.look(["low"], seen)
+    assert naming.names == ["low"] and naming.renames == 1
+
+
+def test_names_go_with_the_state_and_strange_ones_are_refused() -> None:
+    naming = Naming()
+    naming.look(["far above average {1}", ""], 1_000)
+    naming.look(["below average {0}", ""], 2_000)
+    again = Naming.from_state(naming.state())
+    for both in (naming, again):
+        both.look(["below average {0}", "average in everything"], 3_000)
+    assert fingerprint(again.state()) == fingerprint(naming.state())
+    assert again.named(["a", "b"]) == ["below average a", "average in everything"]
+    with pytest.raises(StateError):
+        Naming.from_state(naming.state() | {"names": ["{0.__class__}", "x"]})

@@ -28,15 +28,16 @@ from stream.core.event import (
     Line,
     Rejection,
     RejectionCode,
-    Response,
     Source,
     Trade,
 )
+from stream.core.layout import ENTRY_SIZE, MADE_SIZE, TRAITS
 from stream.core.learner import Learner
 from stream.core.ledger import Entry, Ledger
 from stream.core.offer import Cause, Offer
 from stream.core.policy import CONTROL, arm_of, by_priority
 from stream.core.state import NEW_CUSTOMER, Admission, CustomerState
+from stream.core.traits import MOST
 from stream.core.world import World
 from tests.builders import (
     DAY,
@@ -340,6 +341,17 @@ def test_without_consent_there_is_no_offer_no_lesson_and_no_profile(events: list
 
 
 @given(histories)
+def test_an_offer_holds_nothing_that_is_on_the_screen(events: list[Event]) -> None:
+    """Neither what its event shows, nor what was put into the cart in the open session."""
+    for event, step in fold(events, a_world(CAPPED)):
+        items = {item.item_id for offer in step.offers for item in offer.items}
+        assert getattr(event, "item_id", None) not in items
+        if items and step.state is not None:
+            start, recent = step.state.history.session_start, step.state.history.recent
+            assert not items & {t.item_id for t in recent if t.weight == 2 and t.time >= start}
+
+
+@given(histories)
 def test_an_offer_holds_nothing_that_was_bought_or_is_out_of_stock(events: list[Event]) -> None:
     world = a_world(CAPPED, CAMPAIGNS)
     bought: defaultdict[str, set[str]] = defaultdict(set)
@@ -442,9 +454,14 @@ def largest(length: int, seed: int) -> tuple[int, int]:
 
 def test_a_record_is_bounded_for_any_history(seed: int) -> None:
     sizes = [largest(length, seed) for length in (12, 36, 128)]  # the longest that are accepted
-    assert sizes[0][0] <= 4_200
-    assert sizes[1][0] <= 6_700
-    assert sizes[2][0] <= 16_084
+    lengths = (12, 36, 128)
+    # The rest of a record, 24 open offers of four items that nothing else of it names, and traits
+    # with their names and times.
+    offers = [40 + 24 * (MADE_SIZE - ENTRY_SIZE) + 96 * (4 + 2 + n) for n in lengths]
+    traits = [min(MOST * (2 * length + 15), TRAITS) for length in lengths]
+    assert sizes[0][0] <= 4_200 + offers[0] + traits[0]
+    assert sizes[1][0] <= 6_700 + offers[1] + traits[1]
+    assert sizes[2][0] <= 16_084 + offers[2] + traits[2]
     assert max(seen for _, seen in sizes) <= 2_300  # 64 ids of each kind, and 128 orders
 
 
@@ -482,9 +499,13 @@ def test_stream_time_never_goes_back_and_follows_applied_events_alone(
 def test_responses_do_not_move_a_cap_backwards() -> None:
     """An impression that arrives late does not make room for one more offer."""
     world = a_world(replace(OPEN, offer_gap=0.0, offers_per_day=2))
-    state = NEW_CUSTOMER
+    state, offers = NEW_CUSTOMER, []
+    for n in range(2):
+        step = decide(state, a_click(n), a_cause(n, Source.CLICKS, NOON), world)
+        state = step.state or NEW_CUSTOMER
+        offers += step.offers
     for n, hours in enumerate((0, -1)):
-        shown = an_impression(n, f"o{n}", time=NOON + hours * HOUR, response=Response.IMPRESSION)
+        shown = an_impression(n, offers[n].offer_id, time=NOON + hours * HOUR)
         state = decide(state, shown, a_cause(n, Source.FEEDBACK, NOON), world).state or NEW_CUSTOMER
     step = decide(state, a_click(9), a_cause(9, Source.CLICKS, NOON), world)
     assert step.denial == "frequency_cap"

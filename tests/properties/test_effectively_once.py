@@ -11,12 +11,14 @@ import os
 import random
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from msgspec.structs import replace as changed
 
 from stream.codec.examples import decode_examples
 from stream.codec.offers import encode_offer
+from stream.core import delivery
 from stream.core.batch import decide_batch
 from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
 from stream.core.example import Basket, Step
@@ -132,7 +134,34 @@ def judge_account(topics: Topics, broker: Broker, case: int) -> None:
     contents = contents_of(broker)
     assert all(len(different) == 1 for different in contents.values()), case
     assert len(contents) == counts["offers"], case
+    judge_recalls(broker, case)
     judge_what_is_set_aside(broker, case)
+
+
+def judge_recalls(broker: Broker, case: int) -> None:
+    """What is not open any more was recalled: once, and with one content; what is open was not."""
+    recalls: dict[str, set[bytes]] = {}
+    for payload in broker.recalls():
+        recalls.setdefault(json.loads(payload)["offer_id"], set()).add(payload)
+    assert all(len(different) == 1 for different in recalls.values()), case
+    assert len(recalls) == broker.counts()["recalls"], case
+    made = {o.offer_id: o for s in broker.customers().values() for o in s.delivery.made}
+    told = (event for topic in broker.topics for event in topic)
+    now = max(event.time for event in told if not isinstance(event, Rejection))
+    for offer_id, (content,) in contents_of(broker).items():
+        if offer_id in made:
+            closed = bool(made[offer_id].state & delivery.RECALLED)
+        elif datetime.fromisoformat(json.loads(content)["expires_at"]).timestamp() * 1_000 > now:
+            closed = True  # its customer was erased
+        else:
+            continue  # it was forgotten when it was long over
+        assert closed is (offer_id in recalls), (case, offer_id)
+    for state in broker.customers().values():
+        bought, may = {item for item, _ in state.history.bought}, state.permission
+        for offer in state.delivery.made:
+            if not offer.state & delivery.CLOSED and offer.expires > now:
+                assert may.offers is not False and may.profiling is not False, case
+                assert bought.isdisjoint(offer.items), case
 
 
 def judge_what_is_set_aside(broker: Broker, case: int) -> None:

@@ -136,7 +136,7 @@ def judge_customer(
     assert not first or default or first >= min(since), (case, customer)
     is_new = any(event.time > gone for event in of(history, customer))
     assert is_new or False in (state.permission.profiling, state.permission.offers), case
-    for time in (state.delivery.last_offer, *(time for _, time in state.delivery.made)):
+    for time in (state.delivery.last_offer, *(offer.time for offer in state.delivery.made)):
         assert not time or time > gone, (case, customer)
 
 

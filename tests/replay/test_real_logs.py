@@ -148,14 +148,14 @@ def test_retailrocket_rows_come_in_time_order_and_transactions_as_orders(tmp_pat
 def test_online_retail_may_come_as_a_spreadsheet_program_writes_it(tmp_path: Path) -> None:
     head = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country\r\n"
     body = (
-        '536365,85123A,"HOLDER, ""WHITE"" £",6,7/1/2010 8:26,2.55,17850,United Kingdom\r\n'
+        '536365,85123A,"HOLDER, ""WHITE"" £",6,7/13/2010 8:26,2.55,17850,United Kingdom\r\n'
         "C536379,22556,PLASTERS,-12,1.12.2010 9:41,1.65,14527,United Kingdom\r\n"
         "C536379,D,Discount,-1,1.12.2010 9:41,27.5,14527,United Kingdom\r\n"
-        "536380,22961,JAM,1,7/1/10 8:26,0,,United Kingdom\r\n"
+        "536380,22961,JAM,1,7/13/10 8:26,0,,United Kingdom\r\n"
     )
     path = log(tmp_path, (head + body).encode("latin-1"))
     result = replayed(path, load_mapping("online-retail"))
-    assert sorted(result.column("timestamp")) == [1277969160000, 1291196460000]
+    assert sorted(result.column("timestamp")) == [1279005960000, 1291196460000]
     assert [event["products"] for event in result.events] == [
         [{"product_id": "85123A", "quantity": 6, "price": "2.55"}],
         [{"product_id": "22556", "quantity": 12, "price": "1.65"}],

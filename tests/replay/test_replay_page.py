@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stream.grammar.times import WORDS as TIME_WORDS
+from stream.reading.format import NoRow
 from stream.replay.mapping import TARGETS, Columns, RefusalReason
 from stream.replay.mapping_file import parse_mapping, shipped_mappings
 
@@ -22,6 +24,6 @@ def test_an_example_is_a_mapping(number: int) -> None:
 
 def test_the_page_names_what_there_is() -> None:
     assert len(EXAMPLES) == 5
-    words = [*TARGETS, *RefusalReason, *shipped_mappings()]
+    words = [*TARGETS, *RefusalReason, *NoRow, *shipped_mappings(), *TIME_WORDS]
     words += [field.name for field in dataclasses.fields(Columns)]
     assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", PAGE)] == []

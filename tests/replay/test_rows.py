@@ -259,7 +259,8 @@ def test_what_a_shipped_mapping_publishes_is_what_the_pipeline_accepts(
         "retailrocket": "timestamp,visitorid,event,itemid,transactionid\n"
         "1433221332117,257597,transaction,355908,4000\n",
         "online-retail": "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,"
-        "CustomerID,Country\nC536379,22556,PLASTERS,-12,12/1/2010 9:41,1.65,14527,United Kingdom\n",
+        "CustomerID,Country\nC536379,22556,PLASTERS,-12,12/1/2010 9:41,1.65,14527,United Kingdom\n"
+        "C536380,22556,PLASTERS,-12,12/31/2010 9:41,1.65,14527,United Kingdom\n",
         "yoochoose-clicks": "1,2014-04-07T10:51:09.277Z,214536502,0\n",
     }
     for name, sample in samples.items():

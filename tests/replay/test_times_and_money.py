@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from stream.replay.mapping import PriceFormat, TimeFormat
+from stream.grammar.numbers import amount_reader
+from stream.grammar.times import choice_of, reader_of, time_reader
+from stream.replay.mapping import PriceFormat
 from stream.replay.mapping_file import parse_mapping
-from stream.replay.money import Terms, price_reader
-from stream.replay.times import time_reader
+from stream.replay.money import Terms, unreadable
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 
@@ -47,11 +49,11 @@ NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 def test_a_time_is_read_in_its_format_and_zone(
     formats: tuple[str, ...], zone: str, value: object, time: int
 ) -> None:
-    assert time_reader(TimeFormat(formats, zone))(value) == time
+    assert reader_of(choice_of(formats, ZoneInfo(zone)))(value) == time
 
 
 def test_an_hour_that_a_clock_change_repeats_is_the_first_of_the_two() -> None:
-    read = time_reader(TimeFormat(zone="Europe/Berlin"))
+    read = time_reader("iso", ZoneInfo("Europe/Berlin"))
     before, after = read("2020-10-25 01:59:59"), read("2020-10-25 03:00:00")
     repeated = read("2020-10-25 02:30:00")
     assert before is not None and after is not None and repeated is not None
@@ -65,7 +67,7 @@ def test_an_hour_that_a_clock_change_repeats_is_the_first_of_the_two() -> None:
     ["", "yesterday", "2020-13-01", "nan", "inf", "1e400", "9" * 30, True, None, {}, [1], -1e300],
 )
 def test_what_is_no_time_is_none(format: str, value: object) -> None:
-    assert time_reader(TimeFormat((format,)))(value) is None
+    assert time_reader(format)(value) is None
 
 
 @pytest.mark.parametrize(
@@ -83,11 +85,12 @@ def test_what_is_no_time_is_none(format: str, value: object) -> None:
 def test_a_price_is_read_as_its_country_writes_it(
     format: PriceFormat, value: str, price: str
 ) -> None:
-    assert price_reader(format)(value) == Decimal(price)
+    amount = amount_reader(format.numbers)(value)
+    assert amount is not None and amount.value == Decimal(price)
 
 
 def test_a_decimal_point_where_the_comma_is_decimal_is_no_guess() -> None:
-    assert price_reader(PriceFormat(decimal=","))("1.234") is None
+    assert amount_reader(PriceFormat(decimal=",").numbers)("1.234") is None
 
 
 def terms(settings: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -95,9 +98,10 @@ def terms(settings: str, row: dict[str, Any]) -> dict[str, Any]:
     columns = 'columns = {time = "t", customer = "c", item = "i"}\nevents = {type = "purchase"}\n'
     mapping = parse_mapping(columns + settings, "test", "test.toml")
     product: dict[str, Any] = {}
-    Terms(mapping, lambda row: row.get("price"), lambda row: row.get("quantity")).write(
-        row, product
+    price, quantity, currency = (
+        lambda row, n=n: row.get(n) for n in ("price", "quantity", "money")
     )
+    Terms(mapping, price, quantity, currency).write(row, product)
     return product
 
 
@@ -144,13 +148,15 @@ def test_a_price_in_minor_units_stays_whole(
     "row",
     [
         {"price": "a lot", "quantity": "many"},
-        {"price": "-3", "quantity": "0"},
         {"price": "nan", "quantity": "0.456"},
         {"price": {"amount": 3}, "quantity": [1]},
         {"price": "1e99", "quantity": "1e99"},
     ],
 )
-def test_what_is_no_price_or_quantity_is_published_as_it_stands(row: dict[str, Any]) -> None:
+def test_what_is_no_price_or_quantity_is_published_as_unreadable(row: dict[str, Any]) -> None:
     written = terms("", row)
-    assert written["price"] == row["price"]
-    assert str(written["quantity"]) == str(row["quantity"])
+    assert written == {name: unreadable(value) for name, value in row.items()}
+
+
+def test_a_number_that_is_no_price_or_quantity_is_left_to_the_decoder() -> None:
+    assert terms("", {"price": "-3", "quantity": "0"}) == {"price": "-3", "quantity": 0}

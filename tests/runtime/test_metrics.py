@@ -25,7 +25,7 @@ EXPECTED = re.findall(
     """
 events_consumed_total events_applied_total events_rejected_total duplicates_total
 late_events_total events_suppressed_total events_replayed_total unknown_fields_total
-offers_emitted_total
+offers_emitted_total campaigns_passed_over_total
 offers_suppressed_total examples_emitted_total examples_learned_total evictions_total
 event_processing_seconds offer_end_to_end_seconds stage_seconds consumer_lag_records
 watermark_lag_seconds oldest_unacked_seconds commit_age_seconds rebalances_total
@@ -69,6 +69,7 @@ def report_everything(metrics: Metrics) -> None:
             denied={Denial.CONSENT: 1},
             examples=5,
             unknown_fields={"clicks": 3},
+            passed={Denial.AUDIENCE: 2},
         )
     )
     metrics.batch_done(9, 0.02, {"decode": 0.001, "decide": 0.004})
@@ -112,6 +113,7 @@ def test_a_batch_is_counted_once_under_each_heading(metrics: Metrics) -> None:
     offers = value(metrics, "offerstream_offers_emitted_total", campaign="summer", arm="offer")
     assert offers == 3
     assert value(metrics, "offerstream_offers_suppressed_total", reason="consent") == 1
+    assert value(metrics, "offerstream_campaigns_passed_over_total", reason="audience") == 2
     assert value(metrics, "offerstream_examples_emitted_total") == 5
 
 

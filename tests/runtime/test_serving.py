@@ -15,7 +15,7 @@ import pytest
 
 from stream.runtime import serving
 from stream.runtime.descriptors import allow_descriptors
-from stream.runtime.serving import TEXT, Answer, TextServer
+from stream.runtime.serving import TEXT, Answer, TextServer, by_path
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = 64 << 20  # bytes: more than the system holds for a reader that does not read
@@ -28,7 +28,7 @@ ANSWERS = {
 
 @pytest.fixture
 def server() -> Iterator[TextServer]:
-    started = TextServer(socket.create_server(("127.0.0.1", 0)), ANSWERS)
+    started = TextServer(socket.create_server(("127.0.0.1", 0)), by_path(ANSWERS))
     yield started
     started.close()
 

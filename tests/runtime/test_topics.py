@@ -62,9 +62,10 @@ async def made(brokers: int = 1, settings: Settings = SETTINGS) -> FakeCluster:
 def test_events_and_what_they_cause_share_partitions_and_what_all_read_has_one() -> None:
     wide = {spec.name: spec.partitions for spec in topic_specs(SETTINGS)}
     assert wide == {
-        **dict.fromkeys(("clicks", "purchases", "feedback", "customers", "offers"), 3),
+        **dict.fromkeys(("clicks", "purchases", "feedback", "customers"), 3),
+        **dict.fromkeys(("offers", "evidence"), 3),
         **dict.fromkeys(("dead-letters", "late", "offerstream-customers-changelog"), 3),
-        **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules"), 1),
+        **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules", "budgets"), 1),
     }
 
 

@@ -19,7 +19,7 @@ from stream.runtime.topics import topic_specs
 ROOT = Path(__file__).parents[2] / "schemas"
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS: dict[str, Any] = DOCUMENT["channels"]
-INTERNAL = {"examples", "models", "offerstream-customers-changelog"}
+INTERNAL = {"budgets", "examples", "evidence", "models", "offerstream-customers-changelog"}
 
 BINDING = {"bindingVersion": {"const": "0.5.0"}}
 TEXT = {"type": "string", "minLength": 1}

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.core.learner import QUALITY_WINDOW, Quality
+from stream.models.foresight import WINDOW as QUALITY_WINDOW
+from stream.models.foresight import Quality
 from stream.runtime.engine import Publication, Status
 from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.play import Play, opening
@@ -80,7 +81,7 @@ class FakeStage:
     def status(self) -> Status:
         counts = {"applied": self.decided, "offers": 10**9, "denied:consent": 10**9}
         quality = Quality(0.7, 0.2, 1.0, self.labels)
-        return Status(counts, quality, 0, ("9% of customers: rich",), (0.01, 0.02, 0.03))
+        return Status(counts, quality, 0, ("rich",), (0.01, 0.02, 0.03))
 
 
 def an_offer(customer: str, number: int) -> bytes:

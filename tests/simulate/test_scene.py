@@ -23,7 +23,7 @@ OFFER = {
     "customer_id": "customer-000001",
     "campaign_id": "for-you",
     "discount_percent": 10,
-    "segment": {"id": 2, "name": "21% of customers: high spend"},
+    "segment": {"id": 2, "name": "high spend"},
     "items": [
         {
             "product_id": "item-1",
@@ -56,10 +56,10 @@ def test_an_offer_without_a_segment_is_told_too() -> None:
     assert shown({**OFFER, "segment": None}, {}).segment == ""
 
 
-def test_segments_are_parted_into_size_and_words() -> None:
-    first, second = segments(["21% of customers: high spend", "3% of customers: "])
-    assert (first.number, first.size, first.words) == (1, "21%", "high spend")
-    assert (second.number, second.size, second.words) == (2, "3%", "like everybody")
+def test_segments_are_numbered_from_one_and_one_that_there_is_not_is_left_out() -> None:
+    first, second = segments(["high spend", "", "low spend"])
+    assert (first.number, first.words) == (1, "high spend")
+    assert (second.number, second.words) == (3, "low spend")
 
 
 def test_the_effect_counts_only_what_came_after_the_beginning() -> None:
@@ -99,7 +99,7 @@ def test_answers_are_sums_of_the_books() -> None:
 def test_a_scene_is_json_for_machines() -> None:
     scene = Scene(
         latest=(shown(OFFER, {}),),
-        segments=segments(["21% of customers: high spend"]),
+        segments=segments(["high spend"]),
         counts={"applied": 3},
         event_rates=(1.0, 2.26),
         p50=0.03,

@@ -39,7 +39,7 @@ FULL = Scene(
         Shown(f"customer-{i:06d}", "segment 3", "for-you", 20 * (i % 2), (LAMP, MAT))
         for i in range(24)
     ),
-    segments=tuple(Segment(i, "12%", "far above average spend, low recency") for i in range(1, 9)),
+    segments=tuple(Segment(i, "far above average spend, low recency") for i in range(1, 9)),
     learning=Learning(3_000, (0.6, 0.71), (0.3, 0.123), 1.04, 120, 71),
     p50=0.031,
     p99=1.22,

@@ -14,16 +14,17 @@ from msgspec import structs
 
 from stream.codec.events import encode
 from stream.codec.partition import partition_for
+from stream.codec.reference import encode_item
 from stream.codec.state import decode_ledger
 from stream.config import CoreSettings, LearningSettings, PolicySettings, Settings, Topics
-from stream.core.event import Event, Source
+from stream.core.event import CatalogItem, Event, Source
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
 from stream.runtime.engine import Engine, Publication
 from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key
 from stream.runtime.topics import verify
-from tests.builders import OPEN
+from tests.builders import DAY, NEW_ITEMS, NOON, OPEN
 from tests.memory import garbage
 from tests.waiting import within
 
@@ -73,11 +74,21 @@ class PatientEngine(Engine):
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, lockstep: bool = False) -> AsyncIterator[Engine]:
-    """An engine that runs, with its topics made."""
+async def running(
+    settings: Settings, *, lockstep: bool = False, stocked: bool = True
+) -> AsyncIterator[Engine]:
+    """An engine that runs, with its topics made; if stocked, with two new items in the catalog."""
     await asyncio.to_thread(verify, settings)
     async with PatientEngine(settings, lockstep=lockstep) as engine:
+        if stocked and not stored(engine, "catalog"):
+            await engine.publish([_new(item) for item in NEW_ITEMS])
+            await engine.settle()
         yield engine
+
+
+def _new(item_id: str) -> Publication:
+    item = CatalogItem(item_id, added=NOON - DAY)
+    return "catalog", item_id.encode(), encode_item(item), (), None
 
 
 def publication(event: Event, arrives: int | None = None) -> Publication:

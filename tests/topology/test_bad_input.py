@@ -47,6 +47,8 @@ async def engine(
     """One app for all rows, so that no row can disturb another."""
     settings = settings_in(tmp_path_factory.mktemp("shop"), request.param)
     async with running(settings, lockstep=True) as engine:
+        await engine.publish([publication(a_click(0, "who is first"))])  # what was taken is counted
+        await engine.settle()
         yield engine
 
 

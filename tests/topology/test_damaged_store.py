@@ -30,7 +30,11 @@ from tests.topology.embedded import Seen, look, publication, running, settings_i
 
 CUSTOMERS = 60
 FIELDS = b"fields that we do not know"
-NEWER = bytes([VERSION + 1]) + crc32(FIELDS).to_bytes(4, "big") + FIELDS
+
+
+def of_version(version: int) -> bytes:
+    """A whole record of a version."""
+    return bytes([version]) + crc32(FIELDS).to_bytes(4, "big") + FIELDS
 
 
 def events(chance: random.Random, first: int, size: int = 300) -> list[Event]:
@@ -254,7 +258,7 @@ async def test_a_full_disk_ends_it_with_a_line_and_no_event_pays_for_it(
     with monkeypatch.context() as patch:
         let_fail(patch, 1, 2, write=FULL)  # behind what an empty store begins with
         with pytest.raises(StoreFault, match="No space left on device"):
-            async with running(settings) as engine:
+            async with running(settings, stocked=False) as engine:
                 await engine.publish([publication(event) for event in made])
                 await engine.settle()
     seen = await run_on(settings, [])
@@ -371,19 +375,22 @@ def test_a_record_that_cannot_be_read_is_told_beside_all_others(tmp_path: Path, 
     assert "Traceback" not in told.output
 
 
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
-async def test_what_a_newer_release_wrote_is_left_alone(
+async def test_what_another_release_wrote_is_left_alone(
     store: Literal["memory", "rocksdb"],
+    version: int,
     tmp_path: Path,
     seed: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = replace(on_disk(tmp_path), partitions=1, store=store)
     await run(settings, events(random.Random(seed), 0, 300))
-    newer = [(b"c%03d" % n, NEWER, 0, ()) for n in range(CUSTOMERS)]
+    foreign = of_version(version)
+    records = [(b"c%03d" % n, foreign, 0, ()) for n in range(CUSTOMERS)]
     with Log(settings.embedded_log or "") as log:
         changelog = settings.customers_changelog
-        log.append(changelog, 0, [*newer, (ledger_key(0), NEWER, 0, ())])
+        log.append(changelog, 0, [*records, (ledger_key(0), foreign, 0, ())])
         end = log.highwater(changelog, 0)
     with caplog.at_level(logging.ERROR), pytest.raises(ConfigError, match="run the release"):
         await run_on(settings, events(random.Random(seed), 300))

@@ -37,7 +37,7 @@ async def test_density_segments_are_learned_published_and_assigned_live(
             await engine.publish([publication(event) for event in events[at : at + 150]])
             await engine.settle()
         told = [text for text in engine.status().segments if text]  # some are no more
-        assert len(told) >= 2 and all("% of customers" in text for text in told)
+        assert len(told) >= 2 and not any("%" in text for text in told)
         segments = engine.app.view.world.models.segments
         assert isinstance(segments, DensitySegments)
         before = fingerprint(segments.state())

@@ -120,13 +120,13 @@ async def test_a_catalog_of_fifty_thousand_items_never_holds_the_loop(
     settings, draw = settings_in(tmp_path), random.Random(seed)
     catalog = [an_item(n, draw) for n in range(ITEMS)]
     with unheld(watchdog):
-        async with running(settings) as engine:
+        async with running(settings, stocked=False) as engine:
             for at in range(0, ITEMS, 1_000):
                 await engine.publish(catalog[at : at + 1_000])
             await engine.settle()
             await engine.publish([an_item(0, draw)])
             await engine.settle()
-        async with running(settings) as engine:  # reads it from the beginning
+        async with running(settings, stocked=False) as engine:  # reads it from the beginning
             assert len(engine.app.view.world.catalog) == ITEMS
             await rebalance(engine)
             assert len(engine.app.view.world.newest) == 64

@@ -38,7 +38,7 @@ async def test_descriptions_are_read_beside_the_event_loop_and_offers_go_on_mean
         may_end.wait(60)
         return look_at(self, catalog)
 
-    async with running(settings_in(tmp_path)) as engine:
+    async with running(settings_in(tmp_path), stocked=False) as engine:
         monkeypatch.setattr(Fresh, "look", slow)
         await engine.publish([an_item(n) for n in range(3)])
         await engine.app.follower.progress.reach(await engine.app.follower.ends())

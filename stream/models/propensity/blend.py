@@ -29,12 +29,13 @@ from stream.models.state import (
     nested,
     part_of,
 )
+from stream.models.truth import Truth
 
 _ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once
 
 _NONE: Numbers = np.zeros(0, dtype=np.int64)
-_Batch = tuple[Floats, Floats, npt.NDArray[np.int64]]  # log-odds, labels, segments
+_Batch = tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]  # log-odds, truth, segments
 
 
 class Blend:
@@ -73,25 +74,29 @@ class Blend:
         which = _NONE if segments is None else numbered(segments, rows)
         return self._stack.weights, *self._calibration.drawn, which
 
-    def learn(self, logits: Floats, labels: Floats, segments: Segments | None) -> None:
-        """Take in what the learners said of rows, and the labels that came."""
-        self._waiting.append((logits.copy(), labels.copy(), numbered(segments, len(labels))))
+    def learn(self, logits: Floats, truth: Truth, segments: Segments | None) -> None:
+        """Take in what the learners said of rows, and what became of these."""
+        labels, weights = truth
+        which = numbered(segments, len(labels))
+        self._waiting.append((logits.copy(), labels.copy(), weights.copy(), which))
         self.rows += len(labels)
         if sum(len(batch[1]) for batch in self._waiting) >= _ROWS or self.rows <= _BEGINNING:
             self._step()
 
     def _step(self) -> None:
-        logits, labels, segments = self._waited()
+        logits, labels, weights, segments = self._waited()
+        truth = labels, weights
         nobody = not len(segments) or int(segments.max()) == NOBODY
         stacked = self._stack.logits(logits)
-        self._calibration.learn(stacked, labels, None if nobody else segments)
-        self._stack.learn(logits, labels)
+        self._calibration.learn(stacked, truth, None if nobody else segments)
+        self._stack.learn(logits, truth)
         self._waiting.clear()
 
     def _waited(self) -> _Batch:
-        none = np.zeros((0, self.inputs)), np.zeros(0), np.zeros(0, dtype=np.int64)
-        logits, labels, segments = map(np.concatenate, zip(none, *self._waiting, strict=True))
-        return logits, labels, segments
+        none = np.zeros((0, self.inputs)), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
+        columns = map(np.concatenate, zip(none, *self._waiting, strict=True))
+        logits, labels, weights, segments = columns
+        return logits, labels, weights, segments
 
     def forget(self, keep: float) -> None:
         """After a drift, keep this share of what was learned."""
@@ -101,11 +106,12 @@ class Blend:
 
     def state(self) -> State:
         """Return stack, calibration, and the rows that wait for a step."""
-        logits, labels, segments = self._waited()
+        logits, labels, weights, segments = self._waited()
         return {
             "rows": self.rows,
             "logits": logits,
             "labels": labels,
+            "weights": weights,
             "segments": segments,
             **nested("stack", self._stack.state()),
             **nested("calibration", self._calibration.state()),
@@ -130,7 +136,11 @@ class Blend:
         blend._stack, blend._calibration = stack, calibration
         logits = array(state, "logits", np.float64, (waiting, stack.inputs))
         labels = array(state, "labels", np.float64, (waiting,))
-        blend._waiting = [(logits, labels, array(state, "segments", np.int64, (waiting,)))]
+        weights = np.ones(waiting)
+        if "weights" in state:  # in a snapshot of before there are none
+            weights = array(state, "weights", np.float64, (waiting,))
+        segments = array(state, "segments", np.int64, (waiting,))
+        blend._waiting = [(logits, labels, weights, segments)]
         return blend
 
 

@@ -12,6 +12,7 @@ Rules
   squared gradients are cut), and stack and calibration forget as much, so that what is new is
   learned fast, without throwing away what was known.
 - Predicting never changes the model.
+- What is told late is learned in two parts, which add up: see `stream.models.truth`.
 - A label must be 0 or 1; a batch with any other is refused whole, before anything is learned.
   Features are hashes, so no input can be NaN.
 """
@@ -29,6 +30,7 @@ from river import base
 from stream.models.calibration import Segments, numbered
 from stream.models.drift import DriftWatch
 from stream.models.kernel import kernel
+from stream.models.maturity import Maturity
 from stream.models.propensity.blend import Blend, called
 from stream.models.propensity.buckets import (
     PAIR,
@@ -57,6 +59,7 @@ from stream.models.state import (
     number,
     part_of,
 )
+from stream.models.truth import Truth
 
 _FAST = 4.0  # times the slow learner's rate
 _PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
@@ -203,6 +206,7 @@ class Propensity(base.Classifier):
         self._positions = Positions()
         self._plans: dict[tuple[int, int], tuple[Groups, Combined]] = {}
         self._watch = DriftWatch()
+        self._maturity = Maturity()
         self._encoder = Encoder(inputs)
 
     @property
@@ -236,8 +240,19 @@ class Propensity(base.Classifier):
         rows: Rows | Encoded,
         labels: Sequence[int] | npt.NDArray[Any],
         segments: Segments | None = None,
+        weights: Floats | None = None,
     ) -> Floats:
         """Learn rows, in steps of `batch`.
+
+        Parameters
+        ----------
+        rows, segments
+            As of `predict`.
+        labels
+            0 or 1, one a row.
+        weights
+            Of each row, as `weigh` gives them; None if all labels are whole. See
+            `stream.models.truth`.
 
         Returns
         -------
@@ -247,24 +262,48 @@ class Propensity(base.Classifier):
         Raises
         ------
         ValueError
-            If a label is not 0 or 1, or there is not one a row.
+            If a label is not 0 or 1, or a weight is not from 0 on, or there is not one a row.
         """
         given = _encoded(rows)
         truth = np.array(labels, dtype=np.float64)
         if truth.shape != (len(given.rows),) or not {0.0, 1.0}.issuperset(truth.tolist()):
             raise ValueError("labels must be 0 or 1, one a row")
+        counted = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
+        if counted.shape != truth.shape or not (counted >= 0.0).all():
+            raise ValueError("weights must be from 0 on, one a row")
         numbers = numbered(segments, len(truth))
         predicted = np.empty(len(truth))
         for at in range(0, len(truth), self.batch):
             part = slice(at, at + self.batch)
-            predicted[part] = self._learn(given.part(part), truth[part], numbers[part])
+            predicted[part] = self._learn(
+                given.part(part), (truth[part], counted[part]), numbers[part]
+            )
         return predicted
 
-    def _learn(self, rows: Encoded, truth: Floats, segments: Numbers) -> Floats:
+    def weigh(self, times: Numbers, labels: Numbers, waits: Numbers) -> Floats:
+        """Return what labels that are told in two parts count; see `stream.models.maturity`.
+
+        Parameters
+        ----------
+        times
+            In ms, one a label, in the order of the log.
+        labels
+            0 for an exposure, 1 for a purchase.
+        waits
+            Ms from the exposure to what is told; below 0 for a whole label, which counts once.
+        """
+        return self._maturity.weigh(times, labels, waits)
+
+    def seen(self, age: float) -> float:
+        """Return the share of all purchases that come within so many ms of an exposure."""
+        return self._maturity.seen(age)
+
+    def _learn(self, rows: Encoded, truth: Truth, segments: Numbers) -> Floats:
+        count = len(truth[0])
         look = self._look(rows)
         predicted = self._blend.called(look.logits, segments)
         if not self.examples:
-            predicted = np.full(len(truth), self.base_rate)
+            predicted = np.full(count, self.base_rate)
         if self._combines and self.examples // self.batch % _LOOKED == 0:
             features = look.buckets[:, 1 : 1 + look.features]
             self._positions.learn(self._table.slow(features).astype(np.float64))
@@ -273,7 +312,7 @@ class Propensity(base.Classifier):
         if look.dense is not None:
             self._dense.learn(look.dense, truth)
         self._table.step(look.buckets, look.groups, look.logits, truth)
-        self.examples += len(truth)
+        self.examples += count
         if self._watch.update(_losses(predicted, truth).tolist()):
             self._forget()
         return predicted
@@ -349,7 +388,9 @@ class Propensity(base.Classifier):
         model = cls(number(state, "rate"), **sizes, base_rate=number(state, "base_rate"))
         model.examples = integer(state, "examples", 0, 2**62)
         for name, kind in _PARTS.items():
-            setattr(model, f"_{name}", kind.from_state(part_of(state, name)))
+            part = part_of(state, name)
+            if part or name not in _SINCE:
+                setattr(model, f"_{name}", kind.from_state(part))
         learners = 2 * len(model._rates) + bool(model.inputs)
         most = (model._dense.inputs, model._encoder.inputs)
         if model._table.bits != model.bits or model._blend.inputs != learners:
@@ -365,8 +406,10 @@ _PARTS: dict[str, type[Stateful]] = {
     "blend": Blend,
     "positions": Positions,
     "watch": DriftWatch,
+    "maturity": Maturity,
     "encoder": Encoder,
 }
+_SINCE = frozenset({"maturity"})  # which no snapshot of before has
 
 
 def _encoded(rows: Rows | Encoded) -> Encoded:
@@ -423,12 +466,16 @@ def answered(asked: Any, by: Any) -> Floats:
 
 
 @kernel
-def _losses(predicted: Floats, truth: Floats) -> Floats:
+def _losses(predicted: Floats, truth: Truth) -> Floats:
     """Return the means of each few log losses in a row: as telling for ADWIN, and fewer."""
-    rows = len(truth)
+    labels, weights = truth
+    rows = len(labels)
     means = np.zeros((rows + _LOSSES - 1) // _LOSSES)
     for row in range(rows):
-        means[row // _LOSSES] -= math.log(abs(1.0 - truth[row] - predicted[row]))
+        loss = -math.log(abs(1.0 - labels[row] - predicted[row]))
+        if weights[row] != 1.0:  # the rest of it is told at another time
+            loss += (1.0 - weights[row]) * math.log(1.0 - predicted[row])
+        means[row // _LOSSES] += loss
     for at in range(len(means)):
         means[at] /= min(_LOSSES, rows - at * _LOSSES)
     return means

@@ -25,6 +25,7 @@ import numpy as np
 from stream.models.propensity.buckets import flat_numbers
 from stream.models.sigmoid import Floats, sigmoids
 from stream.models.state import State, StateError, StateValue, array, integer, length, number
+from stream.models.truth import Truth
 
 _CERTAIN = 8.0  # log-odds
 _FREE = 0.1  # prior of the bias
@@ -49,7 +50,7 @@ class DenseLogistic:
     >>> rows.tolist()
     [[1.0, 2.0, 0.0], [1.0, -1.0, 1.0]]
     >>> for _ in range(50):
-    ...     model.learn(rows, np.array([1.0, 0.0]))
+    ...     model.learn(rows, (np.array([1.0, 0.0]), np.ones(2)))
     >>> (model.logits(rows) > 0).tolist()
     [True, False]
     """
@@ -95,18 +96,20 @@ class DenseLogistic:
         out: Floats = np.clip(rows[:, :known] @ self._weights, -_CERTAIN, _CERTAIN)
         return out
 
-    def learn(self, rows: Floats, labels: Floats) -> None:
-        """Learn a batch of rows, with a label of 0 or 1 for each."""
+    def learn(self, rows: Floats, truth: Truth) -> None:
+        """Learn a batch of rows, and what became of each."""
+        labels, weights = truth
         self._grow(rows.shape[1])
         p = sigmoids(self.logits(rows))
+        spread = weights * (p - p * p)
         keep = math.exp(-len(rows) / self.memory)
         self._curvature *= keep
-        self._curvature += (rows.T * (p - p * p)) @ rows
+        self._curvature += (rows.T * spread) @ rows
         priors = np.full(rows.shape[1], self.prior)
         priors[0] = _FREE
         pull = (1.0 - keep) * priors * self._weights
         curvature = self._curvature + np.diag(priors)
-        self._weights += np.linalg.solve(curvature, (labels - p) @ rows - pull)
+        self._weights += np.linalg.solve(curvature, (labels - weights * p) @ rows - pull)
 
     def _grow(self, size: int) -> None:
         more = size - len(self._weights)

@@ -12,7 +12,8 @@ Rules
   takes their sum, in one step.
 - A row's step is shared among its features: rates are given for a row of one feature, and divided
   by the root of the number of columns in the group.
-- A gradient is a probability less a label, so in [-1, 1]: no input can make a weight infinite.
+- A gradient is a weighted probability less a label, so in [-1, 1]: no input can make a weight
+  infinite.
 
 References
 ----------
@@ -35,6 +36,7 @@ from stream.models.propensity.buckets import PADDING, Buckets, Numbers
 from stream.models.propensity.cells import GRADIENT, SQUARE, WEIGHT, Cells, both, empty_cells
 from stream.models.sigmoid import Floats, sigmoid
 from stream.models.state import State, StateValue, array, integer, number
+from stream.models.truth import Truth
 
 Rates = npt.NDArray[np.float32]
 Pairs = tuple[tuple[float, float], ...]
@@ -90,9 +92,10 @@ class HashedFTRL:
     >>> buckets = np.array([[1, 17], [1, 99]], dtype=np.int32)
     >>> groups = grouped((2,), ((0.3, 1.2),))
     >>> logits = np.zeros((2, 2))
+    >>> from stream.models.truth import whole
     >>> for _ in range(50):
     ...     model.look(buckets, groups, logits)
-    ...     model.step(buckets, groups, logits, np.array([1.0, 0.0]))
+    ...     model.step(buckets, groups, logits, whole(np.array([1.0, 0.0])))
     >>> model.look(buckets, groups, logits)
     >>> (logits > 0.0).tolist()
     [[True, True], [False, False]]
@@ -123,10 +126,10 @@ class HashedFTRL:
         """
         look(self.cells, buckets, groups.starts, logits)
 
-    def step(self, buckets: Buckets, groups: Groups, logits: Floats, labels: Floats) -> None:
-        """Learn a batch, from what `look` wrote for it; a label is 0 or 1, one a row."""
+    def step(self, buckets: Buckets, groups: Groups, logits: Floats, truth: Truth) -> None:
+        """Learn a batch, from what `look` wrote for it."""
         starts, rates = groups
-        _step(self.cells, buckets, starts, rates, logits, labels, np.float32(self.beta))
+        _step(self.cells, buckets, starts, rates, logits, truth, np.float32(self.beta))
 
     def forget(self, keep: float) -> None:
         """Make steps larger again after a drift: keep this share of the squared gradients."""
@@ -191,7 +194,7 @@ def _step(
     starts: Numbers,
     rates: Rates,
     logits: Floats,
-    labels: Floats,
+    truth: Truth,
     beta: np.float32,
 ) -> None:
     """Learn a batch: add up its gradients, then move each cell once.
@@ -205,15 +208,17 @@ def _step(
         As of `look`.
     rates
         Of shape (groups, 2): slow, fast.
-    labels
-        0 or 1, of shape (rows,).
+    truth
+        As of `Truth`.
     beta
         As of `HashedFTRL`.
     """
+    labels, weights = truth
     for row in range(len(buckets)):
         for group in range(len(starts) - 1):
-            slow = np.float32(sigmoid(logits[row, 2 * group]) - labels[row])
-            fast = np.float32(sigmoid(logits[row, 2 * group + 1]) - labels[row])
+            slow = np.float32(weights[row] * sigmoid(logits[row, 2 * group]) - labels[row])
+            p = sigmoid(logits[row, 2 * group + 1])
+            fast = np.float32(weights[row] * p - labels[row])
             for column in range(starts[group], starts[group + 1]):
                 bucket = buckets[row, column]
                 cells[bucket, GRADIENT] += slow

@@ -27,6 +27,7 @@ from stream.models.kernel import kernel
 from stream.models.sigmoid import Floats, sigmoid
 from stream.models.solving import solved
 from stream.models.state import State, StateValue, array, integer, number
+from stream.models.truth import Truth
 
 _FAR = 30.0  # of log-odds, in the step: beyond it nothing can be learned
 
@@ -75,12 +76,12 @@ class OnlineStack:
         """Return the blended log-odds of rows of log-odds, shape (rows, inputs)."""
         return blended(inputs, self.weights)
 
-    def learn(self, inputs: Floats, labels: Floats) -> None:
-        """Learn a batch: log-odds of shape (rows, inputs), and a label of 0 or 1 for each row."""
+    def learn(self, inputs: Floats, truth: Truth) -> None:
+        """Learn a batch: log-odds of shape (rows, inputs), and what became of each row."""
         keep = math.exp(-len(inputs) / self.memory)
         self._curvature *= keep
         pull = (1.0 - keep) * self.prior * (self._start - self.weights)
-        _add(inputs, labels, self.weights, self._curvature, pull)
+        _add(inputs, truth, self.weights, self._curvature, pull)
         self.weights += solved(self._curvature + self._floor, pull)
 
     def forget(self, keep: float) -> None:
@@ -128,25 +129,26 @@ def blended(inputs: Floats, weights: Floats) -> Floats:
 
 
 @kernel
-def _add(inputs: Floats, labels: Floats, weights: Floats, curvature: Floats, pull: Floats) -> None:
+def _add(inputs: Floats, truth: Truth, weights: Floats, curvature: Floats, pull: Floats) -> None:
     """Add up what rows say of the weights.
 
     Parameters
     ----------
-    inputs, labels
-        Log-odds of shape (rows, inputs), and a label of 0 or 1 for each row.
+    inputs, truth
+        Log-odds of shape (rows, inputs), and what became of each row.
     weights
         Of the inputs, and of the bias.
     curvature, pull
         Sums of second and first derivatives, of shape (weights, weights) and (weights,).
     """
     last = len(weights) - 1
+    labels, counts = truth
     one = np.ones(len(weights))
     logits = blended(inputs, weights)
     for row in range(len(inputs)):
         p = sigmoid(min(max(logits[row], -_FAR), _FAR))
-        error = labels[row] - p
-        weight = max(p - p * p, error * error)
+        error = labels[row] - counts[row] * p
+        weight = max(counts[row] * (p - p * p), error * error)
         one[:last] = inputs[row]
         for i in range(len(one)):
             pull[i] += error * one[i]

@@ -13,9 +13,10 @@ from stream.codec.examples import MOST_PARTITIONS, LessonError, decode_lesson, r
 from stream.codec.models import Published, Publisher
 from stream.config import LearningSettings
 from stream.core.columns import Columns
-from stream.core.learner import Learner, Quality
+from stream.core.learner import Learner
 from stream.core.places import Stamps
 from stream.core.rulebook import Said, standing
+from stream.models.foresight import Quality
 
 logger = get_logger(__name__)
 Lessons: TypeAlias = Iterable[tuple[int, bytes | None]]

@@ -1,0 +1,176 @@
+"""``offerstream customer``: what is known of one customer, in words or as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from stream.cli.customers import described
+from stream.cli.moments import Moment
+from stream.cli.options import settings_option
+from stream.cli.progress import gauge
+from stream.config import CoreSettings, Settings
+from stream.core.state import CustomerState, Permission
+
+if TYPE_CHECKING:
+    from stream.client.lookup import Found
+    from stream.core.ledger import Ledger
+
+_REFUSED = {
+    "consent": "the customer has not allowed offers",
+    "offer_gap": "the last offer is too recent",
+    "frequency_cap": "enough offers were seen in a day",
+    "quiet_hours": "it is a quiet hour",
+    "holdout": "the customer is held out, to measure the effect",
+}
+
+
+@click.command
+@settings_option
+@click.argument("customer_id")
+@click.option(
+    "--at",
+    type=Moment(),
+    default="stream",
+    show_default=True,
+    help="As of when; stream: the newest event of the customer's partition.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool) -> None:
+    """Show what is known of CUSTOMER_ID: profile, segment, consent, arm, open offers.
+
+    One partition is read, of the customers' changelog and of the offers. It works beside running
+    workers on Kafka, and on a local log when no worker has it open.
+
+    \b
+    offerstream customer c-42 --broker kafka://127.0.0.1:9092
+    offerstream customer c-42 --json
+    """
+    from stream.client.lookup import find_offers
+    from stream.core.text import tidy
+    from stream.runtime.changelog import read_customer
+
+    name = tidy(customer_id)
+    with gauge("reading the partition", None, "records", quiet=as_json) as progress:
+        kept = read_customer(settings, name, progress.show)
+    for line in kept.unreadable:
+        click.echo(f"offerstream: {line}", err=True)
+    state = kept.states.get(name)
+    if state is None:
+        why = "its record cannot be read" if kept.unreadable else "no event of it was applied"
+        raise click.ClickException(f"nothing is kept of a customer {customer_id!r}: {why}")
+    now = at if at is not None else _stream_time(kept.ledgers, state)
+    with gauge("reading the offers", None, "records", quiet=as_json) as progress:
+        found = find_offers(settings, name, now, seen=progress.show)
+    known = _known(name, state, settings.core, now, found)
+    click.echo(
+        orjson.dumps(known, option=orjson.OPT_INDENT_2) if as_json else "\n".join(_words(known))
+    )
+
+
+def _stream_time(ledgers: list[Ledger], state: CustomerState) -> int:
+    """That of the customer's partition: the ledgers of others were not read."""
+    return max([ledger.stream_time for ledger in ledgers] + [state.profile.last_seen])
+
+
+def _known(
+    customer_id: str, state: CustomerState, core: CoreSettings, now: int, found: Found
+) -> dict[str, Any]:
+    from stream.client.offer import Offer, Recall
+    from stream.core.policy import arm_of
+
+    made = [said for said in found.made if isinstance(said, Offer)]
+    gone = {said.offer_id: said.reason for said in found.made if isinstance(said, Recall)}
+    named = [offer.segment for offer in made if offer.segment is not None]
+    segment = state.profile.segment
+    name = next((s.name for s in reversed(named) if s.id == segment), None)
+    return {
+        **described(customer_id, state),
+        "at": now,
+        "segment": None if segment is None else {"id": segment, "name": name},
+        "arm": arm_of(customer_id, core.seed, core.policy),
+        "refused_now": _refused(customer_id, state, core, now),
+        "permission": _permission(state.permission),
+        "dismissed": state.delivery.dismissed,
+        "open_offers": [orjson.loads(value) for value in found.open],
+        "recalled": gone,
+        "offers_on_the_log": len(made),
+    }
+
+
+def _refused(customer_id: str, state: CustomerState, core: CoreSettings, now: int) -> str | None:
+    """The first rule that would refuse an offer now, before any campaign is asked."""
+    from stream.core.policy import customer_denial
+    from stream.core.record import View, record_of
+    from stream.core.world import World
+
+    denial = customer_denial(View(record_of(state)), customer_id, now, World(settings=core))
+    return None if denial is None else denial.value
+
+
+def _permission(said: Permission) -> dict[str, Any]:
+    profiling = said.profiling, said.profiling_yes, said.profiling_no
+    offers = said.offers, said.offers_yes, said.offers_no
+    names = ("allowed", "yes", "no")
+    return {
+        "profiling": dict(zip(names, profiling, strict=True)),
+        "offers": dict(zip(names, offers, strict=True)),
+    }
+
+
+def _words(known: dict[str, Any]) -> list[str]:
+    lines = [f"Customer {known['customer_id']}, as of {_time(known['at'])}"]
+    first, last = _time(known["first_seen"]), _time(known["last_seen"])
+    lines.append(f"  seen       first {first}, last {last}")
+    spent = ", ".join(_money(amount, currency) for currency, amount in known["spent"].items())
+    lines.append(
+        f"  did        {known['views']} views, {known['carts']} put into the cart, "
+        f"{known['orders']} orders ({known['units']} units, {known['refunds']} refunds)"
+        + (f", net {spent}" if spent else "")
+    )
+    tastes = sorted(known["tastes"].items(), key=lambda one: -one[1])[:5]
+    if tastes:
+        lines.append("  likes      " + ", ".join(name for name, _ in tastes))
+    segment = known["segment"]
+    if segment is not None:
+        lines.append(f"  segment    {segment['id']}, {segment['name'] or 'not yet named'}")
+    for purpose, said in known["permission"].items():
+        lines.append(f"  {purpose:<10} {_said(said)}")
+    held_out = known["arm"] == "holdout"
+    lines.append(f"  held out   {'yes: no offers, to measure the effect' if held_out else 'no'}")
+    lines.append(
+        f"  offers     {known['offers']} made, {len(known['impressions'])} seen within a day, "
+        f"{known['dismissed']} dismissed"
+    )
+    for offer in known["open_offers"]:
+        items = ", ".join(item.get("name") or item["product_id"] for item in offer["items"])
+        lines.append(f"    open     {offer['offer_id']} until {offer['expires_at']}: {items}")
+    for offer_id, reason in known["recalled"].items():
+        lines.append(f"    recalled {offer_id}: {reason}")
+    refused = known["refused_now"]
+    why = "nothing stands in the way" if refused is None else _REFUSED.get(refused, refused)
+    lines.append(f"  next offer {why}")
+    return lines
+
+
+def _said(said: dict[str, Any]) -> str:
+    if said["allowed"] is None:
+        return "nothing was said"
+    when = said["yes"] if said["allowed"] else said["no"]
+    return f"{'allowed' if said['allowed'] else 'refused'} since {_time(when)}"
+
+
+def _time(milliseconds: int) -> str:
+    if not milliseconds:
+        return "never"
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _money(minor: int, currency: str) -> str:
+    from stream.core.money import to_major
+
+    return f"{to_major(minor, currency)} {currency}"

@@ -1,0 +1,1 @@
+"""The report: what offers did, from the log alone."""
