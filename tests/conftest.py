@@ -116,9 +116,9 @@ def topic_prefix(request: pytest.FixtureRequest) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what asks for a Kafka, so that ``-m 'not kafka'`` leaves it out, and begin with it.
 
-    Its files take longest, and wait much: what others compute fits beside them. Then come whole apps
-    and simulations: those need most memory, and a process holds more the longer it runs; these are
-    long, and nobody is to wait for the last of them alone.
+    Its files take longest, and wait much: what others compute fits beside them. Then come whole
+    apps, which need most memory, while a process holds little, and simulations: they are long, and
+    nobody is to wait for the last of them alone.
     """
     for item in items:
         if {"kafka", "kafka_install"} & set(getattr(item, "fixturenames", ())):
