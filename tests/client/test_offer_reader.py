@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from stream.broker.local.broker import LocalBroker
+from stream.broker.local.log import Log
 from stream.cli import main
 from stream.client import OfferReader
 from stream.client.reader import ReaderStopped
 from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
-from stream.runtime.local.log import Log
 from tests.builders import HOUR, NOON
 from tests.client.serving_offers import a_recall, an_offer
 from tests.waiting import eventually, line_with, within
@@ -42,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
 
 async def test_it_knows_what_was_there_and_hears_what_comes(directory: Path) -> None:
     with Log(directory) as log:
-        async with OfferReader(log=log, clock="stream") as offers:
+        async with OfferReader(opened=LocalBroker(lambda: log), clock="stream") as offers:
 
             async def look() -> list[str]:
                 return [offer.offer_id for offer in offers.for_customer("c2")]
@@ -84,7 +85,7 @@ async def test_a_reader_that_fails_says_so_to_whoever_asks(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Log(directory) as log:
-        async with OfferReader(log=log, clock="stream") as offers:
+        async with OfferReader(opened=LocalBroker(lambda: log), clock="stream") as offers:
             monkeypatch.setattr(offers._book, "take", lambda *_: 1 // 0)
             put(log, an_offer("new"))
             with pytest.raises(ZeroDivisionError):
