@@ -69,14 +69,18 @@ async def test_a_reader_that_is_left_answers_no_more(directory: Path) -> None:
     Log(directory).close()  # nobody has it open any more
 
 
-async def test_where_there_is_no_topic_it_says_so(tmp_path: Path) -> None:
+async def test_where_there_is_no_log_or_no_topic_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no local log in"):
+        async with OfferReader(f"local://{tmp_path / 'log'}"):
+            raise AssertionError
+    Log(tmp_path / "log").close()
     with pytest.raises(ConfigError, match="topic offers is missing"):
         async with OfferReader(f"local://{tmp_path / 'log'}"):
             pass
 
 
 async def test_a_broker_that_is_away_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"broker kafka://127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(ConfigError, match=r"broker kafka://127\.0\.0\.1:1 doesn't answer"):
         async with OfferReader("kafka://127.0.0.1:1"):
             pass
 
