@@ -116,13 +116,16 @@ def topic_prefix(request: pytest.FixtureRequest) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what asks for a Kafka, so that ``-m 'not kafka'`` leaves it out, and begin with it.
 
-    Its files take longest, and wait much: what others compute fits beside them.
+    Its files take longest, and wait much: what others compute fits beside them. Then come whole apps
+    and simulations: those need most memory, and a process holds more the longer it runs; these are
+    long, and nobody is to wait for the last of them alone.
     """
     for item in items:
         if {"kafka", "kafka_install"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
     first = {item.path for item in items if item.get_closest_marker("kafka")}
-    items.sort(key=lambda item: item.path not in first)
+    soon = {"topology", "properties"}
+    items.sort(key=lambda item: (item.path not in first, item.path.parent.name not in soon))
 
 
 @pytest.hookimpl(wrapper=True)

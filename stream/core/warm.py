@@ -99,6 +99,22 @@ def segmenting() -> None:
     model.assign([0.0] * 6)
 
 
+def rating() -> None:
+    """Two users who agree, and one item more."""
+    from stream.models.ratings import RatingModel  # river's, and not asked of a worker
+
+    model = RatingModel(factors=2)
+    for user, item in (
+        ("ada", "tea"),
+        ("ben", "tea"),
+        ("ada", "pot"),
+        ("ben", "pot"),
+        ("ada", "jug"),
+    ):
+        model.learn_one(user, item, 4.0)
+    model.predict_one("ben", "jug")
+
+
 def describing() -> None:
     """Two items that are described alike, and one that is described anew."""
     model = Content(4, buckets=16)
@@ -146,6 +162,7 @@ PARTS: Final[tuple[Callable[[], None], ...]] = (
     predicting,
     segmenting,
     describing,
+    rating,
     deciding,
 )
 

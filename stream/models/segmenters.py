@@ -1,4 +1,4 @@
-"""The ways to segment customers that settings may name, behind one interface."""
+"""The ways to segment customers, behind one interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ Segmenter: TypeAlias = (
     "IncrementalKMeans | DensitySegments | HierarchicalSegments | SelfOrganisingMap"
 )
 
-SEGMENTERS: Final = ("kmeans", "density", "hierarchical", "som")
+DECIDING: Final = ("kmeans", "density")  # that settings may name: what they call segments stays
+SEGMENTERS: Final = (*DECIDING, "hierarchical", "som")
 
 
 def segmenter(kind: str, k: int, seed: int = 0) -> Segmenter:

@@ -1,6 +1,7 @@
 """The dead letters of a replay on a local log: which row each was, and what is wrong with it.
 
-Rules: they are read when the engine has closed the log, which one process at a time may hold.
+Rules: they are read when the engine has closed the log, which one process at a time may hold. A row
+may have told of an item in the catalog, too: what was refused of that is not told a second time.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ def dead_rows(settings: Settings, replay: Replay, plan: Plan) -> list[DeadRow]:
         position = headers.get(ROW_HEADER) or b""
         if headers.get(REPLAY_HEADER) != ours or not position.isdigit():
             return
-        rejection = restore(letter).rejection
+        restored = restore(letter)
+        if restored.record.topic == settings.topics.catalog:
+            return  # of a row whose event is told
+        rejection = restored.rejection
         file, row = replay.row_of(plan, int(position))
         event = (record.value or b"").decode(errors="backslashreplace")
         found.append(

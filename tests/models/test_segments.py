@@ -14,7 +14,7 @@ from stream.evaluate.segments import Comparison, log_scaled
 from stream.models.density import DensitySegments
 from stream.models.lloyd import best_of, inertia
 from stream.models.naming import Naming
-from stream.models.segmenters import SEGMENTERS, segmenter, segmenter_from
+from stream.models.segmenters import DECIDING, SEGMENTERS, segmenter, segmenter_from
 from stream.models.segments import IncrementalKMeans
 from stream.models.state import StateError
 from tests.uncompiled import uncompiled
@@ -24,6 +24,7 @@ Model = IncrementalKMeans | DensitySegments
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
 KINDS = pytest.mark.parametrize("kind", SEGMENTERS)
+THAT_DECIDE = pytest.mark.parametrize("kind", DECIDING)
 
 
 def blobs(seed: int, sizes: dict[tuple[float, float], int]) -> np.ndarray:
@@ -231,7 +232,7 @@ def test_online_retail_in_ten_orders_comes_within_two_percent_of_batch(shared_da
     assert ratio["mean"] < 1.02 and ratio["worst"] < 1.05
 
 
-@KINDS
+@THAT_DECIDE
 def test_names_stay_while_chance_moves_what_describes_a_segment(kind: str, seed: int) -> None:
     model, rng, renamed = segmenter(kind, 4, seed), np.random.default_rng(seed), 0
     centres, before = rng.normal(0, 3, (4, 3)), list[str]()
