@@ -23,12 +23,13 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
+from stream.broker.opening import open_cluster
 from stream.cli.progress import gauge
 from stream.codec.events import encode
 from stream.config import LearningSettings, Settings, Topics
 from stream.core.event import Action, Click, Consent
 from stream.runtime.engine import Engine, Publication
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 
 PATIENCE = 60.0  # seconds for one probe
 CONSENT = Consent(profiling=True, offers=True)

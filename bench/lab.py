@@ -25,7 +25,8 @@ from bench.figures import Sample
 from bench.run import Run
 from bench.told import ROOT, Job
 from bench.workload import Keyed
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.broker.opening import open_cluster
+from stream.runtime.topics import apply, plan
 from tests.kafka.broker import Broker, free_ports
 
 LOOK = 0.02  # seconds between two looks at a topic's end

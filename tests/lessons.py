@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.examples import decode_examples, decode_lesson
 from stream.codec.models import Assembler
 from stream.config import Settings
 from stream.core.learner import LOG
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 
 
 class Publication(NamedTuple):

@@ -32,6 +32,10 @@ from typing import Any, NamedTuple
 from faust.types import TP
 from msgspec.structs import replace
 
+from stream.broker.facts import TopicFacts
+from stream.broker.local.frame import StoredRecord
+from stream.broker.protocol import Bounds
+from stream.broker.records import Outgoing, Record
 from stream.codec.deadletters import CODE
 from stream.codec.examples import decode_lesson
 from stream.codec.offers import is_recall
@@ -46,12 +50,9 @@ from stream.core.state import CustomerState
 from stream.core.world import World
 from stream.runtime import pipeline, renewal
 from stream.runtime.batching.lane import Group, LaneQueue
-from stream.runtime.batching.records import Batch, Lane, Outgoing, Record
+from stream.runtime.batching.records import Batch, Lane
 from stream.runtime.batching.store import StoreFault, Write
-from stream.runtime.inquiry import Bounds
 from stream.runtime.inspection import Inspection
-from stream.runtime.local.frame import StoredRecord
-from stream.runtime.metadata import TopicFacts
 from stream.runtime.partition import ledger_key
 
 Topics = list[list[Event | Rejection]]

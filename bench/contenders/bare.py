@@ -19,12 +19,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch
 
 from bench.run import Run
+from stream.broker.kafka.follow import KafkaFollower
+from stream.broker.records import Outgoing, Record
 from stream.codec.models import SLOTS
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.core.record import Desk
-from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing, Record
-from stream.runtime.follow import KafkaFollower
+from stream.runtime.batching.records import Arrived, Batch, Lane
 from stream.runtime.learning.trainer import Trainer
 from stream.runtime.partition import Partition
 from stream.runtime.pipeline import LARGEST_WRITE

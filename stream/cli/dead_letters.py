@@ -184,21 +184,16 @@ def _read(
     settings: Settings, wanted: Filter, take: Callable[[Letter], None], *, quiet: bool
 ) -> int:
     """Hand letters to ``take``; how many."""
+    from stream.broker.opening import open_broker
     from stream.client.burials import letters
-    from stream.runtime.local.log import Log
 
     async def read() -> int:
-        count, log = 0, None
-        if settings.embedded_log is not None:
-            log = Log(settings.embedded_log)
-        try:
+        count = 0
+        async with open_broker(settings) as broker:
             with gauge("reading", None, "letters", quiet=quiet) as progress:
-                async for letter in letters(settings, wanted, progress.show, log):
+                async for letter in letters(broker, settings, wanted, progress.show):
                     take(letter)
                     count += 1
-        finally:
-            if log is not None:
-                log.close()
         return count
 
     return asyncio.run(read())

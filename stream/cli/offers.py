@@ -18,10 +18,10 @@ from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
 
 if TYPE_CHECKING:
+    from stream.broker.records import Record
     from stream.client.book import Taken
     from stream.client.lookup import Found
     from stream.client.offer import Offer
-    from stream.runtime.batching.records import Record
 
 _ago = click.option(
     "--since",

@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, time
+from time import perf_counter
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import orjson
 
+from stream.broker.directory import ensure_writable
 from stream.cli.options import loaded_option
 from stream.cli.outputs import files_of, outputs
 from stream.cli.progress import gauge
@@ -36,7 +37,6 @@ from stream.replay.outcome import Refused
 from stream.replay.pace import Pace, parse_pace
 from stream.replay.plan import Plan
 from stream.replay.replay import Replay
-from stream.runtime.directory import ensure_writable
 from stream.runtime.environment import Loaded
 from stream.runtime.logs import start_logging
 
@@ -322,7 +322,7 @@ class _Run:
         else:
             from stream.replay.sinks import topics_only
 
-            async with topics_only(self._settings, time) as sink:
+            async with topics_only(self._settings) as sink:
                 report.finished = await self._drive(sink, plan, resume)
         report.account = self._log.account
         report.seconds = perf_counter() - began

@@ -9,11 +9,11 @@ from functools import partial
 
 import click
 
+from stream.broker.directory import ensure_writable, held
 from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.runtime.allocator import let_go_of_large_blocks
 from stream.runtime.descriptors import allow_descriptors
-from stream.runtime.directory import ensure_writable, held
 from stream.runtime.health import Health, HealthServer
 from stream.runtime.logs import start_logging
 from stream.runtime.metrics import Metrics

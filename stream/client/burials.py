@@ -13,16 +13,16 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
+from stream.broker.opening import open_broker
+from stream.broker.protocol import Broker
+from stream.broker.records import Record
 from stream.client.producer import Acknowledged, EventProducer, NotSent
-from stream.client.records import records_of_kafka, records_of_log
 from stream.codec.deadletters import DeadLetter, Restored, restore, retried
 from stream.config import ConfigError, Settings
 from stream.core.event import RejectionCode
-from stream.runtime.batching.records import Record
-from stream.runtime.local.log import Log
 
 PRODUCER_HEADERS: Final = ("producer", "ce_source", "client.id")
 _POINTER: Final = re.compile(r"/\S*")
@@ -96,22 +96,20 @@ class Replayed(NamedTuple):
 
 
 async def letters(
+    broker: Broker,
     settings: Settings,
     wanted: Filter,
     seen: Callable[[int], None] = lambda _: None,
-    log: Log | None = None,
 ) -> AsyncIterator[Letter]:
     """The letters that are on the topic now, partition by partition in order.
 
     Parameters
     ----------
-    settings
+    broker, settings
     wanted
         Which of them.
     seen
         Called with the number of records read, now and then.
-    log
-        The local log, open, where the settings name one.
 
     Raises
     ------
@@ -119,10 +117,7 @@ async def letters(
         If the topic cannot be read.
     """
     topic, ended, count = settings.topics.dead_letters, asyncio.Event(), 0
-    if log is not None:
-        found = records_of_log(log, topic, ended.set)
-    else:
-        found = records_of_kafka(settings, topic, wanted.since, ended.set)
+    found = broker.tail(topic, wanted.since, ended.set)
     async with aclosing(found):  # type: ignore[type-var]
         async for records in found:
             for record in records:
@@ -182,24 +177,19 @@ async def replay(
         read = records
         shown(Replayed(**counts), read)
 
-    with ExitStack() as holding:
-        log = None
-        if settings.embedded_log is not None:
-            log = holding.enter_context(Log(settings.embedded_log))
-        async with AsyncExitStack() as stack:
-            sender = None
-            if not dry:
-                producer = EventProducer(settings, log=log)
-                sender = _Sender(await stack.enter_async_context(producer), rate, counts)
-            async with aclosing(letters(settings, wanted, seen, log)) as found:  # type: ignore[type-var]
-                async for letter in found:
-                    why = _kept_back(settings, letter, most)
-                    if why is not None or sender is None:
-                        counts[why or "sent"] += 1
-                    else:
-                        await sender.send(settings, letter)
-            if sender is not None:
-                await sender.settle(0)
+    async with (
+        open_broker(settings) as broker,
+        EventProducer(settings, opened=broker) as producer,
+    ):
+        sender = _Sender(producer, rate, counts)
+        async with aclosing(letters(broker, settings, wanted, seen)) as found:  # type: ignore[type-var]
+            async for letter in found:
+                why = _kept_back(settings, letter, most)
+                if why is not None or dry:
+                    counts[why or "sent"] += 1
+                else:
+                    await sender.send(settings, letter)
+        await sender.settle(0)
     return Replayed(**counts)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stream.broker.records import Record, value_of
+from stream.broker.whole import counted, read_topic
 from stream.client.book import OfferBook
 from stream.client.offer import Offer, Recall, read_record
 from stream.codec.partition import partition_for
 from stream.config import Settings
 from stream.core.text import tidy
-from stream.runtime.archive import counted, read_topic
-from stream.runtime.batching.records import Record, value_of
 
 
 class Found(NamedTuple):

@@ -6,20 +6,18 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple, Self
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from stream.broker.opening import open_broker
+from stream.broker.protocol import Broker, Placed
 from stream.client.validation import TOPICS, Checked, Fault, Validator
 from stream.codec.envelope import Headers
-from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
-from stream.runtime.connection import client_options, overheard, stopped
-from stream.runtime.local.log import Log
 
 IN_FLIGHT: Final = 10_000  # events at once that are not yet acknowledged
-LINGER_MS: Final = 5
 
 
 class Acknowledged(NamedTuple):
@@ -59,8 +57,8 @@ class EventProducer:
     broker
         ``kafka://host:port[,host:port]`` or ``local:///directory`` for a local log that nobody has
         open; or settings, for TLS, a login or a prefix of topics' names.
-    log
-        A local log that is open in this process, instead.
+    opened
+        A broker that is open in this process, such as ``engine.app.broker``, instead.
     clock
         The time in ms since 1970.
 
@@ -76,49 +74,30 @@ class EventProducer:
         self,
         broker: str | Settings = "kafka://127.0.0.1:9092",
         *,
-        log: Log | None = None,
+        opened: Broker | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._settings = Settings(broker=broker) if isinstance(broker, str) else broker
         self._validator = Validator(self._settings.core)
-        self._given, self._clock = log, clock
-        self._log: Log | None = None
-        self._producer: Any = None
+        self._clock = clock
+        self._given = opened
+        self._broker: Broker | None = None
+        self._open = AsyncExitStack()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._under_way: set[asyncio.Future[Acknowledged]] = set()
         self.counts: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        directory = self._settings.embedded_log
-        if self._given is not None or directory is not None:
-            self._log = self._given or Log(directory or "")
-            return self
-        producer = AIOKafkaProducer(
-            **client_options(self._settings),
-            enable_idempotence=True,  # with acks=all: what is acknowledged is durable, and once
-            linger_ms=LINGER_MS,
-            compression_type="lz4",
+        self._broker = self._given or await self._open.enter_async_context(
+            open_broker(self._settings)
         )
-        with overheard() as heard:
-            try:
-                await producer.start()
-            except KafkaError as error:
-                await stopped(producer)
-                why = heard[-1] if heard else str(error)
-                raise ConfigError(
-                    f"broker {self._settings.broker} does not answer: {why}"
-                ) from error
-        self._producer = producer
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._under_way:
             await asyncio.wait(self._under_way)
-        if self._producer is not None:
-            await stopped(self._producer)
-        if self._log is not None and self._given is None:
-            await asyncio.to_thread(self._log.close)
-        self._producer = self._log = None
+        self._broker = None
+        await self._open.aclose()
 
     def check(self, topic: str, event: Mapping[str, Any] | bytes, headers: Headers = ()) -> Checked:
         """What an event comes to, without sending it; ``topic`` without the prefix."""
@@ -184,38 +163,21 @@ class EventProducer:
 
     async def _placing(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Awaitable[Any]:
+    ) -> Awaitable[Placed]:
         """Put a record into the order in which records are sent."""
-        if self._log is not None:
-            placed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            placed.set_result(self._appended(self._log, topic, key, value, headers))
-            return placed
-        if self._producer is None:
+        if self._broker is None:
             raise NotSent("the producer is not running: use it with 'async with'")
         try:
-            placing: Awaitable[Any] = await self._producer.send(
-                topic, value, key=key, headers=list(headers)
-            )
-        except (KafkaError, TimeoutError) as error:
+            return await self._broker.send(topic, (key, value, None, headers))
+        except (ConfigError, KafkaError, TimeoutError) as error:
             raise _not_sent(topic, error) from error
-        return placing
 
-    async def _acknowledged(self, topic: str, placing: Awaitable[Any]) -> Acknowledged:
+    async def _acknowledged(self, topic: str, placing: Awaitable[Placed]) -> Acknowledged:
         try:
             placed = await placing
         except (KafkaError, TimeoutError) as error:
             raise _not_sent(topic, error) from error
         return Acknowledged(topic, placed.partition, placed.offset)
-
-    def _appended(
-        self, log: Log, topic: str, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Acknowledged:
-        count = log.partitions(topic)
-        if count is None:
-            raise NotSent(f"topic {topic} is missing in {log.directory}: let a worker run on it")
-        partition = partition_for(key or b"", count)
-        offset = log.append(topic, partition, [(key, value, self._clock(), tuple(headers))])
-        return Acknowledged(topic, partition, offset)
 
 
 def _not_sent(topic: str, error: Exception) -> NotSent:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, aclosing
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
 from typing import Final, Self
 
+from stream.broker.opening import open_broker
+from stream.broker.protocol import Broker
+from stream.broker.records import Record, value_of
 from stream.client.book import Limits, OfferBook, Taken
 from stream.client.offer import Offer
-from stream.client.records import records_of_kafka, records_of_log
 from stream.config import Settings
 from stream.core.text import tidy
-from stream.runtime.batching.records import Record, value_of
-from stream.runtime.local.log import Log
 
 DAY: Final = 86_400.0
 Heard = Callable[[Record, Taken], None]
@@ -42,8 +42,8 @@ class OfferReader:
     broker
         ``kafka://host:port[,host:port]`` or ``local:///directory`` for a local log that nobody has
         open; or settings, for TLS, a login or a prefix of topics' names.
-    log
-        A local log that is open in this process, such as ``engine.app.transport.log``, instead.
+    opened
+        A broker that is open in this process, such as ``engine.app.broker``, instead.
     lookback
         How many seconds before now to begin on Kafka, at least as long as offers live; None: with
         the topic's first record.
@@ -68,14 +68,14 @@ class OfferReader:
         self,
         broker: str | Settings = "kafka://127.0.0.1:9092",
         *,
-        log: Log | None = None,
+        opened: Broker | None = None,
         lookback: float | None = DAY,
         clock: Callable[[], int] | str = wall_clock,
         limits: Limits = Limits(),  # noqa: B008  # immutable
         heard: Heard | None = None,
     ) -> None:
         self._settings = Settings(broker=broker) if isinstance(broker, str) else broker
-        self._log = log
+        self._given = opened
         self._lookback = lookback
         self._book = OfferBook(limits)
         self._clock = clock if callable(clock) else lambda: self._book.newest
@@ -147,23 +147,18 @@ class OfferReader:
             await asyncio.wait({task})
 
     async def _follow(self) -> None:
-        with ExitStack() as holding:
-            async with aclosing(self._records(holding)) as found:  # type: ignore[type-var]
+        ago, topic = self._lookback, self._settings.topics.offers
+        since = None if ago is None else wall_clock() - round(ago * 1000)
+        async with AsyncExitStack() as stack:
+            broker = self._given
+            if broker is None:
+                broker = await stack.enter_async_context(open_broker(self._settings))
+            found = broker.tail(topic, since, self._caught_up.set)
+            async with aclosing(found):  # type: ignore[type-var]
                 async for records in found:
                     for record in records:
                         self._take(record)
                     await asyncio.sleep(0)
-
-    def _records(self, holding: ExitStack) -> AsyncIterator[Sequence[Record]]:
-        topic, directory = self._settings.topics.offers, self._settings.embedded_log
-        caught_up = self._caught_up.set
-        if self._log is not None:
-            return records_of_log(self._log, topic, caught_up)
-        if directory is not None:
-            return records_of_log(holding.enter_context(Log(directory)), topic, caught_up)
-        ago = self._lookback
-        since = None if ago is None else wall_clock() - round(ago * 1000)
-        return records_of_kafka(self._settings, topic, since, caught_up)
 
     def _take(self, record: Record) -> None:
         taken = self._book.take(record.key, value_of(record), self._clock())

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from stream.config import CoreSettings
-from stream.core.event import Campaign, CatalogItem
-from stream.core.witness import Witness
+from stream.core.event import Campaign, CatalogItem, Event
+from stream.core.offer import Cause
 from stream.models.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -48,6 +48,19 @@ class Recommends(Protocol):
 
         Personal ones first, then what the segment and what all want, then ``newest``.
         """
+
+
+class Watching(Protocol):
+    """Keeps what offers were made from; see :mod:`stream.core.witness`."""
+
+    def watch(self, world: World) -> World:
+        """The world as one decision is to see it: each answer is noted."""
+
+    def saw(self, record: bytes, event: Event, cause: Cause, now: int, offer_id: str) -> None:
+        """Keep what the decision rests on that was watched last, and that came to an offer."""
+
+    def drain(self) -> list[tuple[str, Any]]:
+        """What was seen since the last call, in order, with the offers' ids."""
 
 
 class Related(Protocol):
@@ -136,7 +149,7 @@ class World(NamedTuple):
     newest: tuple[str, ...] = ()
     alike: Mapping[str, Neighbours] = {}
     learning: bool = True
-    witness: Witness | None = None
+    witness: Watching | None = None
     grants: Mapping[str, Mapping[int, int]] = {}
     left: Mapping[str, int] = {}
 

@@ -25,6 +25,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.events import EventDecoder
 from stream.codec.examples import LessonError, decode_examples, decode_lesson, read_examples
 from stream.codec.schema import load_schemas
@@ -34,8 +36,6 @@ from stream.core.event import Click, Purchase, Source, Trade
 from stream.core.example import Labelled
 from stream.core.learner import Learner
 from stream.core.stamps import offset_of
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 
 WARM: Final = 2_000
 TENTHS: Final = 10

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from stream.broker.whole import read_topic
 from stream.codec.deadletters import DeadLetter, restore
 from stream.config import Settings
 from stream.replay.plan import Plan
 from stream.replay.replay import Replay
 from stream.replay.resume import REPLAY_HEADER, ROW_HEADER
-from stream.runtime.archive import read_topic
 
 if TYPE_CHECKING:
-    from stream.runtime.batching.records import Record
+    from stream.broker.records import Record
 
 
 class DeadRow(NamedTuple):

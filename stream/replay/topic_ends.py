@@ -6,20 +6,17 @@ Rules: it is looked at before an engine opens the log, which one process at a ti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from faust.types import TP
 
+from stream.broker.opening import open_broker
+from stream.broker.records import Record, value_of
+from stream.broker.whole import read_topic
 from stream.codec.offers import is_recall
-from stream.config import ConfigError, Settings
+from stream.config import Settings
 from stream.replay.resume import Headers
-from stream.runtime.batching.fetching import POLL_RECORDS, read_carefully
-from stream.runtime.batching.records import Unreadable
-from stream.runtime.connection import client_options
-from stream.runtime.local.log import Log
 
 KINDS: Final = ("clicks", "purchases", "feedback", "catalog")
 
@@ -35,10 +32,16 @@ def last_records(settings: Settings) -> list[LastRecord]:
     ConfigError
         The broker does not answer, or the local log is open elsewhere.
     """
-    if settings.embedded_log is not None:
-        with Log(settings.embedded_log) as log:
-            return list(_last_local(log, settings))
-    return asyncio.run(_last_on_kafka(settings))
+    return asyncio.run(_last_records(settings))
+
+
+async def _last_records(settings: Settings) -> list[LastRecord]:
+    kinds = dict(_places(settings))
+    async with open_broker(settings, make=True) as broker:
+        bounds = await broker.bounds(kinds)
+        ends = {tp: bound.end - 1 for tp, bound in bounds.items() if bound.end > bound.start}
+        records = await broker.records(ends) if ends else {}
+    return [(kinds[tp], tp.partition, tuple(record.headers)) for tp, record in records.items()]
 
 
 def offers_so_far(settings: Settings) -> list[bytes]:
@@ -49,83 +52,19 @@ def offers_so_far(settings: Settings) -> list[bytes]:
     ConfigError
         The broker does not answer, or the local log is open elsewhere.
     """
-    if settings.embedded_log is not None:
-        with Log(settings.embedded_log) as log:
-            found = list(_values(log, settings.topics.offers))
-    else:
-        found = asyncio.run(_values_on_kafka(settings))
-    return [value for value in dict.fromkeys(found) if not is_recall(value)]
+    found: dict[bytes, None] = {}
+
+    def take(record: Record) -> None:
+        value = value_of(record)
+        if value is not None and not is_recall(value):
+            found[value] = None
+
+    read_topic(settings, settings.topics.offers, settings.partitions, take)
+    return list(found)
 
 
-def _places(settings: Settings) -> Iterator[tuple[str, str, int]]:
-    """Topic kind, topic and partition of all that a replay may write to."""
+def _places(settings: Settings) -> Iterator[tuple[TP, str]]:
+    """Partition and topic kind of all that a replay may write to."""
     for kind in KINDS:
-        for partition in range(1 if kind == "catalog" else settings.partitions):
-            yield kind, getattr(settings.topics, kind), partition
-
-
-def _last_local(log: Log, settings: Settings) -> Iterator[LastRecord]:
-    for kind, topic, partition in _places(settings):
-        end = log.highwater(topic, partition)
-        if end > log.earliest(topic, partition):
-            for last in log.read(topic, partition, end - 1):
-                yield kind, partition, last.headers
-
-
-def _values(log: Log, topic: str) -> Iterator[bytes]:
-    for partition in range(log.partitions(topic) or 0):
-        at = log.earliest(topic, partition)
-        while found := log.read(topic, partition, at):
-            yield from (record.value for record in found if record.value is not None)
-            at = found[-1].offset + 1
-
-
-async def _last_on_kafka(settings: Settings) -> list[LastRecord]:
-    places = {TopicPartition(topic, number): kind for kind, topic, number in _places(settings)}
-    async with _consumer(settings) as consumer:
-        begins = await consumer.beginning_offsets(list(places))
-        ends = await consumer.end_offsets(list(places))
-        filled = [place for place in places if ends[place] > begins[place]]
-        found: dict[TopicPartition, Headers] = {}
-        if filled:
-            consumer.assign(filled)
-            for place in filled:
-                consumer.seek(place, ends[place] - 1)
-        while any([await consumer.position(place) < ends[place] for place in filled]):
-            for place, records in (await consumer.getmany(timeout_ms=500)).items():
-                found[place] = tuple(records[-1].headers)
-        return [(places[place], place.partition, headers) for place, headers in found.items()]
-
-
-async def _values_on_kafka(settings: Settings) -> list[bytes]:
-    places = [TopicPartition(settings.topics.offers, n) for n in range(settings.partitions)]
-    values: dict[int, list[bytes]] = {place.partition: [] for place in places}
-    async with _consumer(settings) as consumer:
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        ends = await consumer.end_offsets(places)
-        while any([await consumer.position(place) < end for place, end in ends.items()]):
-            for place, records in (await consumer.getmany(timeout_ms=500)).items():
-                values[place.partition] += [
-                    record.value
-                    for record in records
-                    if record.value is not None and not isinstance(record, Unreadable)
-                ]
-    return [value for number in sorted(values) for value in values[number]]
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Connect a consumer that belongs to no group."""
-    consumer = AIOKafkaConsumer(
-        **client_options(settings), enable_auto_commit=False, max_poll_records=POLL_RECORDS
-    )
-    try:
-        await consumer.start()
-        read_carefully(consumer)
-    except KafkaError as error:
-        raise ConfigError(f"broker {settings.broker} does not answer: {error}") from error
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
+        for number in range(1 if kind == "catalog" else settings.partitions):
+            yield TP(getattr(settings.topics, kind), number), kind

@@ -22,10 +22,10 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stream.broker.records import Record, Unreadable
 from stream.core.ledger import Identity
 from stream.core.stamps import EPOCH, next_place
 from stream.runtime.batching.origin import Origin
-from stream.runtime.batching.records import Record, Unreadable
 
 RENEW = "restore it, or say what it holds now with `offerstream topics renew {topic}`"
 ANEW = "restore it from a copy, or begin anew with another app_id"

@@ -15,23 +15,24 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service, get_logger
 
+from stream.broker.kafka.connection import faust_credentials
+from stream.broker.local.log import Log
+from stream.broker.opening import broker_of
+from stream.broker.protocol import Broker, Follower
+from stream.broker.records import Outgoing, Record
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
 from stream.runtime.batching.kafka import KafkaTransport
 from stream.runtime.batching.lane import Group
-from stream.runtime.batching.records import BatchProducer, Delivery, Outgoing, Record
+from stream.runtime.batching.records import BatchProducer, Delivery
 from stream.runtime.batching.schema import AsIs
 from stream.runtime.batching.store import Rebuilds, StoreFault
 from stream.runtime.batching.table import BatchTable, PromptTables
-from stream.runtime.connection import faust_credentials
-from stream.runtime.follow import Follower, KafkaFollower, LocalFollower
-from stream.runtime.inquiry import Inquiry, inquiry
 from stream.runtime.inspection import Inspection
 from stream.runtime.intake import Intake
 from stream.runtime.learning.agent import Learning
 from stream.runtime.learning.rulebook import RuleBook
-from stream.runtime.local.log import Log
 from stream.runtime.lost_ends import skip_lost_ends
 from stream.runtime.mendable import is_mendable
 from stream.runtime.metrics import Internal, Metrics
@@ -62,7 +63,7 @@ class OfferstreamApp(faust.App):
     pipeline: Pipeline
     learning: Learning
     observing: Observing
-    inquiry: Inquiry
+    broker: Broker
     inspection: Inspection
     #: The group of each topic that is read in batches.
     groups: Mapping[str, Group]
@@ -107,7 +108,7 @@ class OfferstreamApp(faust.App):
         await super().on_stop()
         self.forget_partitions()
         await self.learning.stop()
-        await self.inquiry.close()
+        await self.broker.close()
 
     async def world_known(self) -> None:
         """Wait until catalog, campaigns and models are in use as they stood at the start.
@@ -251,7 +252,7 @@ def build_app(
     )
     app.tables.add(app.table)
     app.observing = observing = Observing(metrics, settings, reader.unknown)
-    app.inquiry = inquiry(settings, app.open_log)
+    app.broker = broker_of(settings, app.open_log)
     rules = RuleBook(app, settings, lambda: metrics.internal_refused(Internal.RULES))
     learning = settings.learning
     app.view = WorldView(
@@ -260,7 +261,7 @@ def build_app(
         learning.enabled,
         learning.key,
         metrics.models_refused,
-        Plausibility(settings, app.inquiry).judged,
+        Plausibility(settings, app.broker).judged,
         on_claim_refused=lambda: metrics.internal_refused(Internal.BUDGETS),
         evidence=settings.worker.evidence,
     )
@@ -271,13 +272,10 @@ def build_app(
         topics.rules: rules.take,
         topics.budgets: app.view.take_claim,
     }
-    if settings.embedded_log is None:
-        app.follower = KafkaFollower(settings, follow)
-    else:
-        app.follower = LocalFollower(app.open_log, follow)
+    app.follower = app.broker.follow(follow)
     app.inspection = Inspection(
         settings,
-        app.inquiry,
+        app.broker,
         app.table,
         lambda: app.consumer.assignment(),
         reader.first_stamps,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from stream.broker.records import Record, Unreadable
+from stream.broker.whole import counted, read_topic
 from stream.codec.partition import partition_for
 from stream.codec.state import StateError, decode_ledger, decode_state
 from stream.config import Settings
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
-from stream.runtime.archive import counted, read_topic
-from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.batching.store import OWN
 from stream.runtime.partition import ledger_key
 from stream.runtime.restoring import Restoring

@@ -7,10 +7,10 @@ from traceback import format_tb
 from mode import get_logger
 
 from stream import __version__
+from stream.broker.records import Outgoing, Record, Unreadable
 from stream.codec.deadletters import Record as Buried
 from stream.codec.deadletters import build_dead_letter
 from stream.core.event import Rejection, RejectionCode
-from stream.runtime.batching.records import Outgoing, Record, Unreadable
 
 logger = get_logger(__name__)
 BUG = Rejection(RejectionCode.INTERNAL, "a bug of offerstream's; its log has the trace")

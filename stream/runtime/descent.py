@@ -11,8 +11,8 @@ from typing import Final
 
 from faust.types import TP
 
+from stream.broker.protocol import Broker
 from stream.codec.state import StateError, decode_ledger
-from stream.runtime.inquiry import Inquiry
 from stream.runtime.partition import ledger_key
 
 SOUGHT: Final = 200  # records that are looked at for the next ledger: some 5 ms each
@@ -26,7 +26,7 @@ class Descent(Enum):
     UNKNOWN = auto()
 
 
-async def descent(inquiry: Inquiry, tp: TP, mark: int, stored: bytes | None) -> Descent:
+async def descent(broker: Broker, tp: TP, mark: int, stored: bytes | None) -> Descent:
     """What a changelog's ledgers say of the one that a store has.
 
     Parameters
@@ -40,7 +40,7 @@ async def descent(inquiry: Inquiry, tp: TP, mark: int, stored: bytes | None) -> 
         return Descent.UNKNOWN
     key, at = ledger_key(tp.partition), mark
     for _ in range(SOUGHT):
-        record = (await inquiry.records({tp: at})).get(tp)
+        record = (await broker.records({tp: at})).get(tp)
         if record is None:
             return Descent.OTHER  # the newest ledger is never compacted away
         if record.offset == mark and (record.key, record.value) != (key, stored):

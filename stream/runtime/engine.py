@@ -17,15 +17,15 @@ from typing import NamedTuple, Self, TypeAlias
 
 from faust.types import TP
 
+from stream.broker.directory import held
+from stream.broker.records import Outgoing
 from stream.codec.partition import partition_for
 from stream.codec.state import decode_ledger
 from stream.config import Settings
 from stream.core.state import CustomerState
 from stream.models.foresight import Quality
 from stream.runtime.app import OfferstreamApp, build_app, rebuilds_of
-from stream.runtime.batching.records import Outgoing
 from stream.runtime.batching.store import StoreFault
-from stream.runtime.directory import held
 from stream.runtime.metrics import Metrics
 from stream.runtime.partition import ledger_key
 from stream.runtime.restoring import state_of

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import orjson
 
+from stream.broker.protocol import Take
+from stream.broker.records import Record, value_of
+from stream.broker.whole import counted, read_topic
 from stream.codec.evidence import decode_evidence
 from stream.codec.offers import encode_offer
 from stream.codec.partition import partition_for
@@ -15,8 +18,6 @@ from stream.config import ConfigError, Settings
 from stream.core.offer import Offer
 from stream.core.retelling import Told, decided_again, told_again
 from stream.core.witness import Differs, Evidence
-from stream.runtime.archive import Take, counted, read_topic
-from stream.runtime.batching.records import Record, value_of
 
 
 class Verdict(StrEnum):

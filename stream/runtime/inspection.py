@@ -15,11 +15,15 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import get_logger
 
+from stream.broker.facts import FORBIDDEN, TopicFacts
+from stream.broker.kafka.access import WAY, who
+from stream.broker.protocol import Broker
+from stream.broker.records import Record
+from stream.broker.topics import DELETIONS
 from stream.codec.state import encode_ledger, is_record
 from stream.config import ConfigError, Settings
 from stream.core.ledger import UNSTAMPED, Ledger
 from stream.core.stamps import next_place, stamp
-from stream.runtime.access import WAY, who
 from stream.runtime.agreement import (
     Found,
     GoOn,
@@ -33,12 +37,9 @@ from stream.runtime.agreement import (
     topic_and_ledger,
 )
 from stream.runtime.batching.origin import Origin, wall_time
-from stream.runtime.batching.records import Record
 from stream.runtime.batching.table import BatchTable
 from stream.runtime.descent import Descent, descent
 from stream.runtime.identity import ENDLESS, Known, moved
-from stream.runtime.inquiry import DELETIONS, Inquiry
-from stream.runtime.metadata import FORBIDDEN, TopicFacts
 from stream.runtime.partition import ledger_key, read_ledger
 from stream.runtime.topic_faults import widths_differ, widths_refused
 from stream.runtime.topics import topic_specs
@@ -98,7 +99,7 @@ class Inspection:
     ----------
     settings
         Name the topics.
-    inquiry
+    broker
         Where to ask.
     table
         The customers, and the ledgers.
@@ -116,7 +117,7 @@ class Inspection:
     def __init__(
         self,
         settings: Settings,
-        inquiry: Inquiry,
+        broker: Broker,
         table: BatchTable,
         owned: Callable[[], Iterable[TP]],
         first_stamps: dict[tuple[str, int], int],
@@ -128,7 +129,7 @@ class Inspection:
         self._specs = topic_specs(settings)
         self._topics = [spec.name for spec in self._specs]
         self._were_missing = False
-        self._inquiry = inquiry
+        self._broker = broker
         self._table = table
         self._owned = owned
         self._first_stamps = first_stamps
@@ -209,9 +210,9 @@ class Inspection:
         """
         stored = {tp: self._table.persisted_offset(tp) for tp in changelogs}
         fresh = await self._origin()
-        bounds = await self._inquiry.bounds(stored)  # afterwards: a standby may be filling up
+        bounds = await self._broker.bounds(stored)  # afterwards: a standby may be filling up
         within = {tp: n for tp, n in stored.items() if n is not None and n < bounds[tp].end}
-        records = await self._inquiry.records(within) if within else {}
+        records = await self._broker.records(within) if within else {}
         for tp, at in stored.items():
             start, end = bounds[tp]
             if self._settings.embedded_log is not None:
@@ -243,7 +244,7 @@ class Inspection:
             If it is another changelog's.
         """
         stored = self._table.read(tp.partition, ledger_key(tp.partition))
-        found = await descent(self._inquiry, tp, kept.mark, stored)
+        found = await descent(self._broker, tp, kept.mark, stored)
         if found is Descent.OTHER:
             raise ConfigError(
                 f"the store{place} holds {tp.topic}-{tp.partition} with a ledger that the "
@@ -263,9 +264,9 @@ class Inspection:
         """What a store comes from that is filled from now on."""
         now = wall_time()
         (spec,) = [s for s in self._specs if s.name == self._settings.customers_changelog]
-        told = await self._inquiry.deletions_kept(spec.name)
+        told = await self._broker.deletions_kept(spec.name)
         self._table.lasting = int(spec.config[DELETIONS]) if told is None else told
-        facts = await self._inquiry.topics([spec.name])
+        facts = await self._broker.topics([spec.name])
         return Origin(spec.name, facts[spec.name].topic_id, now)
 
     def _is_stored(self, tp: TP, at: int | None, record: Record | None) -> bool:
@@ -290,7 +291,7 @@ class Inspection:
         """
         if any(got < expected for expected, got in jumps.values()):
             await self.look(prints=True)
-        bounds = await self._inquiry.bounds(jumps)
+        bounds = await self._broker.bounds(jumps)
         for tp, (expected, got) in jumps.items():
             if got < expected:
                 raise ConfigError(
@@ -327,7 +328,7 @@ class Inspection:
         ConfigError
             If they do not agree.
         """
-        facts = await self._inquiry.topics(self._topics)
+        facts = await self._broker.topics(self._topics)
         if self._are_missing(facts):
             return
         owned = [tp for tp in self._owned() if tp.topic in self._sources]
@@ -393,13 +394,13 @@ class Inspection:
         ids: Mapping[str, str] | None = None,
     ) -> dict[TP, Found]:
         if ids is None:
-            facts = await self._inquiry.topics(self._topics)
+            facts = await self._broker.topics(self._topics)
             ids = {name: fact.topic_id for name, fact in facts.items()}
             self._know_ids(facts)
-        bounds = await self._inquiry.bounds(tps)
+        bounds = await self._broker.bounds(tps)
         places = {tp: one.next_offset - 1 for tp, one in kept.items() if one.next_offset}
         within = {tp: at for tp, at in places.items() if bounds[tp].start <= at < bounds[tp].end}
-        records = await self._inquiry.records(within) if within else {}
+        records = await self._broker.records(within) if within else {}
         return {
             tp: Found(
                 ids.get(tp.topic, ""),

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stream.broker.records import Outgoing, Record, Unreadable
+from stream.broker.turns import in_turns
 from stream.codec.envelope import Headers
 from stream.codec.reference import ReferenceDecoder
 from stream.config import Settings
 from stream.core.event import Rejection
-from stream.runtime.batching.records import Delivery, Outgoing, Record, Unreadable
+from stream.runtime.batching.records import Delivery
 from stream.runtime.deadletters import letter
 from stream.runtime.observing import Observing
-from stream.runtime.turns import in_turns
 
 Decode = Callable[[bytes | None, bytes | None, Headers], object]
 

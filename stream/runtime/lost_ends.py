@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from mode import get_logger
 
+from stream.broker.local.log import Log
 from stream.config import ConfigError, Settings
 from stream.core.stamps import next_place
 from stream.runtime.batching.store import StoreFault
 from stream.runtime.batching.table import BatchTable
-from stream.runtime.local.log import Log
 from stream.runtime.partition import read_ledger
 
 logger = get_logger(__name__)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+from stream.broker.local.segment import CorruptLogError
 from stream.config import ConfigError
 from stream.runtime.batching.kafka import Refused
 from stream.runtime.batching.store import StoreFault
 from stream.runtime.learning.process import TrainerEnded
-from stream.runtime.local.segment import CorruptLogError
 
 _TOLD: Final = (StoreFault, CorruptLogError, ConfigError, Refused, TrainerEnded)
 _ERRNOS: Final = {

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from mode import get_logger
 
+from stream.broker.records import Record
 from stream.codec.claims import encode_claim
 from stream.codec.evidence import encode_evidence
 from stream.codec.examples import Lesson, Taught, encode_lesson
@@ -37,7 +38,7 @@ from stream.core.ledger import EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entr
 from stream.core.record import Desk, front
 from stream.core.witness import Evidence
 from stream.core.world import World
-from stream.runtime.batching.records import Batch, Record
+from stream.runtime.batching.records import Batch
 from stream.runtime.batching.store import Write
 from stream.runtime.batching.table import BatchTable
 from stream.runtime.deadletters import BUG, bug_met

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mode import get_logger
 
+from stream.broker.progress import Progress
 from stream.config import Settings
 from stream.core.event import RejectionCode
 from stream.core.record import Desk
@@ -26,7 +27,6 @@ from stream.runtime.breaker import Breaker
 from stream.runtime.identity import Known
 from stream.runtime.mendable import is_mendable
 from stream.runtime.partition import Flush, Partition
-from stream.runtime.progress import Progress
 from stream.runtime.script import Acknowledge, Append, Effect, Keep, Script, Send, Settle, script
 from stream.runtime.topics import MAX_CHANGELOG_BATCH
 

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import get_logger
 
+from stream.broker.protocol import Bounds, Broker
 from stream.codec.snapshot import SnapshotError
 from stream.codec.state import StateError, decode_ledger
 from stream.config import Settings
@@ -24,7 +25,6 @@ from stream.core.learner import LOG
 from stream.core.places import NEAR
 from stream.core.stamps import next_place
 from stream.runtime.agreement import snapshot_and_logs
-from stream.runtime.inquiry import Bounds, Inquiry
 from stream.runtime.partition import ledger_key
 
 logger = get_logger(__name__)
@@ -35,9 +35,9 @@ TAIL: Final = 100  # records of a changelog among which its ledger is: fences ma
 class Plausibility:
     """Judges what publications say that they have learned."""
 
-    def __init__(self, settings: Settings, inquiry: Inquiry) -> None:
+    def __init__(self, settings: Settings, broker: Broker) -> None:
         self._settings = settings
-        self._inquiry = inquiry
+        self._broker = broker
         self._examples = TP(settings.topics.examples, 0)
         self._places = {
             f"{source:d}/{number}": TP(topic, number)
@@ -78,7 +78,7 @@ class Plausibility:
     async def _look(self) -> None:
         while True:
             try:
-                bounds = await self._inquiry.bounds([*self._places.values(), self._examples])
+                bounds = await self._broker.bounds([*self._places.values(), self._examples])
                 break
             except (KafkaError, TimeoutError, OSError) as error:  # models wait; events don't
                 logger.warning("models can't be judged, and wait: %s", error)
@@ -89,7 +89,7 @@ class Plausibility:
         """How often the topics behind these names were made anew, as the newest ledgers say."""
         numbers = {self._places[name].partition for name in names}
         changelogs = [TP(self._settings.customers_changelog, number) for number in numbers]
-        bounds = await self._inquiry.bounds(changelogs)
+        bounds = await self._broker.bounds(changelogs)
         epochs = {}
         for tp in changelogs:
             for source, stamp in enumerate(await self._stamps(tp, bounds[tp])):
@@ -99,7 +99,7 @@ class Plausibility:
     async def _stamps(self, changelog: TP, bounds: Bounds) -> tuple[int, ...]:
         """The stamps of the newest ledger; empty without one."""
         for at in range(bounds.end - 1, max(bounds.start, bounds.end - TAIL) - 1, -1):
-            record = (await self._inquiry.records({changelog: at})).get(changelog)
+            record = (await self._broker.records({changelog: at})).get(changelog)
             if record and record.value and record.key == ledger_key(changelog.partition):
                 with suppress(StateError):  # the one before it stands
                     return decode_ledger(record.value).stamps

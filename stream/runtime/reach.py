@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from stream.broker.records import Record, Unreadable
+from stream.broker.whole import read_topic
 from stream.config import Settings
 from stream.core.audience import is_in
 from stream.core.event import Campaign
@@ -21,8 +23,6 @@ from stream.core.record import View, record_of
 from stream.core.standing import is_running
 from stream.core.state import CustomerState
 from stream.core.world import Models, World
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.changelog import read_customers
 
 DAY: Final = 86_400_000

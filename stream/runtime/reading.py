@@ -8,13 +8,13 @@ from typing import Final, Self, TypeAlias
 
 from mode import get_logger
 
+from stream.broker.records import Record, Unreadable
 from stream.codec.events import Decoded, EventDecoder
 from stream.codec.partition import partition_for
 from stream.codec.schema import Schemas
 from stream.config import Settings, Topics
 from stream.core.event import Event, Rejection, RejectionCode, Source, Word
 from stream.core.ledger import Entry
-from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.deadletters import bug_met
 
 logger = get_logger(__name__)

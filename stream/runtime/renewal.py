@@ -9,26 +9,23 @@ writes: a worker that still runs is fenced off.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Literal, NamedTuple, TypeAlias
 
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from stream.broker.kafka.fencing import owner_name
+from stream.broker.opening import open_broker
+from stream.broker.protocol import Broker
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.state import StateError, decode_ledger, encode_ledger
 from stream.config import ConfigError, Settings
 from stream.core.ledger import Ledger
 from stream.core.stamps import next_place, stamp
 from stream.runtime.agreement import Found, print_of, topic_and_ledger
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.fencing import FencedProducer, owner_name
-from stream.runtime.batching.records import Record
-from stream.runtime.connection import client_options, overheard
 from stream.runtime.identity import moved
-from stream.runtime.inquiry import Inquiry, KafkaInquiry, LocalInquiry
-from stream.runtime.local.log import Log
 from stream.runtime.partition import ledger_key
 
 Whence: TypeAlias = Literal["start", "end", "same"]
@@ -53,47 +50,20 @@ def renew(settings: Settings, topic: str, whence: Whence) -> list[Renewed]:
     if topic not in settings.topics.events:
         names = ", ".join(settings.topics.events)
         raise ConfigError(f"topic {topic} is none of events; name one of {names}")
-    ledgers = _ledgers(settings)
-    source = settings.topics.events.index(topic)
-    if settings.embedded_log is None:
-        try:
-            with overheard() as heard:
-                return asyncio.run(_renew_on_kafka(settings, topic, source, ledgers, whence))
-        except (KafkaError, TimeoutError) as error:
-            why = heard[-1] if heard else str(error) or "no answer in time"
-            raise ConfigError(f"broker {settings.broker} does not answer: {why}") from error
-    with Log(settings.embedded_log) as log:
-        found = asyncio.run(_found(LocalInquiry(lambda: log), topic, source, ledgers))
-        changed = _changed(topic, source, ledgers, found, whence)
-        for number, ledger in changed.items():
-            now = time.time_ns() // 1_000_000
-            record = (ledger_key(number), encode_ledger(ledger), now, ())
-            log.append(settings.customers_changelog, number, [record])
-        return _told(source, changed)
+    ledgers, source = _ledgers(settings), settings.topics.events.index(topic)
+    return asyncio.run(_renew(settings, topic, source, ledgers, whence))
 
 
-async def _renew_on_kafka(
+async def _renew(
     settings: Settings, topic: str, source: int, ledgers: Mapping[int, Ledger], whence: Whence
 ) -> list[Renewed]:
-    inquiry = KafkaInquiry(settings)
-    try:
-        found = await _found(inquiry, topic, source, ledgers)
-    finally:
-        await inquiry.close()
-    changed = _changed(topic, source, ledgers, found, whence)
-    for number, ledger in changed.items():
-        tp = TP(settings.customers_changelog, number)
-        owner = FencedProducer(owner_name(settings.app_id, tp), client_options(settings))
-        async with asyncio.timeout(settings.kafka.request_timeout):
-            await owner.start()
-        try:
-            batch = owner.producer.create_batch()
-            batch.append(
-                key=ledger_key(number), value=encode_ledger(ledger), timestamp=None, headers=[]
-            )
-            await (await owner.producer.send_batch(batch, tp.topic, partition=number))
-        finally:
-            await owner.stop()
+    async with open_broker(settings) as broker:
+        found = await _found(broker, topic, source, ledgers)
+        changed = _changed(topic, source, ledgers, found, whence)
+        for number, ledger in changed.items():
+            tp = TP(settings.customers_changelog, number)
+            record = ledger_key(number), encode_ledger(ledger), None, ()
+            await broker.overrule(owner_name(settings.app_id, tp), tp, record)
     return _told(source, changed)
 
 
@@ -110,14 +80,14 @@ def _ledgers(settings: Settings) -> dict[int, Ledger]:
 
 
 async def _found(
-    inquiry: Inquiry, topic: str, source: int, ledgers: Mapping[int, Ledger]
+    broker: Broker, topic: str, source: int, ledgers: Mapping[int, Ledger]
 ) -> dict[int, Found]:
-    facts = (await inquiry.topics([topic]))[topic]
+    facts = (await broker.topics([topic]))[topic]
     there = {TP(topic, number): number for number in ledgers if number < facts.partitions}
-    bounds = await inquiry.bounds(there)
+    bounds = await broker.bounds(there)
     places = {tp: next_place(ledgers[n].stamps[source])[1] - 1 for tp, n in there.items()}
     within = {tp: at for tp, at in places.items() if bounds[tp].start <= at < bounds[tp].end}
-    records = await inquiry.records(within) if within else {}
+    records = await broker.records(within) if within else {}
     return {
         number: Found(facts.topic_id, *bounds[tp], print_of(records[tp]) if tp in records else None)
         for tp, number in there.items()

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from mode import get_logger
 
+from stream.broker.records import Record, Unreadable
 from stream.codec.state import (
     LOST,
     StateError,
@@ -31,7 +32,6 @@ from stream.codec.state import (
 from stream.core.consent import GONE, closed
 from stream.core.record import View
 from stream.core.state import CustomerState
-from stream.runtime.batching.records import Record, Unreadable
 from stream.runtime.batching.store import Write
 
 logger = get_logger(__name__)

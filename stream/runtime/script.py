@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
+from stream.broker.records import Outgoing
 from stream.config import Topics
-from stream.runtime.batching.records import Delivery, Outgoing
+from stream.runtime.batching.records import Delivery
 from stream.runtime.batching.store import Write
 from stream.runtime.deadletters import letter
 from stream.runtime.partition import Flush

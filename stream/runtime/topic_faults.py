@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from stream.runtime.topics import Change, TopicSpec, TopicState
+    from stream.broker.topics import TopicSpec, TopicState
+    from stream.runtime.topics import Change
 
 LEAST_RETENTION: Final = 3_600_000  # ms: a worker that is away for an hour must lose nothing
 APPLY: Final = "`offerstream topics apply` sets it"

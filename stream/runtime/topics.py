@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
+from stream.broker.opening import open_cluster
+from stream.broker.topics import DAY, Cluster, TopicSpec, TopicState
 from stream.config import ConfigError, Settings
 from stream.runtime.topic_faults import settings_odd, settings_refused, suffices, widths_differ
 
 log = logging.getLogger(__name__)
 HOUR: Final = 3_600_000
-DAY: Final = 24 * HOUR
 MAX_SNAPSHOT: Final = 8 << 20
 """Bytes of the largest record on the ``models`` topic: its ``max.message.bytes``."""
 MAX_CHANGELOG_BATCH: Final = 8 << 20
@@ -36,26 +36,6 @@ MAX_BATCH: Final = 1_048_588
 """Bytes of the largest record batch on any other topic: Kafka's own default."""
 
 _WANTED_REPLICAS: Final = 3  # one broker may fail while another is down for an upgrade
-
-
-class TopicSpec(NamedTuple):
-    """A topic as it should be; ``config`` by Kafka's own names.
-
-    One that is ``shared`` is read whole by every worker.
-    """
-
-    name: str
-    partitions: int
-    config: Mapping[str, str]
-    shared: bool = False
-
-
-class TopicState(NamedTuple):
-    """A topic as it is; ``config`` holds every value in force."""
-
-    partitions: int
-    replication: int
-    config: Mapping[str, str]
 
 
 class Kind(StrEnum):
@@ -88,28 +68,6 @@ class Plan(NamedTuple):
     def widths(self) -> dict[str, int]:
         """How many partitions there are."""
         return {name: state.partitions for name, state in self.states.items()}
-
-
-class Cluster(Protocol):
-    """Where topics are: Kafka, or a local log."""
-
-    compared: frozenset[str] | None
-    """The configuration that can differ here; None: all of it."""
-
-    async def brokers(self) -> int:
-        """How many brokers are up."""
-
-    async def describe(self, names: Sequence[str]) -> Mapping[str, TopicState]:
-        """The topics that are there."""
-
-    async def create(self, specs: Sequence[TopicSpec], replication: int) -> None:
-        """Create topics; return when they can be used."""
-
-    async def alter(self, name: str, config: Mapping[str, str]) -> None:
-        """Set these values, and leave a topic's others as they are."""
-
-    async def refuse_without_access(self, settings: Settings) -> None:
-        """Raise a `ConfigError` that names what the login lacks of what a worker needs."""
 
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
@@ -192,21 +150,11 @@ async def apply(cluster: Cluster, wanted: Plan) -> None:
         await cluster.alter(name, config)
 
 
-def open_cluster(settings: Settings) -> AbstractAsyncContextManager[Cluster]:
-    """Connect to where the settings' topics are; a context manager.
-
-    Raises
-    ------
-    ConfigError
-        On entering, if the broker doesn't answer or the directory can't be used.
-    """
-    if settings.embedded_log is not None:
-        from stream.runtime.local_admin import open_local
-
-        return open_local(settings)
-    from stream.runtime.kafka_admin import open_kafka
-
-    return open_kafka(settings)
+async def made(settings: Settings) -> None:
+    """Make what is missing where a worker makes its topics itself."""
+    async with open_cluster(settings) as cluster:
+        if cluster.makes_topics:
+            await apply(cluster, await plan(cluster, settings, replication=1))
 
 
 def verify(settings: Settings) -> None:
@@ -224,7 +172,7 @@ async def _verify(settings: Settings) -> None:
     async with open_cluster(settings) as cluster:
         await cluster.refuse_without_access(settings)
         found = await plan(cluster, settings, replication=1)
-        if settings.embedded_log is not None:
+        if cluster.makes_topics:
             await apply(cluster, found)
             return
     if refused := widths_differ(found.specs, found.widths):

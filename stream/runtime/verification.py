@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from stream.broker.records import Record, value_of
+from stream.broker.whole import read_topic
 from stream.codec.models import Assembler
 from stream.codec.snapshot import fingerprint
 from stream.config import ConfigError, Settings
 from stream.core.learner import LOG, Learner
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record, value_of
 from stream.runtime.learning.trainer import learn_record
 
 

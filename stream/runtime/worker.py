@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from mode import get_logger
 
+from stream.broker.kafka.access import refused_access
+from stream.broker.kafka.connection import answers
 from stream.config import ConfigError
 from stream.core.warm import warm
 from stream.models.kernel import COMPILED
-from stream.runtime.access import refused_access
 from stream.runtime.app import OfferstreamApp
 from stream.runtime.batching.store import Rebuilds, StoreFault
-from stream.runtime.connection import answers
 from stream.runtime.health import Health, heartbeat
 from stream.runtime.mendable import is_mendable
 from stream.runtime.watching import RECOVERING, WorkerSensor, watch_of

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from mode import get_logger
 
+from stream.broker.records import Record, Unreadable
 from stream.codec.claims import decode_claim
 from stream.codec.models import Collector, Parcel, Published, Reader, claimed
 from stream.codec.parts import PartError
@@ -31,7 +32,6 @@ from stream.core.policy import by_priority
 from stream.core.witness import Witness
 from stream.core.world import World
 from stream.models.state import StateError
-from stream.runtime.batching.records import Record, Unreadable
 
 logger = get_logger(__name__)
 DESCRIPTIONS = 131_072  # held at once: the newest of a larger catalog

@@ -18,10 +18,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from stream.broker.kafka.connection import client_options
+from stream.broker.kafka.fetching import read_carefully
 from stream.codec.offers import is_recall
 from stream.config import ConfigError, Settings
-from stream.runtime.batching.fetching import read_carefully
-from stream.runtime.connection import client_options
 from stream.simulate.shoppers import Shoppers
 from stream.simulate.timeline import EVENTS, Record
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.offers import is_recall
 from stream.config import Settings
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 from stream.runtime.changelog import Customers, read_customers
 from tests.chaos.shop import Oracle
 from tests.lessons import publications

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+from stream.broker.whole import read_topic
 from stream.config import Settings
-from stream.runtime.archive import read_topic
 
 START = 1_760_000_000_000  # ms; October 2025, so that no event is from the future
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import faust
 
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from tests.chaos.faults import Load, kills
 from tests.chaos.judging import compared, judged
 from tests.chaos.lab import SESSION, Lab

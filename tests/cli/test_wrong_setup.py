@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.directory import held
+from stream.broker.directory import held
 from tests.waiting import run
 
 ROOT = Path(__file__).resolve().parents[2]

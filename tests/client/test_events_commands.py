@@ -13,12 +13,12 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from stream.broker.local.log import Log
 from stream.cli import main
 from stream.client import EventProducer
 from stream.client.producer import EventRefused, NotSent
 from stream.codec.partition import partition_for
 from stream.config import ConfigError
-from stream.runtime.local.log import Log
 from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from stream.broker.local.broker import LocalBroker
+from stream.broker.local.log import Log
 from stream.cli import main
 from stream.client import OfferReader
 from stream.client.reader import ReaderStopped
 from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
-from stream.runtime.local.log import Log
 from tests.builders import HOUR, NOON
 from tests.client.serving_offers import a_recall, an_offer
 from tests.waiting import eventually, line_with, within
@@ -42,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
 
 async def test_it_knows_what_was_there_and_hears_what_comes(directory: Path) -> None:
     with Log(directory) as log:
-        async with OfferReader(log=log, clock="stream") as offers:
+        async with OfferReader(opened=LocalBroker(lambda: log), clock="stream") as offers:
 
             async def look() -> list[str]:
                 return [offer.offer_id for offer in offers.for_customer("c2")]
@@ -68,14 +69,18 @@ async def test_a_reader_that_is_left_answers_no_more(directory: Path) -> None:
     Log(directory).close()  # nobody has it open any more
 
 
-async def test_where_there_is_no_topic_it_says_so(tmp_path: Path) -> None:
+async def test_where_there_is_no_log_or_no_topic_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no local log in"):
+        async with OfferReader(f"local://{tmp_path / 'log'}"):
+            raise AssertionError
+    Log(tmp_path / "log").close()
     with pytest.raises(ConfigError, match="topic offers is missing"):
         async with OfferReader(f"local://{tmp_path / 'log'}"):
             pass
 
 
 async def test_a_broker_that_is_away_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"broker kafka://127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(ConfigError, match=r"broker kafka://127\.0\.0\.1:1 doesn't answer"):
         async with OfferReader("kafka://127.0.0.1:1"):
             pass
 
@@ -84,7 +89,7 @@ async def test_a_reader_that_fails_says_so_to_whoever_asks(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Log(directory) as log:
-        async with OfferReader(log=log, clock="stream") as offers:
+        async with OfferReader(opened=LocalBroker(lambda: log), clock="stream") as offers:
             monkeypatch.setattr(offers._book, "take", lambda *_: 1 // 0)
             put(log, an_offer("new"))
             with pytest.raises(ZeroDivisionError):

@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 import pytest
 
+from stream.broker.local.frame import StoredRecord
+from stream.broker.records import Unreadable
 from stream.codec.events import Decoded
 from stream.codec.recordbatch import Cut, SetAside
 from stream.config import Topics
 from stream.core.consent import word_of
 from stream.core.event import Consent, Rejection, RejectionCode, Word
-from stream.runtime.batching.records import Unreadable
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.reading import EventReader
 from tests.codec.producing import ABSENT, PAYLOADS, TIME, code, decode, decoder, payload, send
 

@@ -13,12 +13,13 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from stream.broker.kafka.broker import KafkaBroker
+from stream.broker.opening import open_cluster
 from stream.codec.partition import partition_for
 from stream.config import LearningSettings, Settings, Topics
 from stream.core.event import Event
 from stream.runtime.engine import Engine
-from stream.runtime.inquiry import KafkaInquiry
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.kafka.topics import admin_of
 from tests.topology.embedded import publication, settings_in
 
@@ -80,14 +81,14 @@ class Shop:
         """Delete a topic; it is gone on return."""
         async with admin_of(self.address) as admin:
             await admin.delete_topics([topic])
-        inquiry = KafkaInquiry(self.settings)
+        broker = KafkaBroker(self.settings)
         try:
             for _ in range(LOOKS):
-                if (await inquiry.topics([topic]))[topic].error:
+                if (await broker.topics([topic]))[topic].error:
                     return
                 await asyncio.sleep(0.05)
         finally:
-            await inquiry.close()
+            await broker.close()
         raise TimeoutError(f"{topic} is still there")
 
     async def make_anew(self, topic: str) -> None:
@@ -126,9 +127,9 @@ class Shop:
 
     async def ends(self, topic: str) -> dict[TP, int]:
         """The next offset of each partition."""
-        inquiry = KafkaInquiry(self.settings)
-        bounds = await inquiry.bounds([TP(topic, n) for n in range(PARTITIONS)])
-        await inquiry.close()
+        broker = KafkaBroker(self.settings)
+        bounds = await broker.bounds([TP(topic, n) for n in range(PARTITIONS)])
+        await broker.close()
         return {tp: bound.end for tp, bound in bounds.items()}
 
     async def commit(self, offsets: Mapping[TP, int]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from stream.broker.opening import open_cluster
 from stream.config import Settings, Topics
 from stream.runtime.app import build_app
 from stream.runtime.metrics import Metrics
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.waiting import PATIENCE, within
 
 PATIENCE_MS = int(PATIENCE * 1000)

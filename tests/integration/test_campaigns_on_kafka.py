@@ -9,12 +9,13 @@ from time import monotonic
 
 from click.testing import CliRunner
 
+from stream.broker.kafka.follow import KafkaFollower
+from stream.broker.opening import open_cluster
 from stream.cli import main
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings, Topics
-from stream.runtime.follow import KafkaFollower
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from stream.runtime.worldview import WorldView
 from tests.waiting import eventually
 

@@ -12,12 +12,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced
 from faust.types import TP
 
+from stream.broker.kafka.broker import KafkaBroker
+from stream.broker.kafka.fencing import FencedProducer
+from stream.broker.opening import open_cluster
 from stream.config import Topics
-from stream.runtime.archive import read_between
-from stream.runtime.batching.fencing import FencedProducer
 from stream.runtime.batching.kafka import NotOwned
-from stream.runtime.local.log import Log
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.kafka.broker import Broker
 from tests.topology.embedded import PatientEngine, settings_in
 from tests.waiting import within
@@ -78,7 +78,7 @@ async def test_what_a_worker_opens_while_its_broker_is_away_waits_for_it(
     broker.kill()
 
     async def read() -> list[bytes | None]:
-        between = read_between(settings, raises, TP(topic, 0), 0, 2)
+        between = KafkaBroker(settings).read({TP(topic, 0): (0, 2)})
         return [record.value async for records in between for record in records]
 
     owner = FencedProducer(topic, {"bootstrap_servers": broker.address})
@@ -94,11 +94,6 @@ async def test_what_a_worker_opens_while_its_broker_is_away_waits_for_it(
         assert await within("what was written", reading) == [b"fence", b"state"]
     finally:
         await owner.stop()
-
-
-def raises() -> Log:
-    """There is no local log here."""
-    raise AssertionError
 
 
 @pytest.mark.kafka

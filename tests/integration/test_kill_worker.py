@@ -29,6 +29,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from stream.broker.opening import open_cluster
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.offers import is_recall
 from stream.codec.partition import partition_for
 from stream.config import (
@@ -40,10 +43,8 @@ from stream.config import (
     Topics,
     WorkerSettings,
 )
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 from stream.runtime.changelog import read_customers
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.lessons import publications
 from tests.oracle import Sent, a_history, kept_of, recount
 from tests.waiting import ended, eventually, reading, until

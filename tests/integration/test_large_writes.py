@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from stream.broker.opening import open_cluster
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.config import Settings, Topics
 from stream.core.event import Line
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.builders import NOON, a_click, a_purchase
 from tests.topology.embedded import PatientEngine, publication, settings_in
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from stream.broker.opening import open_cluster
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.rules import decode_rule, encode_key
 from stream.codec.schema import load_schemas
 from stream.codec.snapshot import fingerprint
@@ -24,10 +27,8 @@ from stream.evaluate import next_item
 from stream.evaluate.next_item import Sessions, prequential
 from stream.models.recommender import Recommender
 from stream.models.rules import AssociationRules
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from stream.runtime.verification import verify_models
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase
 from tests.kafka.topics import admin_of

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from stream.broker.whole import read_topic
 from stream.codec.deadletters import DeadLetter, restore, retried
 from stream.codec.partition import partition_for
 from stream.core import decide as core_decide
-from stream.runtime.archive import read_topic
 from stream.runtime.breaker import Tripped
 from stream.runtime.changelog import read_customers
 from tests.builders import SECOND, a_click

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from stream.broker.opening import open_cluster
+from stream.broker.records import Outgoing
 from stream.codec.partition import partition_for
 from stream.codec.state import encode_state
 from stream.config import Settings, Topics
 from stream.core.state import CustomerState, Profile
 from stream.core.value import Value
 from stream.runtime.app import OfferstreamApp, build_app
-from stream.runtime.batching.records import Outgoing
 from stream.runtime.metrics import Metrics
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.waiting import within
 
 PARTITIONS = 2

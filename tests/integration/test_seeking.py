@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from stream.broker.opening import open_cluster
 from stream.config import Topics, WorkerSettings
 from stream.runtime.batching.kafka import KafkaConsumer
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.builders import NOON, SECOND, a_click, a_purchase
 from tests.runtime.test_rebalancing import recovered
 from tests.topology.embedded import PatientEngine, publication, settings_in

@@ -8,9 +8,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from stream.broker.opening import open_cluster
 from stream.cli import main
 from stream.config import ConfigError, Settings, Topics
-from stream.runtime.topics import MAX_SNAPSHOT, Kind, apply, open_cluster, plan, verify
+from stream.runtime.topics import MAX_SNAPSHOT, Kind, apply, plan, verify
 
 WRITTEN = (
     "offers",

@@ -16,6 +16,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.broker.local.frame import StoredRecord
 from stream.codec.events import EventDecoder
 from stream.codec.schema import load_schemas
 from stream.codec.state import decode_ledger, decode_state
@@ -26,7 +27,6 @@ from stream.core.world import World
 from stream.runtime.batching.lane import Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane
 from stream.runtime.batching.table import BatchTable
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import Partition, ledger_key
 from stream.runtime.reading import EventReader
 from tests.builders import DAY, HOUR, NOON, SECOND

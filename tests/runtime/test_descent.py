@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 import pytest
 from faust.types import TP
 
+from stream.broker.facts import TopicFacts
+from stream.broker.local.frame import StoredRecord
+from stream.broker.protocol import Bounds
+from stream.broker.records import Record
 from stream.codec.state import encode_ledger
 from stream.core.ledger import Identity, Ledger
-from stream.runtime.batching.records import Record
 from stream.runtime.descent import SOUGHT, Descent, descent
-from stream.runtime.inquiry import Bounds
-from stream.runtime.local.frame import StoredRecord
-from stream.runtime.metadata import TopicFacts
 from stream.runtime.partition import ledger_key
 
 LOG = TP("customers", 0)

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 
+from stream.broker.directory import held
 from stream.config import ConfigError
-from stream.runtime.directory import held
 from tests.builders import a_click
 from tests.topology.embedded import publication, running, settings_in
 

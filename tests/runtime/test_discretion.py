@@ -18,11 +18,11 @@ from aiokafka.protocol.admin import SaslAuthenticateRequest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from stream.broker.local.frame import StoredRecord
 from stream.config import ConfigError, Secret
 from stream.runtime.batching.records import Arrived, Batch, Lane
 from stream.runtime.discretion import told_trace
 from stream.runtime.learning.process import Apart
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.logs import FIRST, PERIOD, Discreet, Sparing, start_logging
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,11 +18,11 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.broker.kafka import fetching
+from stream.broker.kafka.fetching import LOOKS, CarefulRecords, Doubts, _Opening
+from stream.broker.records import Record, Unreadable
 from stream.codec.fetched import frames
 from stream.core.event import RejectionCode
-from stream.runtime.batching import fetching
-from stream.runtime.batching.fetching import LOOKS, CarefulRecords, Doubts, _Opening
-from stream.runtime.batching.records import Record, Unreadable
 from tests.kafka.batches import (
     GZIP,
     LZ4,

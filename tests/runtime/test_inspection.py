@@ -6,13 +6,13 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
+from stream.broker.facts import FORBIDDEN, MISSING, TopicFacts
+from stream.broker.protocol import Bounds
+from stream.broker.records import Record
 from stream.config import ConfigError, Settings
 from stream.core.ledger import Identity, Ledger
 from stream.core.stamps import stamp
-from stream.runtime.batching.records import Record
-from stream.runtime.inquiry import Bounds
 from stream.runtime.inspection import Inspection, Kept
-from stream.runtime.metadata import FORBIDDEN, MISSING, TopicFacts
 from stream.runtime.topics import topic_specs
 
 SETTINGS = Settings(broker="kafka://127.0.0.1:1", partitions=2)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from stream.broker.local.frame import StoredRecord
 from stream.runtime.batching.lane import BUFFERED_RECORDS, Group, LaneQueue
 from stream.runtime.batching.records import Batch, Lane
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.reading import as_it_is
 
 LANE = Lane("events", 0)

@@ -6,10 +6,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from stream.broker.local.frame import StoredRecord
 from stream.config import Settings
 from stream.runtime.batching.records import Arrived, Batch, Lane
 from stream.runtime.learning.agent import Learning
-from stream.runtime.local.frame import StoredRecord
 from tests.waiting import within
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from stream.broker.local.frame import StoredRecord
+from stream.broker.records import Record
 from stream.runtime.batching.merge import Merge
-from stream.runtime.batching.records import Arrived, Record
-from stream.runtime.local.frame import StoredRecord
+from stream.runtime.batching.records import Arrived
 
 TOPICS = ("clicks", "purchases")
 

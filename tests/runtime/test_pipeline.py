@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from stream.broker.local.frame import StoredRecord
+from stream.broker.records import Outgoing
 from stream.codec.state import decode_ledger, decode_state
 from stream.config import Settings
 from stream.core.event import Event, Line, Rejection, RejectionCode, Source
 from stream.core.ledger import Entry
-from stream.runtime.batching.records import Arrived, Batch, Lane, Outgoing
+from stream.runtime.batching.records import Arrived, Batch, Lane
 from stream.runtime.batching.table import Write
 from stream.runtime.breaker import Tripped
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key
 from stream.runtime.pipeline import Pipeline
 from tests.builders import NOON, SECOND, a_click, a_purchase, a_world

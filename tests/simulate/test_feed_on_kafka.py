@@ -14,9 +14,10 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
+from stream.broker.opening import open_cluster
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
-from stream.runtime.topics import apply, open_cluster, plan
+from stream.runtime.topics import apply, plan
 from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from msgspec import structs
 
+from stream.broker.local.frame import StoredRecord
 from stream.codec.events import encode
 from stream.codec.partition import partition_for
 from stream.codec.reference import encode_item
@@ -21,7 +22,6 @@ from stream.core.event import CatalogItem, Event, Source
 from stream.core.ledger import Ledger
 from stream.core.state import CustomerState
 from stream.runtime.engine import Engine, Publication
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key
 from stream.runtime.topics import verify
 from tests.builders import DAY, NEW_ITEMS, NOON, OPEN

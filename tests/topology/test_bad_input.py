@@ -15,12 +15,12 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from stream.broker.local.frame import StoredRecord
 from stream.codec.deadletters import Record, restore
 from stream.codec.events import encode
 from stream.core import arriving
 from stream.core.event import Event
 from stream.runtime.engine import Engine
-from stream.runtime.local.frame import StoredRecord
 from tests.builders import DAY, HOUR, NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import (
     Seen,

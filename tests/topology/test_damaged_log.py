@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from stream.broker.local.log import CorruptLogError, Log
 from stream.config import ConfigError, Settings
-from stream.runtime.local.log import CorruptLogError, Log
 from tests import waiting
 from tests.topology.embedded import look, publication, running, settings_in
 from tests.topology.test_damaged_store import events, known, run, run_on

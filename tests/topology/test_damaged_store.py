@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from msgspec.structs import replace as changed
 from rocksdict import Options, Rdict, WriteBatch
 
+from stream.broker.local.log import Log
 from stream.cli import main
 from stream.codec.state import VERSION
 from stream.config import ConfigError, Settings
 from stream.core.event import Event
 from stream.core.state import Profile
 from stream.runtime.batching.store import DiskStore, StoreFault
-from stream.runtime.local.log import Log
 from stream.runtime.partition import ledger_key, page_key
 from tests.builders import HOUR, NOON, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import Seen, look, publication, running, settings_in

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from stream.broker.turns import TURN
 from stream.codec.events import EventDecoder
 from stream.codec.models import Publisher
 from stream.codec.reference import ReferenceDecoder, encode_campaign, encode_item
@@ -29,7 +30,6 @@ from stream.core.policy import by_priority
 from stream.core.world import Models, World
 from stream.runtime import worldview
 from stream.runtime.engine import Engine, Publication
-from stream.runtime.turns import TURN
 from tests.builders import NOON, a_click
 from tests.holding import Watchdog, slowness
 from tests.topology.embedded import look, publication, running, settings_in

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from stream.broker.local.log import Log
 from stream.cli import main
 from stream.codec.evidence import decode_evidence, encode_evidence
 from stream.codec.offers import is_recall
@@ -19,7 +20,6 @@ from stream.codec.reference import encode_campaign, encode_item
 from stream.config import ConfigError, Settings
 from stream.core.event import Action, Campaign, CatalogItem
 from stream.runtime.explaining import Verdict, explain
-from stream.runtime.local.log import Log
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import publication, running, settings_in
 

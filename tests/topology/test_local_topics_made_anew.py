@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stream.broker.local.log import Log
 from stream.config import ConfigError, Settings
 from stream.runtime.engine import Engine
-from stream.runtime.local.log import Log
 from stream.runtime.renewal import Whence, renew
 from stream.runtime.topics import verify
 from tests.builders import a_click

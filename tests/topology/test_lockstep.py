@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.local.sync import GroupSync
+from stream.broker.local.sync import GroupSync
 from tests.builders import NOON, a_click, a_purchase
 from tests.topology.embedded import Publication, publication, running, settings_in, stored
 

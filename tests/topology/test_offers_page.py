@@ -60,9 +60,7 @@ async def made(tmp_path: Path) -> Offer:
         cart = a_click(100, "c-7", "p-42", action=Action.ADD_TO_CART, price=3900)
         await engine.publish([publication(cart)])
         await engine.settle()
-        async with OfferReader(
-            engine.settings, log=engine.app.transport.log, clock="stream"
-        ) as offers:
+        async with OfferReader(engine.settings, opened=engine.app.broker, clock="stream") as offers:
             (value,) = offers.documents("c-7")
             (offer,) = offers.for_customer("c-7")
     page = PAGE.read_text(encoding="utf-8")

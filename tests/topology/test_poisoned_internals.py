@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from stream.broker.local.frame import StoredRecord
+from stream.broker.records import Unreadable
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
 from stream.codec.recordbatch import SetAside
 from stream.codec.rules import encode_key, encode_rule
@@ -36,10 +38,8 @@ from stream.core.layout import EXPOSURE, HEAD, SIZE
 from stream.core.rulebook import Said
 from stream.core.state import CustomerState, Effect
 from stream.models.rules import Rule
-from stream.runtime.batching.records import Unreadable
 from stream.runtime.changelog import read_customers
 from stream.runtime.engine import Engine
-from stream.runtime.local.frame import StoredRecord
 from stream.runtime.partition import ledger_key, page_key
 from stream.runtime.restoring import Restoring
 from stream.runtime.verification import verify_models

@@ -13,14 +13,14 @@ import pytest
 from faust.types import TP
 from rocksdict import Options, Rdict
 
+from stream.broker.local.log import Log
+from stream.broker.records import Record
 from stream.config import ConfigError, Settings
 from stream.core.event import Event
 from stream.runtime.batching.origin import HOUR as HOUR_MS
 from stream.runtime.batching.origin import decode_origin, encode_origin
-from stream.runtime.batching.records import Record
 from stream.runtime.batching.store import ORIGIN, StoreFault
 from stream.runtime.batching.table import BatchTable
-from stream.runtime.local.log import Log
 from tests.builders import HOUR, NOON, SECOND, a_click, an_update, consent
 from tests.topology.embedded import Seen, look, publication, running, settings_in
 

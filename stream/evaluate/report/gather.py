@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream.broker.records import Record
+from stream.broker.whole import read_topic
 from stream.codec.events import EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
 from stream.core.event import Click, Feedback, Purchase, Response, Source, Trade
 from stream.core.policy import may_offer
-from stream.runtime.archive import read_topic
-from stream.runtime.batching.records import Record
 from stream.runtime.changelog import read_customers
 
 Tick = Callable[[int, str], None]

@@ -32,11 +32,12 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from stream.broker.records import Record
+from stream.broker.turns import in_turns
 from stream.config import ConfigError
 from stream.runtime.batching.lane import Group, LaneQueue
-from stream.runtime.batching.records import Arrived, Batch, Content, Lane, Record
+from stream.runtime.batching.records import Arrived, Batch, Content, Lane
 from stream.runtime.batching.store import StoreFault
-from stream.runtime.turns import in_turns
 
 POLL = 1.0
 ASK = 10.0  # s, at most half of the time for a request: for where topics end

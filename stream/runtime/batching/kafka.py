@@ -15,13 +15,13 @@ from faust.types import TP
 from mode import Service
 from mode.utils.futures import maybe_async
 
+from stream.broker.kafka.connection import may_pass, started
+from stream.broker.kafka.fencing import FencedProducer, owner_name
+from stream.broker.kafka.fetching import read_carefully
+from stream.broker.records import Outgoing
 from stream.config import ConfigError
 from stream.runtime.batching.consumer import BatchingConsumer
 from stream.runtime.batching.coordinator import heed_refusals
-from stream.runtime.batching.fencing import FencedProducer, owner_name
-from stream.runtime.batching.fetching import read_carefully
-from stream.runtime.batching.records import Outgoing
-from stream.runtime.connection import may_pass, started
 from stream.runtime.topic_faults import too_large
 from stream.runtime.topics import MAX_CHANGELOG_BATCH as LARGEST
 from stream.runtime.topics import topic_specs

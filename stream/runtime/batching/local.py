@@ -10,12 +10,12 @@ from typing import Any
 from faust.types import TP, AppT
 from yarl import URL
 
+from stream.broker.local.log import CorruptLogError
+from stream.broker.records import Outgoing
 from stream.config import Settings
 from stream.runtime.batching.consumer import BatchingConsumer
-from stream.runtime.batching.records import Outgoing
 from stream.runtime.local import transport as driver
 from stream.runtime.local.consumer import Consumer
-from stream.runtime.local.log import CorruptLogError
 from stream.runtime.local.producer import Producer
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from stream.runtime.batching.records import Arrived, Content, Record
+from stream.broker.records import Record
+from stream.runtime.batching.records import Arrived, Content
 
 
 class Merge:

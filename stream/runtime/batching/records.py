@@ -1,81 +1,15 @@
-"""Records as they come from a broker and as they go to one, whatever the transport."""
+"""Batches of records: as they are read, decided and acknowledged."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import msgspec
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from stream.codec.recordbatch import SetAside
+from stream.broker.records import Outgoing, Record
 from stream.core.value import Value
-
-Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
-Outgoing: TypeAlias = tuple[bytes | None, bytes | None, int | None, Headers]
-"""Key, value, timestamp in ms (None: now), headers."""
-
-
-class Record(Protocol):
-    """A record as both transports give it; ``timestamp`` in ms."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Headers: ...  # noqa: D102
-
-
-class Fetched(msgspec.Struct, gc=False):
-    """A record that was fetched, with the attributes of aiokafka's ``ConsumerRecord``."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-    @property
-    def checksum(self) -> None:
-        """Always None: batches have checksums, records don't."""
-        return
-
-    @property
-    def serialized_key_size(self) -> int:
-        """Size of the key in bytes, -1 without one."""
-        return -1 if self.key is None else len(self.key)
-
-    @property
-    def serialized_value_size(self) -> int:
-        """Size of the value in bytes, -1 without one."""
-        return -1 if self.value is None else len(self.value)
-
-
-@dataclass
-class Unreadable(ConsumerRecord):  # type: ignore[misc]  # aiokafka has no types
-    """What stands for bytes that a broker keeps and that make no record; they are its value."""
-
-    aside: SetAside
-
-
-def value_of(record: Record) -> bytes | None:
-    """A record's value; None of one that can't be read, which has none for anybody."""
-    return None if isinstance(record, Unreadable) else record.value
 
 
 class Lane(NamedTuple):
@@ -157,7 +91,7 @@ class BatchProducer(Protocol):
     """A producer of record batches."""
 
     async def own(self, tp: TP) -> None:
-        """Become the only writer of a partition; see :mod:`stream.runtime.batching.fencing`."""
+        """Become the only writer of a partition; see :mod:`stream.broker.kafka.fencing`."""
 
     async def disown(self, tp: TP) -> None:
         """Let go of a partition."""

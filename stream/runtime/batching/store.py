@@ -37,9 +37,9 @@ from rocksdict import (
     WriteOptions,
 )
 
+from stream.broker.directory import make_private
 from stream.core.ledger import Unreadable
 from stream.runtime.batching.origin import Origin, decode_origin, encode_origin
-from stream.runtime.directory import make_private
 
 logger = get_logger(__name__)
 

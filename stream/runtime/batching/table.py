@@ -18,8 +18,9 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 from yarl import URL
 
+from stream.broker.records import Outgoing, Record
 from stream.runtime.batching.origin import HOUR, Origin, wall_time
-from stream.runtime.batching.records import BatchProducer, Outgoing, Record
+from stream.runtime.batching.records import BatchProducer
 from stream.runtime.batching.store import DiskStore, Rebuilds, StoreFault, Write
 
 FENCE = b"\0fence-%d"  # the key of what a new owner writes first; no id of anyone's has a NUL

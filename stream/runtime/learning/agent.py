@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 from faust.types import TP
 from mode import get_logger
 
+from stream.broker.progress import Progress
+from stream.broker.records import Record, value_of
 from stream.codec.examples import Lesson, encode_lesson
 from stream.config import Settings
-from stream.runtime.archive import read_between
-from stream.runtime.batching.records import Batch, Delivery, Record, value_of
+from stream.runtime.batching.records import Batch, Delivery
 from stream.runtime.learning.process import Apart, Here, TrainerEnded, Training
 from stream.runtime.learning.rulebook import RuleBook
 from stream.runtime.learning.trainer import Publication
-from stream.runtime.progress import Progress
 from stream.runtime.worldview import WorldView
 
 logger = get_logger(__name__)
@@ -185,8 +185,8 @@ class Learning:
         """
         if self._position < offset:
             logger.warning("examples %d to %d are read again", self._position, offset - 1)
-            where = TP(self._settings.topics.examples, 0), self._position, offset
-            async for records in read_between(self._settings, self._app.open_log, *where):
+            span = {TP(self._settings.topics.examples, 0): (self._position, offset)}
+            async for records in self._app.broker.read(span):
                 await self._hand_over(training, records)
 
     async def _fence(self) -> None:

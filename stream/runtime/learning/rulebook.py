@@ -14,10 +14,10 @@ from typing import Any
 
 from mode import get_logger
 
+from stream.broker.records import Outgoing, Record, Unreadable
 from stream.codec.rules import decode_rule, encode_key, encode_rule
 from stream.config import Settings
 from stream.core.rulebook import Key, Said, changed
-from stream.runtime.batching.records import Outgoing, Record, Unreadable
 
 logger = get_logger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP, AppT
 
-from stream.runtime.local.log import Log
+from stream.broker.local.log import Log
 
 _MEMBER = "local"
 

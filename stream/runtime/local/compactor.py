@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from mode import Service
 
-from stream.runtime.local.follow import Appended
-from stream.runtime.local.log import CorruptLogError, Log
+from stream.broker.local.appended import Appended
+from stream.broker.local.log import CorruptLogError, Log
 
 PAUSE: Final = 1.0  # seconds between two looks at what is due
 LOOK: Final = 60.0  # seconds until a look at what waited for long, where nothing is appended

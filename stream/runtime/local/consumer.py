@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 from mode.utils.times import Seconds
 
+from stream.broker.local.appended import Appended
+from stream.broker.local.frame import StoredRecord
 from stream.config import ConfigError
 from stream.runtime.local.assignment import assign_all
-from stream.runtime.local.follow import Appended
-from stream.runtime.local.frame import StoredRecord
-
-if TYPE_CHECKING:
-    from stream.runtime.local.transport import Transport
+from stream.runtime.local.shared import SharedLog
 
 POLL_RECORDS: Final = 1_000  # where broker_max_poll_records says nothing
 
@@ -33,7 +31,7 @@ POLL_RECORDS: Final = 1_000  # where broker_max_poll_records says nothing
 class Consumer(FaustConsumer):
     """Faust's consumer over the local log."""
 
-    transport: Transport
+    transport: SharedLog  # type: ignore[assignment]  # Faust's transport, which it is, too
 
     def __post_init__(self) -> None:
         """Start without an assignment."""

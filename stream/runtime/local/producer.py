@@ -13,18 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial as bind
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
 from mode.utils.times import Seconds, want_seconds
 
+from stream.broker.local.frame import Headers, Record
 from stream.codec.partition import partition_for
 from stream.runtime.local.compactor import Compactor
-from stream.runtime.local.frame import Headers, Record
-
-if TYPE_CHECKING:
-    from stream.runtime.local.transport import Transport
+from stream.runtime.local.shared import SharedLog
 
 Sent: TypeAlias = "list[tuple[Record, asyncio.Future[RecordMetadata]]]"
 Results: TypeAlias = "list[tuple[asyncio.Future[RecordMetadata], RecordMetadata]]"
@@ -33,7 +31,7 @@ Results: TypeAlias = "list[tuple[asyncio.Future[RecordMetadata], RecordMetadata]
 class Producer(base.Producer):
     """Faust's producer over the local log."""
 
-    transport: Transport
+    transport: SharedLog  # type: ignore[assignment]  # Faust's transport, which it is, too
 
     def __post_init__(self) -> None:
         """Prepare what stands between a send and its frame."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from faust.types import TP
 
-from stream.runtime.local.log import Record
+from stream.broker.local.log import Record
 from tests.waiting import PATIENCE, within
 
 A, B, C = TP("clicks", 0), TP("clicks", 1), TP("orders", 0)

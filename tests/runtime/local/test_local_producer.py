@@ -7,8 +7,8 @@ import threading
 import pytest
 from faust.types import TP
 
+from stream.broker.local.log import Record
 from stream.codec.partition import partition_for
-from stream.runtime.local.log import Record
 from tests.waiting import PATIENCE
 
 
@@ -87,7 +87,7 @@ async def test_one_sync_serves_all_who_wait(producer, gate, monkeypatch):
 
 async def test_with_interval_an_acknowledgement_waits_for_no_disk(make_app, monkeypatch):
     synced = threading.Event()
-    monkeypatch.setattr("stream.runtime.local.sync.INTERVAL", 0)
+    monkeypatch.setattr("stream.broker.local.sync.INTERVAL", 0)
     producer = make_app("&fsync=interval").producer
     await producer.start()
     monkeypatch.setattr(os, "fdatasync", lambda fd: synced.set())

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from stream.broker.local.log import CorruptLogError, Log, Record, TopicPartition
 from stream.config import ConfigError
-from stream.runtime.local.log import CorruptLogError, Log, Record, TopicPartition
 
 
 def record(i, size=20):

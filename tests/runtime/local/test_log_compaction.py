@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from stream.runtime.local import compaction
-from stream.runtime.local.log import Log, Record
+from stream.broker.local import compaction
+from stream.broker.local.log import Log, Record
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stream.runtime.local.log import Log
+from stream.broker.local.log import Log
 from tests.waiting import reading
 
 ROOT = Path(__file__).parents[3]
 
 APPENDER = """
 import sys
-from stream.runtime.local.log import Log, Record
+from stream.broker.local.log import Log, Record
 log = Log(sys.argv[1], segment_bytes=30_000, compact_bytes=20_000)
 log.create_topic("t", 1, compacted=True)
 end = log.highwater("t", 0)
@@ -28,7 +28,7 @@ while True:
 
 FILLER = """
 import resource, sys
-from stream.runtime.local.log import Log, Record
+from stream.broker.local.log import Log, Record
 log = Log(sys.argv[1])
 log.create_topic("t", 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from stream.runtime.local.follow import Appended, follow
-from stream.runtime.local.log import Log, Record
+from stream.broker.local.appended import Appended, follow
+from stream.broker.local.log import Log, Record
 from tests.waiting import PATIENCE, within
 
 

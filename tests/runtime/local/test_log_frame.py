@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.runtime.local.frame import (
+from stream.broker.local.frame import (
     CutFrameError,
     DamagedFrameError,
     Record,

@@ -9,9 +9,9 @@ import faust
 import pytest
 from faust.types import TP
 
+from stream.broker.local.log import Log, Record
 from stream.codec.partition import partition_for
 from stream.config import ConfigError
-from stream.runtime.local.log import Log, Record
 from tests.waiting import eventually, within
 
 

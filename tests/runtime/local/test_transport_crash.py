@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stream.runtime.local.log import Log
+from stream.broker.local.log import Log
 from tests.waiting import reading
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +16,7 @@ APP = f"""
 import asyncio, sys
 import faust
 from faust.transport.drivers import TRANSPORTS
-from stream.runtime.local.log import Record
+from stream.broker.local.log import Record
 
 TRANSPORTS.aliases["local"] = "stream.runtime.local.transport:Transport"
 app = faust.App(

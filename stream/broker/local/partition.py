@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from stream.runtime.local.directory import TEMPORARY, sync_directory
-from stream.runtime.local.frame import Headers, StoredRecord, decode_frame, encode_frame, pack_frame
-from stream.runtime.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
-from stream.runtime.local.topic import DAY, TopicConfig
+from stream.broker.local.durable import TEMPORARY, sync_directory
+from stream.broker.local.frame import Headers, StoredRecord, decode_frame, encode_frame, pack_frame
+from stream.broker.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
+from stream.broker.local.topic import DAY, TopicConfig
 
 
 class Partition:

@@ -23,15 +23,9 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from faust.types import TP
 
+from stream.broker.facts import DESCRIBE_CONFIGS, FORBIDDEN, READ, WRITE, TopicFacts
+from stream.broker.kafka.fencing import owner_name
 from stream.config import ConfigError, Settings
-from stream.runtime.batching.fencing import owner_name
-from stream.runtime.metadata import (
-    DESCRIBE_CONFIGS,
-    FORBIDDEN,
-    READ,
-    WRITE,
-    TopicFacts,
-)
 
 WORDS: Final = {READ: "Read", WRITE: "Write", DESCRIBE_CONFIGS: "DescribeConfigs"}
 GROUP, TRANSACTION = 0, 1  # kinds of coordinators

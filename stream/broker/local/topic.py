@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from stream.broker.local.durable import write_durably
+from stream.broker.local.segment import CorruptLogError
 from stream.config import ConfigError
-from stream.runtime.local.directory import write_durably
-from stream.runtime.local.segment import CorruptLogError
 
 DAY: Final = 86_400_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")

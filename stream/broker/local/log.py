@@ -26,13 +26,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from stream.runtime.directory import hold, make_private
-from stream.runtime.local.compaction import compact
-from stream.runtime.local.directory import sync_directory
-from stream.runtime.local.frame import Headers, Record, StoredRecord
-from stream.runtime.local.partition import Partition
-from stream.runtime.local.segment import CorruptLogError
-from stream.runtime.local.topic import (
+from stream.broker.directory import hold, make_private
+from stream.broker.local.compaction import compact
+from stream.broker.local.durable import sync_directory
+from stream.broker.local.frame import Headers, Record, StoredRecord
+from stream.broker.local.partition import Partition
+from stream.broker.local.segment import CorruptLogError
+from stream.broker.local.topic import (
     DAY,
     TopicConfig,
     check_new,
@@ -313,7 +313,7 @@ class Log:
                 partition.expire(now, min(read, default=partition.end))
 
     def compact(self, topic: str, partition: int) -> Iterator[None]:
-        """Compact a partition step by step, due or not: see `stream.runtime.local.compaction`."""
+        """Compact a partition step by step, due or not: see `stream.broker.local.compaction`."""
         return compact(self._partition(topic, partition), _now())
 
     def close(self) -> None:

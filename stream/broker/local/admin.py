@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from stream.broker.local.log import Log, TopicConfig
+from stream.broker.local.opening import open_log
+from stream.broker.topics import DAY, TopicSpec, TopicState
 from stream.config import ConfigError, Settings
-from stream.runtime.local.log import CorruptLogError, Log, TopicConfig
-from stream.runtime.topics import DAY, TopicSpec, TopicState
 
 
 class LocalCluster:
     """The topics of an open log."""
 
     compared: frozenset[str] | None = frozenset({"cleanup.policy"})
+    makes_topics = True
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -64,13 +66,7 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalCluster]:
     ConfigError
         If the directory can't be used, another process has it open, or a file of it is damaged.
     """
-    directory = settings.embedded_log
-    assert directory is not None, "the broker is not a local log"
-    try:
-        log = Log(directory, segment_bytes=settings.embedded.segment_bytes)
-    except CorruptLogError as error:
-        raise ConfigError(str(error)) from error  # to mend it is the operator's
-    with log:
+    with open_log(settings, make=True) as log:
         yield LocalCluster(log)
 
 

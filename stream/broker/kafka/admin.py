@@ -14,15 +14,16 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from stream.broker.facts import FORBIDDEN
+from stream.broker.kafka.access import WAY, missing_access, needed, who
+from stream.broker.kafka.connection import client_options
+from stream.broker.kafka.failing import said_in_one_line
+from stream.broker.kafka.metadata import ask_topics
+from stream.broker.topics import TopicSpec, TopicState
 from stream.config import ConfigError, Settings
-from stream.runtime.access import WAY, missing_access, needed, refused_login, who
-from stream.runtime.connection import client_options, overheard
-from stream.runtime.metadata import FORBIDDEN, ask_topics
-from stream.runtime.topics import TopicSpec, TopicState
 
-REFUSED_LOGIN: Final = "uthentication"  # in whatever words the client logs it
 _SET_ON_TOPIC: Final = 1  # DescribeConfigs' source of a value that was set for this very topic
 _LOOKS: Final = 200  # for a change to be known to every broker: ten seconds of …
 _BETWEEN: Final = 0.05  # … waiting, in seconds
@@ -32,6 +33,7 @@ class KafkaCluster:
     """The topics behind a started admin client."""
 
     compared: frozenset[str] | None = None
+    makes_topics = False
 
     def __init__(self, client: AIOKafkaAdminClient, settings: Settings) -> None:
         self._client, self._settings = client, settings
@@ -146,24 +148,12 @@ async def open_kafka(settings: Settings) -> AsyncIterator[KafkaCluster]:
         If no broker answers in ``kafka.request_timeout``, or the login fails.
     """
     client = AIOKafkaAdminClient(client_id=settings.app_id, **client_options(settings))
-    with overheard() as heard:
+    with said_in_one_line(settings) as failing:
         try:
             async with asyncio.timeout(settings.kafka.request_timeout):
                 await client.start()
-        except (KafkaError, TimeoutError) as error:
-            await client.close()
-            reason = heard[-1] if heard else "no answer in time"
-            if any(REFUSED_LOGIN in words for words in heard):
-                raise ConfigError(refused_login(settings)) from error
-            raise ConfigError(
-                f"broker {settings.broker} doesn't answer: {reason}; start it, or name another "
-                "with --broker or OFFERSTREAM_BROKER"
-            ) from error
-        try:
+            failing.began()
             yield KafkaCluster(client, settings)
-        except (KafkaError, TimeoutError) as error:
-            reason = heard[-1] if heard else str(error) or "no answer in time"
-            raise ConfigError(f"broker {settings.broker} failed: {reason}; try again") from error
         finally:
             await client.close()
 

@@ -29,6 +29,8 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 from mode import get_logger
 
+from stream.broker.kafka.inflating import inflated, streamed
+from stream.broker.records import Fetched, Unreadable
 from stream.codec.fetched import Frame, frames, head_of, nameless, old_items
 from stream.codec.recordbatch import (
     CODEC,
@@ -44,8 +46,6 @@ from stream.codec.recordbatch import (
     read_items,
     rest_of,
 )
-from stream.runtime.batching.inflating import inflated, streamed
-from stream.runtime.batching.records import Fetched, Unreadable
 
 logger = get_logger(__name__)
 FETCH: Final = 1

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Set
 from types import TracebackType
 
-from stream.runtime.local.log import Log, StoredRecord
+from stream.broker.local.log import Log, StoredRecord
 
 
 class Appended:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from faust.types import TP as Place  # noqa: N811
 
+from stream.broker.kafka import broker, spans
 from stream.config import ConfigError, Settings
-from stream.runtime import archive
 
 TP = TopicPartition("t", 0)
+PLACE = Place("t", 0)
 
 
 class Silent:
@@ -53,11 +55,12 @@ class Silent:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes a second further each time that one looks."""
     ticks = iter(range(10_000))
-    monkeypatch.setattr(archive, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(spans, "monotonic", lambda: float(next(ticks)))
 
 
-async def read(consumer: Silent, end: int, **patience: float) -> int:
-    return sum([len(got) async for got in archive._in_topic(consumer, {TP: (0, end)}, **patience)])
+async def read(consumer: Silent, end: int, patience: float) -> int:
+    found = spans.read_spans(cast(Any, consumer), {TP: (0, end)}, patience)
+    return sum([len(got) async for _, got in found])
 
 
 @pytest.mark.parametrize("before", [0, 1, 100])
@@ -77,10 +80,10 @@ async def test_reading_that_gets_on_may_take_as_long_as_it_does(hurried: None) -
 async def test_it_is_told_in_a_line_what_went_away(
     hurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "_consumer", lambda _: Silent(3))
-    monkeypatch.setattr(archive, "read_carefully", lambda _: None)
+    monkeypatch.setattr(broker.KafkaBroker, "_made", lambda *_: Silent(3))
+    monkeypatch.setattr(broker, "read_carefully", lambda _: None)
     settings = Settings(broker="kafka://127.0.0.1:1")
-    with pytest.raises(ConfigError, match=r"does not answer: .*nothing came for 30 s$"):
-        async with archive._connected(settings) as consumer:
-            async for _ in archive._in_topic(consumer, {TP: (0, 9)}, 30.0):
+    with pytest.raises(ConfigError, match=r"failed: .*nothing came for 30 s; try again$"):
+        async with broker.connected(settings) as connected:
+            async for _ in connected.read({PLACE: (0, 9)}, 30.0):
                 pass

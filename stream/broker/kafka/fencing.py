@@ -20,7 +20,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from stream.runtime.connection import started
+from stream.broker.kafka.connection import started
 
 TIMEOUT_MS = 60_000  # asked for with every name; there are no transactions that could time out
 

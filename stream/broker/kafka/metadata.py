@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -24,21 +24,11 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from stream.broker.facts import TopicFacts
+
 METADATA: Final = 3
-READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 8, 10  # Kafka's AclOperation
 NOT_TOLD: Final = -(2**31)
-MISSING, FORBIDDEN = 3, 29  # Kafka's error codes
 NOBODY: Final = UUID(int=0)
-
-
-class TopicFacts(NamedTuple):
-    """What metadata tells of a topic: ``may`` holds the operations that are ours, if told."""
-
-    topic_id: str
-    partitions: int
-    error: int = 0
-    may: frozenset[int] | None = None
-    replicas: int = 0
 
 
 class Uuid(AbstractType[UUID]):  # type: ignore[misc]  # aiokafka has no types

@@ -14,11 +14,11 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
-from stream.runtime.directory import open_private
-from stream.runtime.local.directory import TEMPORARY
-from stream.runtime.local.frame import RawRecord, pack_frame, raw_records
-from stream.runtime.local.partition import Partition
-from stream.runtime.local.segment import Segment, encode_head
+from stream.broker.directory import open_private
+from stream.broker.local.durable import TEMPORARY
+from stream.broker.local.frame import RawRecord, pack_frame, raw_records
+from stream.broker.local.partition import Partition
+from stream.broker.local.segment import Segment, encode_head
 
 STEP: Final = 500  # records between two chances to give way: about a millisecond
 _FRAME_BYTES = 1 << 16

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from stream.runtime.directory import open_private
+from stream.broker.directory import open_private
 
 TEMPORARY: Final = ".tmp"  # of files that don't count yet
 

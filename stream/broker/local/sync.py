@@ -12,7 +12,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from stream.runtime.local.log import Log
+from stream.broker.local.log import Log
 
 INTERVAL: Final = 1.0  # seconds that a power cut may cost with fsync = "interval"
 

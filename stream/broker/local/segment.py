@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from stream.runtime.directory import open_private
-from stream.runtime.local.frame import (
+from stream.broker.directory import open_private
+from stream.broker.local.frame import (
     HEADER,
     MAGIC,
     CutFrameError,

@@ -12,6 +12,8 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
@@ -70,15 +72,22 @@ def may_pass(error: KafkaError) -> bool:
     return error.retriable or isinstance(error, KafkaConnectionError | NodeNotReadyError)
 
 
-async def started(make: Callable[[], Any]) -> Any:
-    """Start what ``make`` makes of aiokafka's clients, as soon as a broker answers."""
+async def started(make: Callable[[], Any], patience: float = inf) -> Any:
+    """Start what ``make`` makes of aiokafka's clients, as soon as a broker answers.
+
+    Raises
+    ------
+    KafkaError
+        If none did for ``patience`` seconds, or asking again would not help.
+    """
+    give_up = monotonic() + patience
     while True:
         client = make()
         try:
             await client.start()
         except BaseException as error:
             await client.stop()
-            if not isinstance(error, KafkaError) or not may_pass(error):
+            if not isinstance(error, KafkaError) or not may_pass(error) or monotonic() > give_up:
                 raise
         else:
             return client
