@@ -144,6 +144,7 @@ class CoreSettings:
     seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
     seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
     order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks
+    decisions_share: Share = 0.01  # of customers, each of whose decisions is told on `decisions`
     policy: PolicySettings = field(default_factory=PolicySettings)
 
     def __post_init__(self) -> None:
@@ -219,6 +220,11 @@ class Topics:
     def evidence(self) -> str:
         """What offers were made from; P partitions."""
         return f"{self.prefix}evidence"
+
+    @property
+    def decisions(self) -> str:
+        """What was decided in each moment of a share of customers; P partitions."""
+        return f"{self.prefix}decisions"
 
     @property
     def examples(self) -> str:

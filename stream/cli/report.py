@@ -82,6 +82,7 @@ def _words(told: dict[str, Any]) -> str:
         )
     lines.append("")
     lines += _experiment(told, words_of_lift)
+    lines += _decisions(told)
     lines += ["", "Why there was no offer, since the beginning of the log:"]
     lines += [f"  {name.replace('_', ' '):<24}{n:>12,}" for name, n in told["suppressed"].items()]
     model = told["model"]
@@ -96,6 +97,19 @@ def _words(told: dict[str, Any]) -> str:
         ]
     lines.append(f"{told['rules']['count']:,} rules of what is bought together stand.")
     return "\n".join(lines)
+
+
+def _decisions(told: dict[str, Any]) -> list[str]:
+    found = told["decisions"]
+    if found is None:
+        return []
+    lines = ["", f"Every decision of {100 * found['share']:g} % of customers:"]
+    for arm, one in found["arms"].items():
+        lines.append(
+            f"  {arm:<10}{one['customers']:>9,} customers{one['visits']:>10,} visits"
+            f"{one['moments']:>10,} moments{one['offers']:>9,} offers{one['bought']:>9,} bought"
+        )
+    return lines
 
 
 def _experiment(told: dict[str, Any], words: Any) -> list[str]:

@@ -15,7 +15,7 @@ from stream.core.offer import Offer
 from stream.core.state import Effect
 from stream.core.value import Value
 
-OFFER, EXAMPLES, RECALL = 0, 1, 2
+OFFER, EXAMPLES, RECALL, DECISION = range(4)
 UNSTAMPED = (NEVER,) * len(Source)
 
 

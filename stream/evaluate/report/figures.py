@@ -27,6 +27,7 @@ import numpy as np
 from stream.config import Settings
 from stream.core.event import Response
 from stream.core.policy import CONTROL, TREATED, arm_of
+from stream.evaluate.report.decisions import decisions
 from stream.evaluate.report.gather import Facts, Made, by_customer
 from stream.models.experiments.credit import shares
 from stream.models.experiments.guardrail import stops
@@ -80,6 +81,7 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
         ],
         "segments": _segments(facts, offers, touches),
         "experiment": _experiment(facts, settings, period),
+        "decisions": decisions(facts, start, settings.core.session_gap),
         "suppressed": dict(_denied(facts.counts)),
         "events": {name: n for name, n in sorted(facts.counts.items()) if ":" not in name},
         "model": _model(facts, offers, touches, settings),

@@ -5,6 +5,7 @@ Rules
 - Offers that were sent twice count once; so does an impression, and an order.
 - Who held out is known without a word on the log: the arm is a hash of the customer.
 - What refused offers is counted by the workers since the beginning of the log.
+- Decisions are those of the sampled share; a log without their topic has none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import orjson
 
 from stream.codec.events import EventDecoder
 from stream.codec.schema import load_schemas
-from stream.config import Settings
+from stream.config import ConfigError, Settings
+from stream.core.decision import HOLDOUT
 from stream.core.event import Click, Feedback, Purchase, Response, Source, Trade
 from stream.core.policy import may_offer
 from stream.runtime.archive import read_topic
@@ -51,6 +53,20 @@ class Order(NamedTuple):
     items: Mapping[str, int]
 
 
+class Moment(NamedTuple):
+    """A decision of the sampled share: when in ms, in which arm of the holdout, and why not.
+
+    ``arm`` is empty where no offer was allowed, ``reason`` where one was made; ``share`` is of
+    customers.
+    """
+
+    customer: str
+    time: int
+    arm: str
+    reason: str
+    share: float
+
+
 class Facts(NamedTuple):
     """All that a report needs.
 
@@ -74,6 +90,8 @@ class Facts(NamedTuple):
         Association rules that stand, as the topic has them.
     end
         The latest time on the log, in ms; 0 if there is none.
+    moments
+        Decisions, each once.
     """
 
     offers: Mapping[str, Made]
@@ -85,6 +103,7 @@ class Facts(NamedTuple):
     segments: Mapping[int | None, int]
     rules: Sequence[Mapping[str, Any]]
     end: int
+    moments: Sequence[Moment] = ()
 
 
 class _Gatherer:
@@ -98,6 +117,7 @@ class _Gatherer:
         self.who: list[str] = []
         self.when = array("q")
         self.rules: dict[bytes, Mapping[str, Any]] = {}
+        self.moments: dict[str, Moment] = {}
         self._names: dict[str, str] = {}
 
     def read(self, topic: str, partitions: int, take: Callable[[Record], None], word: str) -> None:
@@ -159,6 +179,24 @@ class _Gatherer:
             self.who.append(name)
             self.when.append(event.time)
 
+    def decision(self, record: Record) -> None:
+        told = _object(record.value)
+        if "decision_id" not in told or told["decision_id"] in self.moments:
+            return
+        name = self._names.setdefault(told["customer_id"], told["customer_id"])
+        arm, reason = told["arms"].get(HOLDOUT, ""), told.get("reason", "")
+        time = _milliseconds(told["decided_at"])
+        self.moments[told["decision_id"]] = Moment(name, time, arm, reason, told["share"])
+
+    def decisions(self) -> None:
+        """Read those that there are: a log of an earlier release has no topic for them."""
+        topics, shards = self._settings.topics, self._settings.partitions
+        try:
+            self.read(topics.decisions, shards, self.decision, "decisions")
+        except ConfigError as error:
+            if "is missing" not in str(error):
+                raise
+
     def rule(self, record: Record) -> None:
         key = record.key or b""
         if record.value is None:
@@ -188,6 +226,7 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     found.read(topics.purchases, shards, found.purchase, "purchases")
     found.read(topics.clicks, shards, found.click, "clicks")
     found.read(topics.rules, 1, found.rule, "rules")
+    found.decisions()
     kept = read_customers(settings)
     counts: Counter[str] = Counter()
     for ledger in kept.ledgers:
@@ -210,6 +249,7 @@ def gather(settings: Settings, tick: Tick) -> Facts:
         segments,
         list(found.rules.values()),
         end,
+        list(found.moments.values()),
     )
 
 

@@ -51,6 +51,7 @@ def page(told: Mapping[str, Any]) -> str:
         *_lift(told),
         *_campaigns(told),
         *_over_time(told),
+        *_decisions(told),
         *_suppressed(told),
         *_segments(told),
         *_model(told),
@@ -157,6 +158,21 @@ def _over_time(told: Mapping[str, Any]) -> list[str]:
     lines = {name: [((d["day"] - first) / DAY, float(d[name])) for d in days] for name in names}
     chart = line_chart(lines, "A day", f"days since {_date(first)}", "count")
     return ["<h2>Day by day</h2>", chart]
+
+
+def _decisions(told: Mapping[str, Any]) -> list[str]:
+    found = told["decisions"]
+    if found is None:
+        return []
+    note = (
+        f"Of {100 * found['share']:g} % of customers every decision is told: {found['moments']:,} "
+        f"moments of {found['customers']:,} customers, in {found['not_allowed']:,} of which offers "
+        "were not allowed."
+    )
+    names = ("customers", "visits", "moments", "offers", "bought")
+    rows = [(arm, *(f"{one[name]:,}" for name in names)) for arm, one in found["arms"].items()]
+    table = _table(("arm", *names), rows)
+    return ["<h2>What was decided</h2>", f'<p class="note">{escape(note)}</p>', table]
 
 
 def _suppressed(told: Mapping[str, Any]) -> list[str]:
