@@ -52,6 +52,7 @@ from stream.core.event import (
     Word,
 )
 from stream.core.example import framed
+from stream.core.fairness import Member, values_of
 from stream.core.layout import LARGEST, NEVER
 from stream.core.ledger import (
     DECISION,
@@ -93,6 +94,8 @@ UNCHANGED = b"unchanged"
 _UPDATES: Final = Source.CUSTOMERS
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
 PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
+ASKED: Final = frozenset(Denial) - {Denial.CONSENT, Denial.OFFER_GAP, Denial.HOLDOUT}
+"""Why a customer got none who might have got one."""
 DENIED_BY: Final = (None, Denial.CONSENT, Denial.OFFER_GAP)  # by kernels' codes
 
 
@@ -162,6 +165,7 @@ class _Batch:
         self.due = DueQueue(ledger.due, page)
         self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
         self.patience = patience(world.settings)
+        self.groups = world.settings.fairness_groups
         self.desk = desk
         self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
@@ -430,6 +434,8 @@ class _Batch:
             self._count("unknown_offer")
         if record is before:
             return
+        if self.groups and record is not None and (step.offers or step.denial in ASKED):
+            self._compare(customer_id, record, step.offers)
         self._count(*["recalls"] * len(step.recalls))
         if outcome is not APPLIED and (
             record is None or _permission(record) != _permission(before)
@@ -442,6 +448,13 @@ class _Batch:
             decided.tally["offers"] += len(step.offers)
             for offer in step.offers:
                 self._spend(offer.campaign_id, offer.set_aside)
+
+    def _compare(self, customer_id: str, record: bytes, offers: Sequence[Offer]) -> None:
+        """Note what came of a moment for the groups that are compared."""
+        incentive = any(offer.reward.size for offer in offers)
+        for group, value in values_of(View(record).told, self.groups):
+            member = Member(customer_id, group, value, bool(offers), incentive)
+            self.decided.members.append(member)
 
     def _spend(self, campaign_id: str, amount: int) -> None:
         """Take what an offer costs from its campaign's budget."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -35,6 +35,7 @@ from stream.core.admission import Outcome
 from stream.core.event import RejectionCode
 from stream.core.policy import Denial
 from stream.models.metrics import Quality as ModelQuality
+from stream.runtime.comparing import Counted
 from stream.runtime.instruments import AgeGauge, BatchHistogram, BoundedLabel
 
 Label = TypeVar("Label", bound=str)
@@ -146,6 +147,12 @@ class Metrics:
         self._examples.inc(counts.examples)
         self._recalled.inc(counts.recalls)
         self._strange.inc(counts.unknown_offers)
+
+    def groups_met(self, counted: Iterable[Counted]) -> None:
+        """Count what came of moments, by groups of customers."""
+        for group, value, *numbers in counted:
+            for counter, number in zip(self._by_group, numbers, strict=True):
+                counter.labels(group, value).inc(number)
 
     def batch_done(self, events: int, seconds: float, stages: Mapping[str, float] = {}) -> None:
         """Note that a batch was acked, ``seconds`` after it was fetched.
@@ -297,6 +304,14 @@ class Metrics:
             "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
         )
         self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
+        by = ("group", "value")
+        self._by_group = [
+            counter(
+                "group_moments", "Moments of a group's customers, of core.fairness_groups.", *by
+            ),
+            counter("group_offers", "Of these, with an offer.", *by),
+            counter("group_incentives", "Of these, with an offer that has an incentive.", *by),
+        ]
         text = "Feedback about an offer that is none of the customer's."
         self._strange = counter("feedback_unknown_offer", text)
         self._examples = counter("examples_emitted", "Examples sent to the learner.")

@@ -369,6 +369,7 @@ def _joined(before: Decided, later: Decided) -> Decided:
         before.effects + later.effects,
         offers=before.offers + later.offers,
         tally=before.tally + later.tally,
+        members=before.members + later.members,
         examples=before.examples + later.examples,
     )
 

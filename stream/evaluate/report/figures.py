@@ -28,6 +28,7 @@ from stream.config import Settings
 from stream.core.event import Response
 from stream.core.policy import CONTROL, TREATED, arm_of
 from stream.evaluate.report.decisions import decisions
+from stream.evaluate.report.fairness import fairness
 from stream.evaluate.report.gather import Facts, Made, by_customer
 from stream.models.experiments.credit import shares
 from stream.models.experiments.guardrail import stops
@@ -82,6 +83,7 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
         "segments": _segments(facts, offers, touches),
         "experiment": _experiment(facts, settings, period),
         "decisions": decisions(facts, start, settings.core.session_gap),
+        "fairness": _fairness(facts, offers, settings, start),
         "suppressed": dict(_denied(facts.counts)),
         "events": {name: n for name, n in sorted(facts.counts.items()) if ":" not in name},
         "model": _model(facts, offers, touches, settings),
@@ -223,6 +225,23 @@ def _experiment(facts: Facts, settings: Settings, period: Period) -> dict[str, A
         "sample_ratio_mismatch": is_mismatch(counts, [policy.holdout, 1.0 - policy.holdout]),
         "guardrail": [str(stop) for stop in stopped],
     }
+
+
+def _fairness(
+    facts: Facts, offers: Mapping[str, Made], settings: Settings, start: int
+) -> list[dict[str, Any]]:
+    core = settings.core
+    visitors = {
+        who
+        for who, when in zip(*facts.visits, strict=True)
+        if when >= start and who not in facts.refused
+    }
+    mine = {who for who in visitors if arm_of(who, core.seed, core.policy) != CONTROL}
+    treated = {
+        "offer": {made.customer for made in offers.values()},
+        "incentive": {made.customer for made in offers.values() if made.incentive},
+    }
+    return fairness(facts.groups, sorted(mine), treated, core.fairness_least)
 
 
 def _log(before: Mapping[str, int], members: list[str]) -> list[float]:

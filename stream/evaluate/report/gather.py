@@ -23,6 +23,7 @@ from stream.codec.schema import load_schemas
 from stream.config import ConfigError, Settings
 from stream.core.decision import HOLDOUT
 from stream.core.event import Click, Feedback, Purchase, Response, Source, Trade
+from stream.core.fairness import values_of
 from stream.core.policy import may_offer
 from stream.runtime.archive import read_topic
 from stream.runtime.batching.records import Record
@@ -43,6 +44,7 @@ class Made(NamedTuple):
     issued: int
     items: tuple[str, ...]
     scores: tuple[float, ...]
+    incentive: bool = False
 
 
 class Order(NamedTuple):
@@ -92,6 +94,8 @@ class Facts(NamedTuple):
         The latest time on the log, in ms; 0 if there is none.
     moments
         Decisions, each once.
+    groups
+        Of each group that is compared (``core.fairness_groups``), the value of each customer.
     """
 
     offers: Mapping[str, Made]
@@ -104,6 +108,7 @@ class Facts(NamedTuple):
     rules: Sequence[Mapping[str, Any]]
     end: int
     moments: Sequence[Moment] = ()
+    groups: Mapping[str, Mapping[str, str]] = {}
 
 
 class _Gatherer:
@@ -151,6 +156,7 @@ class _Gatherer:
             _milliseconds(told["issued_at"]),
             tuple(item["product_id"] for item in items),
             tuple(float(item["score"]) for item in items),
+            "incentive" in told or bool(told.get("discount_percent")),
         )
 
     def feedback(self, record: Record) -> None:
@@ -235,6 +241,11 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     refused = frozenset(
         name for name, state in kept.states.items() if not may_offer(state.permission, default)
     )
+    groups: dict[str, dict[str, str]] = {name: {} for name in settings.core.fairness_groups}
+    for who, state in kept.states.items():
+        told = {name: (fact, time) for name, fact, time in state.profile.traits}
+        for group, value in values_of(told, settings.core.fairness_groups):
+            groups[group][who] = value
     segments = Counter(state.profile.segment for state in kept.states.values())
     orders = sorted(found.orders.values(), key=lambda order: order.time)
     times = [*found.when[-1:], *(order.time for order in orders[-1:])]
@@ -250,6 +261,7 @@ def gather(settings: Settings, tick: Tick) -> Facts:
         list(found.rules.values()),
         end,
         list(found.moments.values()),
+        groups,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from stream.core.money import to_major
 from stream.evaluate.plot import line_chart
+from stream.evaluate.report.fairness import words as words_of_group
 
 DAY: Final = 86_400_000
 _WIDTH, _ROW, _LEFT = 720, 26, 220
@@ -52,6 +53,7 @@ def page(told: Mapping[str, Any]) -> str:
         *_campaigns(told),
         *_over_time(told),
         *_decisions(told),
+        *_fairness(told),
         *_suppressed(told),
         *_segments(told),
         *_model(told),
@@ -173,6 +175,19 @@ def _decisions(told: Mapping[str, Any]) -> list[str]:
     rows = [(arm, *(f"{one[name]:,}" for name in names)) for arm, one in found["arms"].items()]
     table = _table(("arm", *names), rows)
     return ["<h2>What was decided</h2>", f'<p class="note">{escape(note)}</p>', table]
+
+
+def _fairness(told: Mapping[str, Any]) -> list[str]:
+    parts = ["<h2>Are groups treated alike?</h2>"] if told["fairness"] else []
+    for group in told["fairness"]:
+        name = group["group"]
+        head = (name, "customers", "offered", "over the highest", "incentive", "over the highest")
+        rows = [(value or "none", *cells) for value, cells in words_of_group(group)]
+        parts.append(_table(head, rows))
+        if group["not_shown"]:
+            note = f"{group['not_shown']:,} values of {name} have too few customers to be shown."
+            parts.append(f'<p class="note">{escape(note)}</p>')
+    return parts
 
 
 def _suppressed(told: Mapping[str, Any]) -> list[str]:
