@@ -118,6 +118,8 @@ class PolicySettings:
     rest_campaign: Seconds = 7 * 86_400.0  # … for a week: none of that campaign
     rest_item: Seconds = 30 * 86_400.0  # … for a month: not that item
     slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
+    slate_per_category: Annotated[int, Range(0, 50)] = 0  # items of one in an offer; 0: any number
+    slate_per_brand: Annotated[int, Range(0, 50)] = 0  # … and of one brand
     exploration: Share = 0.05  # share of slates with one explored item, its probability logged
     min_propensity: Share = 0.0  # below this P(purchase) nothing is offered
     margin_floor: Share = 0.0  # of the price, what a sale earns at least: none is made at a loss

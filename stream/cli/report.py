@@ -86,6 +86,9 @@ def _words(told: dict[str, Any]) -> str:
     lines += _fairness(told)
     lines += ["", "Why there was no offer, since the beginning of the log:"]
     lines += [f"  {name.replace('_', ' '):<24}{n:>12,}" for name, n in told["suppressed"].items()]
+    if told["left_out"]:
+        items = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in told["left_out"].items())
+        lines.append(f"Items that offers did not hold, though they were better: {items}.")
     model = told["model"]
     if model["calibration_ratio"] is None:
         lines += ["", "P(purchase) of what was seen: too few to tell."]

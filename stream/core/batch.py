@@ -93,6 +93,8 @@ LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fa
 UNCHANGED = b"unchanged"
 _UPDATES: Final = Source.CUSTOMERS
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+LEFT_OUT: Final = "left_out:"
+TOO_ALIKE: Final = LEFT_OUT + Denial.TOO_ALIKE
 PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
 ASKED: Final = frozenset(Denial) - {Denial.CONSENT, Denial.OFFER_GAP, Denial.HOLDOUT}
 """Why a customer got none who might have got one."""
@@ -430,6 +432,8 @@ class _Batch:
             self._count(PASSED[reason])
             if reason is Denial.BUDGET:
                 self.purse.want(campaign_id)
+        if step.left_out:
+            decided.tally[TOO_ALIKE] += step.left_out
         if outcome is APPLIED and isinstance(event, Feedback) and not _is_of(event, before):
             self._count("unknown_offer")
         if record is before:

@@ -92,6 +92,7 @@ class BatchCounts(NamedTuple):
     examples: int = 0
     unknown_fields: Mapping[str, int] = {}
     passed: Mapping[Denial, int] = {}
+    left_out: Mapping[Denial, int] = {}
     recalls: int = 0
     unknown_offers: int = 0
 
@@ -138,6 +139,7 @@ class Metrics:
         _add(self._rejected, counts.rejected)
         _add(self._denied, counts.denied)
         _add(self._passed, counts.passed)
+        _add(self._left_out, counts.left_out)
         _add(self._unknown, counts.unknown_fields)
         for outcome, number in counts.outcomes.items():
             if outcome in self._by_outcome:  # rejections are counted with their reason
@@ -303,6 +305,8 @@ class Metrics:
         self._passed = counter(
             "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
         )
+        text = "Items that offers did not hold, though they were better than some."
+        self._left_out = counter("items_left_out", text, "reason")
         self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
         by = ("group", "value")
         self._by_group = [

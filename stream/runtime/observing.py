@@ -11,6 +11,7 @@ from typing import TypeVar
 from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.core.admission import Outcome
+from stream.core.batch import LEFT_OUT
 from stream.core.event import Rejection, RejectionCode
 from stream.core.policy import Denial
 from stream.core.stamps import offset_of
@@ -58,6 +59,7 @@ class Observing:
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
                 passed=_named(tally, "passed:", Denial),
+                left_out=_named(tally, LEFT_OUT, Denial),
                 recalls=tally["recalls"],
                 unknown_offers=tally["unknown_offer"],
             )

@@ -27,7 +27,7 @@ EXPECTED = re.findall(
 events_consumed_total events_applied_total events_rejected_total duplicates_total
 late_events_total events_suppressed_total events_replayed_total unknown_fields_total
 offers_emitted_total campaigns_passed_over_total
-group_moments_total group_offers_total group_incentives_total
+items_left_out_total group_moments_total group_offers_total group_incentives_total
 offers_suppressed_total examples_emitted_total examples_learned_total evictions_total
 event_processing_seconds offer_end_to_end_seconds stage_seconds consumer_lag_records
 watermark_lag_seconds oldest_unacked_seconds commit_age_seconds rebalances_total
@@ -72,6 +72,7 @@ def report_everything(metrics: Metrics) -> None:
             examples=5,
             unknown_fields={"clicks": 3},
             passed={Denial.AUDIENCE: 2},
+            left_out={Denial.TOO_ALIKE: 4},
         )
     )
     metrics.groups_met([Counted("age", "30", 5, 3, 1)])

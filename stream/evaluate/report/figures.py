@@ -84,7 +84,8 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
         "experiment": _experiment(facts, settings, period),
         "decisions": decisions(facts, start, settings.core.session_gap),
         "fairness": _fairness(facts, offers, settings, start),
-        "suppressed": dict(_denied(facts.counts)),
+        "suppressed": dict(_counted(facts.counts, "denied:")),
+        "left_out": dict(_counted(facts.counts, "left_out:")),
         "events": {name: n for name, n in sorted(facts.counts.items()) if ":" not in name},
         "model": _model(facts, offers, touches, settings),
         "rules": _rules(facts),
@@ -169,9 +170,9 @@ def _segments(
     return found
 
 
-def _denied(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Why there was no offer, the commonest first."""
-    found = {name.partition(":")[2]: n for name, n in counts.items() if name.startswith("denied:")}
+def _counted(counts: Mapping[str, int], what: str) -> Iterator[tuple[str, int]]:
+    """What was counted by reason, the commonest first."""
+    found = {name.partition(":")[2]: n for name, n in counts.items() if name.startswith(what)}
     return iter(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
