@@ -48,6 +48,7 @@ class Range:
         return f"from {self.low:,} to {self.high:,}"
 
 
+MOST_GROUPS: Final = 8
 Share: TypeAlias = Annotated[float, Range(0, 1)]
 Seconds: TypeAlias = Annotated[float, Range(0, 10 * 365 * 86_400)]
 Duration: TypeAlias = Annotated[float, Range(0.001, 10 * 365 * 86_400)]
@@ -58,6 +59,7 @@ Hundred: TypeAlias = Annotated[int, Range(1, 100)]
 Thousand: TypeAlias = Annotated[int, Range(1, 1_000)]
 Bytes: TypeAlias = Annotated[int, Range(65_536, 1 << 40)]
 Natural: TypeAlias = Annotated[int, Range(0, 100_000_000)]
+Names: TypeAlias = tuple[str, ...]
 Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
 Hour: TypeAlias = Annotated[int, Range(0, 23)]
 Port: TypeAlias = Annotated[int, Range(0, 65_535)]
@@ -116,6 +118,8 @@ class PolicySettings:
     rest_campaign: Seconds = 7 * 86_400.0  # … for a week: none of that campaign
     rest_item: Seconds = 30 * 86_400.0  # … for a month: not that item
     slate: Annotated[int, Range(1, 50)] = 4  # items in one offer
+    slate_per_category: Annotated[int, Range(0, 50)] = 0  # items of one in an offer; 0: any number
+    slate_per_brand: Annotated[int, Range(0, 50)] = 0  # … and of one brand
     exploration: Share = 0.05  # share of slates with one explored item, its probability logged
     min_propensity: Share = 0.0  # below this P(purchase) nothing is offered
     margin_floor: Share = 0.0  # of the price, what a sale earns at least: none is made at a loss
@@ -144,12 +148,21 @@ class CoreSettings:
     seen_ids: Thousand = 64  # of clicks, of responses, of updates: those sent twice come soon
     seen_orders: Thousand = 128  # … and of orders and refunds: four a day, and money
     order_window: Duration = 30 * 86_400.0  # shops send old orders again, after weeks
+    fairness_groups: Names = ()  # traits whose values are compared, and may steer nothing
+    fairness_least: Count = 100  # customers of a group that is shown: fewer tell of persons
+    decisions_share: Share = 0.01  # of customers, each of whose decisions is told on `decisions`
     policy: PolicySettings = field(default_factory=PolicySettings)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Z]{3}", self.currency):
             raise ConfigError(
                 f"core.currency is {self.currency!r}; it must be an ISO 4217 code such as EUR"
+            )
+        groups = self.fairness_groups
+        if len(set(groups)) < len(groups) or len(groups) > MOST_GROUPS or "" in groups:
+            raise ConfigError(
+                f"core.fairness_groups is {', '.join(groups)!r}; it must be at most {MOST_GROUPS} "
+                "names of traits, each once"
             )
 
 
@@ -219,6 +232,11 @@ class Topics:
     def evidence(self) -> str:
         """What offers were made from; P partitions."""
         return f"{self.prefix}evidence"
+
+    @property
+    def decisions(self) -> str:
+        """What was decided in each moment of a share of customers; P partitions."""
+        return f"{self.prefix}decisions"
 
     @property
     def examples(self) -> str:

@@ -180,6 +180,10 @@ class Broker:
     def _of_offers(self) -> list[bytes]:
         return [value for _, value, _, _ in self.logs.get(TOPICS.offers, ()) if value is not None]
 
+    def decisions(self) -> list[bytes]:
+        """Every word of a decision that was sent, as often as it was."""
+        return [value for _, value, _, _ in self.logs.get(TOPICS.decisions, ()) if value]
+
     def examples(self) -> list[tuple[Any, ...]]:
         """Source, offset and bytes of all examples that were sent."""
         lessons = [decode_lesson(v) for _, v, _, _ in self.logs.get(TOPICS.examples, ()) if v]

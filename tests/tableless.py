@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream.codec.offers import encode_offer
+from stream.codec.decisions import encode_said
 from stream.codec.state import decode_ledger, encode_ledger
 from stream.core.batch import decide_batch
 from stream.core.due import Page
@@ -39,7 +39,7 @@ class Tableless:
             self.records.get,
             self.pages.get,
             self.world,
-            encode_offer,
+            encode_said,
         )
         self.ledger = decode_ledger(encode_ledger(batch.ledger))
         self.records |= batch.changed

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stream.client.lookup import Found
     from stream.core.ledger import Ledger
 
+LAST = 5  # refusals that are shown
 _REFUSED = {
     "consent": "the customer has not allowed offers",
     "offer_gap": "the last offer is too recent",
@@ -40,16 +41,16 @@ _REFUSED = {
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool) -> None:
-    """Show what is known of CUSTOMER_ID: profile, segment, consent, arm, open offers.
+    """Show what is known of CUSTOMER_ID: profile, segment, consent, arm, offers, last refusals.
 
-    One partition is read, of the customers' changelog and of the offers. It works beside running
-    workers on Kafka, and on a local log when no worker has it open.
+    One partition is read, of the customers' changelog, of the offers and of the decisions.
+    It works beside running workers on Kafka, and on a local log when no worker has it open.
 
     \b
     offerstream customer c-42 --broker kafka://127.0.0.1:9092
     offerstream customer c-42 --json
     """
-    from stream.client.lookup import find_offers
+    from stream.client.lookup import find_decisions, find_offers
     from stream.core.text import tidy
     from stream.runtime.changelog import read_customer
 
@@ -65,7 +66,9 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
     now = at if at is not None else _stream_time(kept.ledgers, state)
     with gauge("reading the offers", None, "records", quiet=as_json) as progress:
         found = find_offers(settings, name, now, seen=progress.show)
-    known = _known(name, state, settings.core, now, found)
+    with gauge("reading the decisions", None, "records", quiet=as_json) as progress:
+        decided = find_decisions(settings, name, progress.show)
+    known = _known(name, state, settings.core, now, found, decided)
     click.echo(
         orjson.dumps(known, option=orjson.OPT_INDENT_2) if as_json else "\n".join(_words(known))
     )
@@ -77,9 +80,15 @@ def _stream_time(ledgers: list[Ledger], state: CustomerState) -> int:
 
 
 def _known(
-    customer_id: str, state: CustomerState, core: CoreSettings, now: int, found: Found
+    customer_id: str,
+    state: CustomerState,
+    core: CoreSettings,
+    now: int,
+    found: Found,
+    decided: list[dict[str, Any]],
 ) -> dict[str, Any]:
     from stream.client.offer import Offer, Recall
+    from stream.core.decision import is_sampled
     from stream.core.policy import arm_of
 
     made = [said for said in found.made if isinstance(said, Offer)]
@@ -98,6 +107,12 @@ def _known(
         "open_offers": [orjson.loads(value) for value in found.open],
         "recalled": gone,
         "offers_on_the_log": len(made),
+        "decisions_told": is_sampled(customer_id, core.seed, core.decisions_share),
+        "last_refusals": [
+            {name: one[name] for name in ("decided_at", "event_id", "reason", "passed")}
+            for one in decided
+            if one["outcome"] == "refused"
+        ][: -LAST - 1 : -1],
     }
 
 
@@ -153,6 +168,12 @@ def _words(known: dict[str, Any]) -> list[str]:
     refused = known["refused_now"]
     why = "nothing stands in the way" if refused is None else _REFUSED.get(refused, refused)
     lines.append(f"  next offer {why}")
+    for one in known["last_refusals"]:
+        line = ", ".join(f"{each['campaign_id']}: {each['reason']}" for each in one["passed"])
+        why = _REFUSED.get(one["reason"], one["reason"].replace("_", " "))
+        lines.append(f"  refused    {one['decided_at']}: {why}" + (f" ({line})" if line else ""))
+    if not known["decisions_told"] and not known["last_refusals"]:
+        lines.append("  refused    not told: the customer is not of core.decisions_share")
     return lines
 
 

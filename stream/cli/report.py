@@ -82,8 +82,13 @@ def _words(told: dict[str, Any]) -> str:
         )
     lines.append("")
     lines += _experiment(told, words_of_lift)
+    lines += _decisions(told)
+    lines += _fairness(told)
     lines += ["", "Why there was no offer, since the beginning of the log:"]
     lines += [f"  {name.replace('_', ' '):<24}{n:>12,}" for name, n in told["suppressed"].items()]
+    if told["left_out"]:
+        items = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in told["left_out"].items())
+        lines.append(f"Items that offers did not hold, though they were better: {items}.")
     model = told["model"]
     if model["calibration_ratio"] is None:
         lines += ["", "P(purchase) of what was seen: too few to tell."]
@@ -96,6 +101,34 @@ def _words(told: dict[str, Any]) -> str:
         ]
     lines.append(f"{told['rules']['count']:,} rules of what is bought together stand.")
     return "\n".join(lines)
+
+
+def _decisions(told: dict[str, Any]) -> list[str]:
+    found = told["decisions"]
+    if found is None:
+        return []
+    lines = ["", f"Every decision of {100 * found['share']:g} % of customers:"]
+    for arm, one in found["arms"].items():
+        lines.append(
+            f"  {arm:<10}{one['customers']:>9,} customers{one['visits']:>10,} visits"
+            f"{one['moments']:>10,} moments{one['offers']:>9,} offers{one['bought']:>9,} bought"
+        )
+    return lines
+
+
+def _fairness(told: dict[str, Any]) -> list[str]:
+    from stream.evaluate.report.fairness import words
+
+    lines = []
+    for group in told["fairness"]:
+        head = f"{group['group'][:19]:<20}{'customers':>10}{'offered':>10}  over the highest"
+        lines += ["", f"{head:<80}incentive  over the highest"]
+        for value, (customers, offered, ratio, incentive, other) in words(group):
+            left = f"{value[:19]:<20}{customers:>10}{offered:>10}  {ratio}"
+            lines.append(f"{left:<80}{incentive:>9}  {other}")
+        if group["not_shown"]:
+            lines.append(f"  {group['not_shown']:,} values have too few customers to be shown.")
+    return lines
 
 
 def _experiment(told: dict[str, Any], words: Any) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from stream.broker.records import Record, value_of
 from stream.broker.whole import counted, read_topic
 from stream.client.book import OfferBook
 from stream.client.offer import Offer, Recall, read_record
 from stream.codec.partition import partition_for
-from stream.config import Settings
+from stream.config import ConfigError, Settings
 from stream.core.text import tidy
 
 
@@ -97,6 +99,44 @@ def find_offers(
         made.append(said)
         book.take(key, value, now)
     return Found(now, book.open(name, now), made, newest)
+
+
+def find_decisions(
+    settings: Settings, customer_id: str, seen: Callable[[int], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """Read a customer's partition of the topic ``decisions``.
+
+    Returns
+    -------
+    list
+        What was decided of the customer, as ``schemas/decisions`` says, oldest first, each once;
+        empty where nothing is told of the customer, or the log has no such topic.
+
+    Raises
+    ------
+    ConfigError
+        If the topic cannot be read.
+    """
+    name = tidy(customer_id)
+    key, mine = name.encode(), dict[str, dict[str, Any]]()
+
+    def take(record: Record) -> None:
+        value = value_of(record)
+        if record.key != key or value is None:
+            return
+        try:
+            said = orjson.loads(value)
+            mine.setdefault(said["decision_id"], said)
+        except (orjson.JSONDecodeError, TypeError, KeyError):
+            return  # not a worker's
+
+    only, topic = partitions_of(settings, name), settings.topics.decisions
+    try:
+        read_topic(settings, topic, settings.partitions, counted(take, seen), only)
+    except ConfigError as error:
+        if "is missing" not in str(error):
+            raise
+    return list(mine.values())
 
 
 def _time(said: Offer | Recall) -> int:

@@ -20,7 +20,7 @@ from stream.core.offer import Offer, OfferItem, Origin, Recall
 from stream.core.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TOPICS: Final = {source: source.name.lower() for source in Source}
+TOPICS: Final = {source: source.name.lower() for source in Source}
 
 # Each origin's name, and its reason in words for a person; what the item rests on is put in where
 # there is such an item.
@@ -127,7 +127,7 @@ def encode_offer(offer: Offer | Recall) -> bytes:
             rfc3339(expires),
             (expires - issued) // 1000,
             {
-                "topic": _TOPICS[cause.source],
+                "topic": TOPICS[cause.source],
                 "partition": cause.partition,
                 "offset": offset_of(cause.offset),
             },

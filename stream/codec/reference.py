@@ -19,6 +19,7 @@ from stream.codec.refused import Refused
 from stream.codec.schema import Schemas
 from stream.config import CoreSettings
 from stream.core.event import Campaign, CatalogItem, Rejection, RejectionCode
+from stream.core.fairness import asked_for
 from stream.core.text import tidy
 
 TEXT_LENGTH: Final = 4096
@@ -41,6 +42,7 @@ class ReferenceDecoder:
         self._catalog = schemas.of("catalog")
         self._campaigns = schemas.of("campaigns")
         self._currency = settings.currency
+        self._groups = settings.fairness_groups
 
     def decode_catalog(
         self, key: bytes | None, value: bytes | None, headers: Headers = ()
@@ -68,6 +70,10 @@ class ReferenceDecoder:
             data = _object(opened(self._campaigns, "campaign_id", value, headers))
             campaign = read_campaign(data)
             _demand_key(campaign_id, campaign.campaign_id)
+            place = asked_for(campaign.audience, self._groups, "/audience")
+            if place is not None:
+                detail = "is of core.fairness_groups, by which nobody is treated"
+                raise Refused(RejectionCode.VALUE_RANGE, f"{place} {detail}")
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
         return Entry(campaign_id, campaign)

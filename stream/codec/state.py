@@ -18,7 +18,7 @@ from stream.codec.native import MAX_TIME
 from stream.core.due import PAGE, Ends, Page
 from stream.core.event import Source
 from stream.core.layout import MARK, SIZE, is_sound
-from stream.core.ledger import EXAMPLES, OFFER, RECALL, Ledger
+from stream.core.ledger import DECISION, Ledger
 from stream.core.record import View, effects_of, front, letters_of, record_of
 from stream.core.state import CustomerState, Effect
 
@@ -179,7 +179,7 @@ def _checked(data: bytes, decode: Callable[[bytes], T]) -> T:
 
 def _is_effect(effect: Effect) -> bool:
     """Whether an effect is of a kind, a source and an offset that can be."""
-    known = effect.kind in (OFFER, EXAMPLES, RECALL) and 0 <= effect.source < len(Source)
+    known = 0 <= effect.kind <= DECISION and 0 <= effect.source < len(Source)
     return known and -1 <= effect.offset < MOST
 
 

@@ -38,6 +38,7 @@ from stream.core.admission import (
 from stream.core.advance import look
 from stream.core.budgets import SPENT, Purse, spent_by
 from stream.core.decide import Advanced, Step, decide, go_on, packed_event
+from stream.core.decision import Decision, is_sampled, told
 from stream.core.due import Due, DueQueue, Page
 from stream.core.event import (
     Click,
@@ -51,8 +52,10 @@ from stream.core.event import (
     Word,
 )
 from stream.core.example import framed
+from stream.core.fairness import Member, values_of
 from stream.core.layout import LARGEST, NEVER
 from stream.core.ledger import (
+    DECISION,
     EXAMPLES,
     OFFER,
     RECALL,
@@ -90,8 +93,12 @@ LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fa
 UNCHANGED = b"unchanged"
 _UPDATES: Final = Source.CUSTOMERS
 DENIED = {denial: f"denied:{denial}" for denial in Denial}
+LEFT_OUT: Final = "left_out:"
+TOO_ALIKE: Final = LEFT_OUT + Denial.TOO_ALIKE
 PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
-DENIED_BY: Final = ("", DENIED[Denial.CONSENT], DENIED[Denial.OFFER_GAP])  # by kernels' codes
+ASKED: Final = frozenset(Denial) - {Denial.CONSENT, Denial.OFFER_GAP, Denial.HOLDOUT}
+"""Why a customer got none who might have got one."""
+DENIED_BY: Final = (None, Denial.CONSENT, Denial.OFFER_GAP)  # by kernels' codes
 
 
 def decide_batch(
@@ -102,14 +109,14 @@ def decide_batch(
     lookup: Callable[[str], bytes | None],
     page: Callable[[int], Page | None],
     world: World,
-    write: Callable[[Offer | Recall], bytes],
+    write: Callable[[Offer | Recall | Decision], bytes],
     desk: Desk | None = None,
 ) -> Decided:
     """Decide a batch; ``durable`` holds, per source, the last offset whose effects are safe.
 
     ``lookup`` brings a customer's record and ``page`` a page of the queue of due labels, as they
-    were before; ``write`` makes bytes of an offer, and of a recall; ``desk`` is where kernels
-    work, a new one where none is given.
+    were before; ``write`` makes bytes of an offer, of a recall, and of a decision; ``desk`` is
+    where kernels work, a new one where none is given.
 
     Raises
     ------
@@ -137,7 +144,7 @@ class _Batch:
         lookup: Callable[[str], bytes | None],
         page: Callable[[int], Page | None],
         world: World,
-        write: Callable[[Offer | Recall], bytes],
+        write: Callable[[Offer | Recall | Decision], bytes],
         desk: Desk,
     ) -> None:
         self.partition = partition
@@ -160,6 +167,7 @@ class _Batch:
         self.due = DueQueue(ledger.due, page)
         self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
         self.patience = patience(world.settings)
+        self.groups = world.settings.fairness_groups
         self.desk = desk
         self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
@@ -260,14 +268,16 @@ class _Batch:
     def _note(self, first: int, end: int, entries: Sequence[Entry]) -> None:
         """Note what became of events that asked for nothing but kernels."""
         together, decided, tally = self.together, self.decided, self.decided.tally
+        now = self.stream_time
         for step, index in zip(
             together.steps(first, end), together.indices[first:end], strict=True
         ):
             _, _, slot, code, denial, due, count, start, size, unknown = step
             entry, outcome = entries[index], ADMITTED[code]
             tally[outcome] += 1
-            if denial:
-                tally[DENIED_BY[denial]] += 1
+            refused = DENIED_BY[denial]
+            if refused is not None:
+                tally[DENIED[refused]] += 1
             if unknown:
                 tally["unknown_offer"] += 1
             if outcome is DUPLICATE:
@@ -286,6 +296,14 @@ class _Batch:
                 together.send(slot, effect)
                 decided.effects.append((name, effect))
                 decided.examples += count
+            if outcome is APPLIED:
+                event: Event = entry.content  # type: ignore[assignment]
+                now = max(now, event.time)
+                if refused is not None and self._is_told(name):
+                    cause = Cause(entry.source, self.partition, entry.offset)
+                    effect = self._telling(event, cause, now, refused, ())
+                    together.send(slot, effect)
+                    decided.effects.append((name, effect))
         self.stream_time = together.stream_time
 
     def _promise(self, name: str, slot: int) -> None:
@@ -383,7 +401,7 @@ class _Batch:
                 step = go_on(before, event, advanced, cause, self.world, self.desk)
             if self._is_lesson(step, before):
                 step = self._with_who_is_due(customer_id, event, step)
-            effects = self._effects(step, cause)
+            effects = self._effects(step, cause) + self._told(step, event, cause)
         except Unreadable:
             raise
         except Exception as error:  # it would meet the same bug again, and nobody get past it
@@ -414,10 +432,14 @@ class _Batch:
             self._count(PASSED[reason])
             if reason is Denial.BUDGET:
                 self.purse.want(campaign_id)
+        if step.left_out:
+            decided.tally[TOO_ALIKE] += step.left_out
         if outcome is APPLIED and isinstance(event, Feedback) and not _is_of(event, before):
             self._count("unknown_offer")
         if record is before:
             return
+        if self.groups and record is not None and (step.offers or step.denial in ASKED):
+            self._compare(customer_id, record, step.offers)
         self._count(*["recalls"] * len(step.recalls))
         if outcome is not APPLIED and (
             record is None or _permission(record) != _permission(before)
@@ -430,6 +452,13 @@ class _Batch:
             decided.tally["offers"] += len(step.offers)
             for offer in step.offers:
                 self._spend(offer.campaign_id, offer.set_aside)
+
+    def _compare(self, customer_id: str, record: bytes, offers: Sequence[Offer]) -> None:
+        """Note what came of a moment for the groups that are compared."""
+        incentive = any(offer.reward.size for offer in offers)
+        for group, value in values_of(View(record).told, self.groups):
+            member = Member(customer_id, group, value, bool(offers), incentive)
+            self.decided.members.append(member)
 
     def _spend(self, campaign_id: str, amount: int) -> None:
         """Take what an offer costs from its campaign's budget."""
@@ -590,6 +619,30 @@ class _Batch:
         if count:
             effects += (Effect(source, offset, EXAMPLES, framed(count, examples)),)
         return effects
+
+    def _told(self, step: Step, event: Event, cause: Cause) -> tuple[Effect, ...]:
+        """What a step says of itself, where it was a moment of a customer of the sample."""
+        answer = step.offers[0] if step.offers else step.denial
+        if answer is None or not self._is_told(event.customer_id):
+            return ()
+        now = max(event.time, cause.stream_time)
+        return (self._telling(event, cause, now, answer, step.passed),)
+
+    def _is_told(self, customer_id: str) -> bool:
+        settings = self.world.settings
+        return is_sampled(customer_id, settings.seed, settings.decisions_share)
+
+    def _telling(
+        self,
+        event: Event,
+        cause: Cause,
+        now: int,
+        answer: Offer | Denial,
+        passed: Sequence[tuple[str, Denial]],
+    ) -> Effect:
+        """A decision, as bytes."""
+        decision = told(event, cause, now, answer, passed, self.world)
+        return Effect(cause.source, cause.offset, DECISION, self.write(decision))
 
     def _recalling(
         self, recalls: tuple[Recall, ...], source: Source, offset: int

@@ -53,7 +53,8 @@ class Step(NamedTuple):
 
     The record is the same object as before where nothing of it changes. ``recalls`` are of offers
     that were made before; ``passed`` are the campaigns that stood in line before whatever came of
-    it, each with its own reason.
+    it, each with its own reason; ``left_out`` counts items that an offer does not hold for its
+    diversity.
     """
 
     outcome: Outcome
@@ -64,6 +65,7 @@ class Step(NamedTuple):
     resend: tuple[Effect, ...] = ()
     recalls: tuple[Recall, ...] = ()
     passed: tuple[tuple[str, Denial], ...] = ()
+    left_out: int = 0
 
 
 class Advanced(NamedTuple):
@@ -175,11 +177,12 @@ def go_on(
     if isinstance(chosen, Denial):
         return step._replace(denial=chosen, passed=passed)
     offer, slate = chosen
+    left_out = len(slate.too_alike)
     size = front(record).size
     if world.witness is not None:
         world.witness.saw(record[:size], event, cause, now, offer.offer_id)
     made = _with_effects(delivered(record, offer, slate, world, desk), record, size)
-    return step._replace(record=made, offers=(offer,), passed=passed)
+    return step._replace(record=made, offers=(offer,), passed=passed, left_out=left_out)
 
 
 def _before_an_erasure(

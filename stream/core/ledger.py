@@ -10,12 +10,13 @@ from typing import NamedTuple
 from stream.core.budgets import Claim
 from stream.core.due import Ends, Page
 from stream.core.event import Event, Rejection, Source, Word
+from stream.core.fairness import Member
 from stream.core.layout import NEVER
 from stream.core.offer import Offer
 from stream.core.state import Effect
 from stream.core.value import Value
 
-OFFER, EXAMPLES, RECALL = 0, 1, 2
+OFFER, EXAMPLES, RECALL, DECISION = range(4)
 UNSTAMPED = (NEVER,) * len(Source)
 
 
@@ -94,7 +95,7 @@ class Decided:
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
     ``failed`` those that met a bug of ours, with the exception (None if it was met before a
     crash); ``tally`` counts what is new, and ``examples`` those among the effects that are;
-    ``claims`` ask for more of campaigns' budgets.
+    ``claims`` ask for more of campaigns' budgets; ``members`` are of groups that are compared.
     """
 
     ledger: Ledger
@@ -108,3 +109,4 @@ class Decided:
     tally: Counter[str] = field(default_factory=Counter)
     examples: int = 0
     claims: list[Claim] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)

@@ -13,6 +13,7 @@ from stream.core.arriving import packed_offer
 from stream.core.campaign import Incentive, Reward, Unit
 from stream.core.candidates import LADDER, Candidate, on_screen
 from stream.core.delivery import OF_ITEM
+from stream.core.diversity import Limits
 from stream.core.event import Campaign, CatalogItem, Event
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer, OfferItem
@@ -146,7 +147,9 @@ def _with(
         if value is not None and worth not in value:
             return Denial.LOW_VALUE
     key = (settings.seed, event.customer_id, event.event_id)
-    slate = draw(ranking, campaign.slate or policy.slate, policy.exploration, *key)
+    limits = Limits(policy.slate_per_category, policy.slate_per_brand)
+    size = campaign.slate or policy.slate
+    slate = draw(ranking, size, policy.exploration, *key, limits=limits)
     drawn = Drawn(slate, reward, worth, allowed, ranking)
     if campaign.budget is not None and set_aside(campaign, drawn) > world.left.get(
         campaign.campaign_id, 0

@@ -51,6 +51,7 @@ class Denial(StrEnum):
     OUT_OF_STOCK = "out_of_stock"
     NOT_IN_CAMPAIGN = "not_in_campaign"
     MARGIN_FLOOR = "margin_floor"
+    TOO_ALIKE = "too_alike"
     LOW_PROPENSITY = "low_propensity"
     LOW_VALUE = "low_value"
 

@@ -12,10 +12,12 @@ from math import exp
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from stream.core.campaign import Reward
 from stream.core.candidates import Candidate
 from stream.core.describe import described
+from stream.core.diversity import ANY_NUMBER, Limits, varied
 from stream.core.event import CatalogItem
 from stream.core.hashing import unit
 from stream.core.layout import Table
@@ -81,13 +83,15 @@ class Ranked(Value, frozen=True):
 class Slate(Value, frozen=True):
     """The items to offer, best first, and the probability with which they were drawn.
 
-    ``features`` has a row for each, as of `Ranking`.
+    ``features`` has a row for each, as of `Ranking`; ``too_alike`` are places of what was better,
+    and left out for diversity.
     """
 
     items: tuple[Ranked, ...]
     features: Table
     probability: float
     explored: bool
+    too_alike: tuple[int, ...] = ()
 
 
 def rank(
@@ -130,9 +134,26 @@ def usual_price(log_price: float) -> int:
     return round(exp(log_price) - 1)
 
 
-def draw(ranking: Ranking, size: int, exploration: float, *draw_key: str | int) -> Slate:
-    """Take the best ``size``; now and then, one of the others in the last place."""
-    best, rest = ranking.order[:size], ranking.order[size:]
+def draw(
+    ranking: Ranking,
+    size: int,
+    exploration: float,
+    *draw_key: str | int,
+    limits: Limits = ANY_NUMBER,
+) -> Slate:
+    """Take the best ``size`` within limits; now and then, one of the others in the last place."""
+    best, rest, alike = varied(ranking.order, ranking.found.items, size, limits)
+    slate = _drawn(ranking, best, rest, exploration, *draw_key)
+    if not alike:
+        return slate
+    held = {ranked.candidate.item_id for ranked in slate.items}
+    left = [place for place in alike if ranking.found.item_ids[place] not in held]
+    return replace(slate, too_alike=tuple(left))
+
+
+def _drawn(
+    ranking: Ranking, best: list[int], rest: list[int], exploration: float, *draw_key: str | int
+) -> Slate:
     if not rest or exploration <= 0:
         return _slate(ranking, best, 1.0, False)
     if unit(*draw_key, "explore") >= exploration:

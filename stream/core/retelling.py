@@ -94,6 +94,8 @@ def _considered(drawn: Drawn, offer: Offer, usual: int) -> Iterator[Considered]:
         one, item = ranking.found.candidates[n], ranking.found.items[n]
         p, gain = ranking.propensities[n], worth(item, *drawn.reward.off, usual)
         denial = None if n in ranking.order else Denial.LOW_PROPENSITY
+        if n in drawn.slate.too_alike:
+            denial = Denial.TOO_ALIKE
         place, score = places.get(one.item_id), p * (one.relevance * gain)
         yield _bare(ranking.found, n)._replace(
             propensity=p, worth=gain, score=score, denial=denial, place=place

@@ -55,7 +55,12 @@ class Setting(NamedTuple):
         """What the value may be, in words."""
         if self.choices:
             return "one of " + ", ".join(choice or '""' for choice in self.choices)
-        words = {bool: "true or false", int: "a whole number", float: "a number"}.get(self.type)
+        words = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            tuple: "names with commas between",
+        }.get(self.type)
         if words is None:
             return "a text"
         return f"{words} {self.range}" if self.range else words
@@ -127,6 +132,8 @@ def shown(settings: Settings) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value) if isinstance(value, Secret | Path) else value
 
 
@@ -145,7 +152,8 @@ def _setting(name: str, hint: Any, default: object) -> Setting:
     if get_origin(hint) is Annotated:
         hint, limits = get_args(hint)
     choices = get_args(hint) if get_origin(hint) is Literal else ()
-    return Setting(name, str if choices else hint, choices, limits, default)
+    kind = tuple if get_origin(hint) is tuple else str if choices else hint
+    return Setting(name, kind, choices, limits, default)
 
 
 def _path_in(environ: Mapping[str, str]) -> Path | None:
@@ -221,6 +229,8 @@ def _parsed(kind: type, text: object) -> object:
         return None
     if kind is bool:
         return _WORDS.get(text.strip().lower())
+    if kind is tuple:
+        return tuple([part.strip() for part in text.split(",")]) if text.strip() else ()
     try:
         value: object = kind(text)
     except ValueError:
@@ -231,6 +241,8 @@ def _parsed(kind: type, text: object) -> object:
 def _typed(setting: Setting, value: object) -> object:
     if setting.type is float and type(value) is int:
         return float(value)
+    if setting.type is tuple and isinstance(value, list | tuple):
+        return tuple(value) if all(isinstance(each, str) for each in value) else None
     if setting.type is Path and isinstance(value, str | Path):
         return Path(value)
     if setting.type is Secret and isinstance(value, str):

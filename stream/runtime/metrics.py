@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -35,6 +35,7 @@ from stream.core.admission import Outcome
 from stream.core.event import RejectionCode
 from stream.core.policy import Denial
 from stream.models.metrics import Quality as ModelQuality
+from stream.runtime.comparing import Counted
 from stream.runtime.instruments import AgeGauge, BatchHistogram, BoundedLabel
 
 Label = TypeVar("Label", bound=str)
@@ -91,6 +92,7 @@ class BatchCounts(NamedTuple):
     examples: int = 0
     unknown_fields: Mapping[str, int] = {}
     passed: Mapping[Denial, int] = {}
+    left_out: Mapping[Denial, int] = {}
     recalls: int = 0
     unknown_offers: int = 0
 
@@ -137,6 +139,7 @@ class Metrics:
         _add(self._rejected, counts.rejected)
         _add(self._denied, counts.denied)
         _add(self._passed, counts.passed)
+        _add(self._left_out, counts.left_out)
         _add(self._unknown, counts.unknown_fields)
         for outcome, number in counts.outcomes.items():
             if outcome in self._by_outcome:  # rejections are counted with their reason
@@ -146,6 +149,12 @@ class Metrics:
         self._examples.inc(counts.examples)
         self._recalled.inc(counts.recalls)
         self._strange.inc(counts.unknown_offers)
+
+    def groups_met(self, counted: Iterable[Counted]) -> None:
+        """Count what came of moments, by groups of customers."""
+        for group, value, *numbers in counted:
+            for counter, number in zip(self._by_group, numbers, strict=True):
+                counter.labels(group, value).inc(number)
 
     def batch_done(self, events: int, seconds: float, stages: Mapping[str, float] = {}) -> None:
         """Note that a batch was acked, ``seconds`` after it was fetched.
@@ -296,7 +305,17 @@ class Metrics:
         self._passed = counter(
             "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
         )
+        text = "Items that offers did not hold, though they were better than some."
+        self._left_out = counter("items_left_out", text, "reason")
         self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
+        by = ("group", "value")
+        self._by_group = [
+            counter(
+                "group_moments", "Moments of a group's customers, of core.fairness_groups.", *by
+            ),
+            counter("group_offers", "Of these, with an offer.", *by),
+            counter("group_incentives", "Of these, with an offer that has an incentive.", *by),
+        ]
         text = "Feedback about an offer that is none of the customer's."
         self._strange = counter("feedback_unknown_offer", text)
         self._examples = counter("examples_emitted", "Examples sent to the learner.")

@@ -11,11 +11,13 @@ from typing import TypeVar
 from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.core.admission import Outcome
+from stream.core.batch import LEFT_OUT
 from stream.core.event import Rejection, RejectionCode
 from stream.core.policy import Denial
 from stream.core.stamps import offset_of
 from stream.models.foresight import Quality
 from stream.runtime.batching.records import Batch
+from stream.runtime.comparing import Comparing
 from stream.runtime.learning.trainer import Publication
 from stream.runtime.metrics import BatchCounts, Internal, Metrics
 from stream.runtime.partition import Flush
@@ -36,6 +38,7 @@ class Observing:
         self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
         self._unacked: defaultdict[int, deque[float]] = defaultdict(deque)
         self._silence = Silence()
+        self._comparing = Comparing(settings.core.fairness_least)
         self.waits: deque[float] = deque(maxlen=WAITS)
         self.quality: Quality | None = None
 
@@ -56,10 +59,12 @@ class Observing:
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
                 passed=_named(tally, "passed:", Denial),
+                left_out=_named(tally, LEFT_OUT, Denial),
                 recalls=tally["recalls"],
                 unknown_offers=tally["unknown_offer"],
             )
         )
+        self._metrics.groups_met(self._comparing.note(flush.decided.members))
         self._unknown.clear()
         waiting = self._unacked[partition]
         waiting.append(time() - seconds)
@@ -112,6 +117,7 @@ class Observing:
     def take_over(self, before: Observing) -> None:
         """Take over what was not yet drained of an app that another follows."""
         self.keep_offers, self.quality = before.keep_offers, before.quality
+        self._comparing = before._comparing
         for partition, offers in before._offers.items():
             self._offers[partition][:0] = offers
         self.waits.extendleft(reversed(before.waits))

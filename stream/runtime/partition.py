@@ -14,9 +14,9 @@ from mode import get_logger
 
 from stream.broker.records import Record
 from stream.codec.claims import encode_claim
+from stream.codec.decisions import encode_said
 from stream.codec.evidence import encode_evidence
 from stream.codec.examples import Lesson, Taught, encode_lesson
-from stream.codec.offers import encode_offer
 from stream.codec.state import (
     LOST,
     VERSION,
@@ -34,7 +34,7 @@ from stream.core.batch import decide_batch
 from stream.core.consent import closed
 from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
-from stream.core.ledger import EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entry, Ledger
+from stream.core.ledger import DECISION, EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
 from stream.core.witness import Evidence
 from stream.core.world import World
@@ -76,6 +76,7 @@ class Flush(NamedTuple):
     failed: list[tuple[Record, Rejection]]
     stamps: tuple[int, ...]
     evidence: list[tuple[bytes, bytes]]
+    decisions: list[tuple[bytes, bytes]]
     claims: Sequence[bytes] = ()
 
     @property
@@ -108,6 +109,7 @@ class Flush(NamedTuple):
             self.failed + later.failed,
             tuple(map(max, self.stamps, later.stamps)),
             self.evidence + later.evidence,
+            self.decisions + later.decisions,
             [*self.claims, *later.claims],
         )
 
@@ -179,7 +181,7 @@ class Partition:
                 self._lookup,
                 self._page,
                 world,
-                encode_offer,
+                encode_said,
                 self._desk,
             )
             seen = [] if world.witness is None else world.witness.drain()
@@ -210,13 +212,14 @@ class Partition:
             pages=pages,
             ledger=ledger,
             size=_size(decided.changed, [*pages.items(), ledger]),
-            offers=_offers(decided),
+            offers=_sent(decided, OFFER, RECALL),
             taught=_taught(decided),
             late=[batch.arrived[index].record for index in decided.late],
             rejected=[(batch.arrived[i].record, _rejection(entries[i])) for i in decided.rejected],
             failed=[_failure(batch.arrived[i].record, error) for i, error in decided.failed],
             stamps=_stamps(entries),
             evidence=list(_evidence(seen)),
+            decisions=_sent(decided, DECISION),
             claims=[encode_claim(claim) for claim in decided.claims],
         )
 
@@ -367,15 +370,17 @@ def _joined(before: Decided, later: Decided) -> Decided:
         before.effects + later.effects,
         offers=before.offers + later.offers,
         tally=before.tally + later.tally,
+        members=before.members + later.members,
         examples=before.examples + later.examples,
     )
 
 
-def _offers(decided: Decided) -> list[tuple[bytes, bytes]]:
+def _sent(decided: Decided, *kinds: int) -> list[tuple[bytes, bytes]]:
+    """The effects of some kinds, each behind its customer's id."""
     return [
         (customer_id.encode(), effect.payload)
         for customer_id, effect in decided.effects
-        if effect.kind in (OFFER, RECALL)
+        if effect.kind in kinds
     ]
 
 

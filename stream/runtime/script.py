@@ -90,6 +90,8 @@ def script(number: int, flush: Flush, delivery: Delivery | None, topics: Topics)
 
 def _sends(number: int, flush: Flush, topics: Topics) -> Iterator[Send]:
     yield Send(topics.offers, number, [(key, value, None, ()) for key, value in flush.offers])
+    decisions = [(key, value, None, ()) for key, value in flush.decisions]
+    yield Send(topics.decisions, number, decisions)
     yield Send(topics.examples, 0, [(None, lesson, None, ()) for lesson in flush.lessons])
     yield Send(topics.budgets, 0, [(None, claim, None, ()) for claim in flush.claims])
     yield Send(topics.late, number, [(r.key, r.value, r.timestamp, r.headers) for r in flush.late])

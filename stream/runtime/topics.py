@@ -96,6 +96,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.offers, spread, week | written),
         TopicSpec(topics.dead_letters, spread, month | copies | _taken(MAX_DEAD_LETTER)),
         TopicSpec(topics.evidence, spread, week | written),
+        TopicSpec(topics.decisions, spread, week | written),
         TopicSpec(topics.late, spread, month | copies | written),
         TopicSpec(topics.examples, 1, month | written, shared=True),
         TopicSpec(topics.models, 1, models, shared=True),

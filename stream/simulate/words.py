@@ -20,6 +20,7 @@ REASONS = {
     "item_dismissed": "dismissed it",
     "out_of_stock": "out of stock",
     "not_in_campaign": "not in the campaign",
+    "too_alike": "too much of one kind",
     "low_propensity": "would hardly buy",
     "campaign_paused": "the campaign is paused",
     "campaign_not_running": "not the campaign's time",

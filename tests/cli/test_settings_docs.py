@@ -58,6 +58,7 @@ def tables() -> Iterator[str]:
 def default(setting: Setting) -> str:
     value = setting.default
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = ", ".join(value) if isinstance(value, tuple) else text
     return "" if isinstance(value, Secret) or text == "" else f"`{text}`"
 
 

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import orjson
 
+from stream.codec.decisions import encode_said
 from stream.codec.examples import decode_examples
-from stream.codec.offers import encode_offer
 from stream.config import CoreSettings, PolicySettings
 from stream.core.batch import decide_batch
 from stream.core.due import Page
@@ -136,7 +136,7 @@ class Partition:
             self.records.get,
             self.pages.get,
             self.world,
-            encode_offer,
+            encode_said,
             self._desk,
         )
         self.ledger = decided.ledger

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from stream.codec.offers import encode_offer
+from stream.codec.decisions import encode_said
 from stream.core.batch import decide_batch
 from stream.core.due import Page
 from stream.core.event import Click, Consent, CustomerUpdate, Event, Purchase, Source
@@ -33,7 +33,7 @@ def customer_after(events: Iterable[Event], world: World) -> CustomerState | Non
     for offset, event in enumerate(events):
         entry = Entry(SOURCES.get(type(event), Source.CUSTOMERS), offset, event)
         decided = decide_batch(
-            [entry], 0, ledger, UNSTAMPED, kept.get, pages.get, world, encode_offer
+            [entry], 0, ledger, UNSTAMPED, kept.get, pages.get, world, encode_said
         )
         kept |= decided.changed
         pages |= decided.pages

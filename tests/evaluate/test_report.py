@@ -18,7 +18,7 @@ from stream.config import ConfigError, CoreSettings, PolicySettings, Settings
 from stream.core.event import Event, Response
 from stream.core.policy import CONTROL, arm_of
 from stream.evaluate.report.figures import report
-from stream.evaluate.report.gather import Facts, Made, Order
+from stream.evaluate.report.gather import Facts, Made, Moment, Order
 from stream.evaluate.report.page import page
 from stream.models.experiments.credit import CREDITS, shares
 from stream.runtime.topics import verify
@@ -137,6 +137,35 @@ def test_arms_of_other_sizes_and_an_arm_that_hurts_are_said() -> None:
     assert "not of the sizes that were meant" in text and "hurts conversion" in text
 
 
+def test_the_holdout_is_seen_in_what_was_decided() -> None:
+    visit = 2 * HOUR
+    moments = [
+        Moment("anna", NOON, "holdout", "holdout", 0.5),
+        Moment("anna", NOON + SECOND, "holdout", "holdout", 0.5),
+        Moment("anna", NOON + visit, "holdout", "quiet_hours", 0.5),
+        Moment("otto", NOON, "offer", "", 0.5),
+        Moment("otto", NOON + SECOND, "offer", "offer_gap", 0.5),
+        Moment("nora", NOON, "", "consent", 0.5),
+        Moment("emil", NOON - 48 * HOUR, "offer", "", 0.5),
+    ]
+    orders = [Order("otto", NOON - 1, {"tea": 1}), Order("anna", NOON + 1, {"tea": 1})]
+    given = facts(moments=moments, orders=orders)
+    told = report(given, settings(), 86_400)["decisions"]
+    assert told["arms"]["holdout"] == {
+        "customers": 1,
+        "visits": 2,
+        "moments": 3,
+        "offers": 0,
+        "bought": 1,
+        "refused": {"holdout": 2, "quiet_hours": 1},
+    }
+    treated = told["arms"]["offer"]
+    assert (treated["customers"], treated["offers"], treated["bought"]) == (1, 1, 0)
+    assert (told["customers"], told["moments"], told["not_allowed"]) == (3, 6, 1)
+    assert "What was decided" in page(report(given, settings(), None))
+    assert report(facts(), settings(), None)["decisions"] is None
+
+
 def test_who_refuses_is_in_no_arm() -> None:
     given = facts(visits=(["a", "b"], [NOON, NOON]), refused=frozenset("a"))
     told = report(given, settings(holdout=0.5), None)
@@ -189,7 +218,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_the_log_says() -
 
 async def test_a_log_of_an_engine_is_reported(tmp_path: Path) -> None:
     policy = replace(OPEN, offer_gap=60.0, offers_per_day=24)
-    settings = settings_in(tmp_path, 2, policy)
+    settings = settings_in(tmp_path, 2, policy, decisions_share=1.0)
     async with running(settings) as engine:
         pairs = [
             a_click(n, f"c{n // 2}", ("tea", "cup")[n % 2], time=NOON + n * SECOND)
@@ -218,9 +247,14 @@ async def test_a_log_of_an_engine_is_reported(tmp_path: Path) -> None:
     assert found["funnel"]["offers"] == len(mine)
     assert found["funnel"]["shown"] == 1 and found["funnel"]["converted"] == 1
     assert found["funnel"]["revenue_minor"] == 1_000
-    assert "Campaigns" in html.read_text()
+    assert "Campaigns" in html.read_text() and "What was decided" in html.read_text()
+    decided = found["decisions"]
+    assert decided["share"] == 1 and decided["customers"] == 31
+    assert decided["arms"]["offer"]["offers"] == len(mine)
+    assert sum(decided["arms"]["offer"]["refused"].values()) == sum(found["suppressed"].values())
     words = CliRunner().invoke(command, [*given, "--since", "7d"])
     assert "default / offer" in words.stdout
+    assert "Every decision of 100 % of customers:" in words.stdout
 
 
 def test_faults_are_named(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from datetime import datetime
 import pytest
 from msgspec.structs import replace as changed
 
+from stream.codec.decisions import encode_said
 from stream.codec.examples import decode_examples
-from stream.codec.offers import encode_offer
 from stream.core import delivery
 from stream.core.batch import decide_batch
 from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
@@ -40,7 +40,7 @@ from tests.simulation import BUGGY, Broker, Topics, a_rejection, run
 SEEDS = int(os.environ.get("OFFERSTREAM_TEST_SIMULATIONS", "4000"))  # 10,000 runs of all laws
 BLOCKS = 8
 FEW_RESTS = replace(OPEN, offer_gap=2.0, offers_per_day=100, exploration=0.3, holdout=0.2)
-WORLD = a_world(FEW_RESTS)
+WORLD = a_world(FEW_RESTS, decisions_share=1.0)
 OUTCOMES = ("applied", "duplicate", "late", "suppressed", "rejected")
 
 
@@ -164,6 +164,25 @@ def judge_recalls(broker: Broker, case: int) -> None:
                 assert bought.isdisjoint(offer.items), case
 
 
+def told_by(broker: Broker) -> dict[str, set[bytes]]:
+    """The different contents that were sent under each decision's id."""
+    contents: dict[str, set[bytes]] = {}
+    for payload in broker.decisions():
+        contents.setdefault(json.loads(payload)["decision_id"], set()).add(payload)
+    return contents
+
+
+def judge_decisions(broker: Broker, case: int) -> None:
+    """Each moment was told, with one content; what it says is what was counted and offered."""
+    contents, counts = told_by(broker), broker.counts()
+    assert all(len(different) == 1 for different in contents.values()), case
+    said = [json.loads(payload) for (payload,) in contents.values()]
+    reasons = Counter(f"denied:{one['reason']}" for one in said if one["outcome"] == "refused")
+    assert reasons == {n: k for n, k in counts.items() if n.startswith("denied:")}, case
+    offers = {one["offer_id"] for one in said if one["outcome"] == "offer"}
+    assert offers == set(contents_of(broker)), case
+
+
 def judge_what_is_set_aside(broker: Broker, case: int) -> None:
     """What was refused, met a bug or was late is where it should be."""
     counts = broker.counts()
@@ -177,6 +196,7 @@ def check_counts(case: int) -> None:
     topics = a_plain_history(random.Random(case))
     broker = run(topics, WORLD, case, faults=case % 5)
     judge_account(topics, broker, case)
+    judge_decisions(broker, case)
     assert found(broker) == expected(topics), case
     assert learned(broker) == taught(topics), case
 
@@ -239,7 +259,8 @@ def the_world(torn: bool) -> World:
 
     Not where writes are torn: a look at who is away is in the record of another customer.
     """
-    return a_world(FEW_RESTS) if torn else a_world(FEW_RESTS, attribution=4.0, grace=4.0)
+    core = {"decisions_share": 0.6} | ({} if torn else {"attribution": 4.0, "grace": 4.0})
+    return a_world(FEW_RESTS, **core)
 
 
 def a_history(chance: random.Random) -> Topics:
@@ -291,6 +312,7 @@ def check_against_a_calm_run(case: int, torn: bool) -> None:
     assert counts["offers"] == undisturbed["offers"], case
     assert torn or counts == undisturbed, case
     assert contents_of(crashed) == contents_of(calm), case
+    assert told_by(crashed) == told_by(calm), case
     assert set(crashed.examples()) == set(calm.examples()), case
     bugs = RejectionCode.INTERNAL
     assert torn or crashed.refused(bugs) == calm.refused(bugs), case
@@ -321,7 +343,7 @@ def test_a_record_that_is_handed_on_twice_in_one_batch_counts_once() -> None:
     refused = Entry(Source.CLICKS, 1, a_rejection())
     entries = [Entry(Source.CLICKS, 0, a_click(0)), refused, Entry(Source.CLICKS, 0, a_click(0))]
     known = decide_batch(
-        [*entries, refused], 0, Ledger(), UNSTAMPED, lambda _: None, {}.get, a_world(), encode_offer
+        [*entries, refused], 0, Ledger(), UNSTAMPED, lambda _: None, {}.get, a_world(), encode_said
     )
     assert (known.ledger.counts["applied"], known.ledger.counts["rejected"]) == (1, 1)
     state = value_of(known.changed["c1"])

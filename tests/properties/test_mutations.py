@@ -195,6 +195,7 @@ MUTATIONS: dict[str, Patch] = {
     "no acknowledgement": in_order(Append, Keep, Send, Settle),
     "no offers": without_topic(TOPICS.offers),
     "no examples": without_topic(TOPICS.examples),
+    "no decisions": without_topic(TOPICS.decisions),
     "no late records": without_topic(TOPICS.late),
     "no dead letters": without_topic(TOPICS.dead_letters),
     "acknowledged with the first part": acknowledged_with_the_first_part,

@@ -16,6 +16,7 @@ from stream.core.admission import Outcome
 from stream.core.event import RejectionCode
 from stream.core.policy import Denial
 from stream.models.metrics import quality
+from stream.runtime.comparing import Counted
 from stream.runtime.instruments import AgeGauge, BatchHistogram
 from stream.runtime.metrics import CAMPAIGNS, BatchCounts, Metrics
 
@@ -26,6 +27,7 @@ EXPECTED = re.findall(
 events_consumed_total events_applied_total events_rejected_total duplicates_total
 late_events_total events_suppressed_total events_replayed_total unknown_fields_total
 offers_emitted_total campaigns_passed_over_total
+items_left_out_total group_moments_total group_offers_total group_incentives_total
 offers_suppressed_total examples_emitted_total examples_learned_total evictions_total
 event_processing_seconds offer_end_to_end_seconds stage_seconds consumer_lag_records
 watermark_lag_seconds oldest_unacked_seconds commit_age_seconds rebalances_total
@@ -70,8 +72,10 @@ def report_everything(metrics: Metrics) -> None:
             examples=5,
             unknown_fields={"clicks": 3},
             passed={Denial.AUDIENCE: 2},
+            left_out={Denial.TOO_ALIKE: 4},
         )
     )
+    metrics.groups_met([Counted("age", "30", 5, 3, 1)])
     metrics.batch_done(9, 0.02, {"decode": 0.001, "decide": 0.004})
     metrics.offers_sent([0.01, 0.02, 70.0])
     metrics.lag("clicks", 0, 12, 3.0)
@@ -195,7 +199,7 @@ def test_no_label_holds_a_customer_or_an_item(metrics: Metrics) -> None:
     labels = {n for f in metrics.registry.collect() for s in f.samples for n in s.labels}
     assert labels == {
         *("topic", "partition", "group", "reason", "campaign", "arm", "stage", "table", "model"),
-        *("le", "version", "python"),
+        *("le", "version", "python", "value"),
     }
 
 

@@ -54,7 +54,7 @@ def test_events_and_what_they_cause_share_partitions_and_what_all_read_has_one()
     wide = {spec.name: spec.partitions for spec in topic_specs(SETTINGS)}
     assert wide == {
         **dict.fromkeys(("clicks", "purchases", "feedback", "customers"), 3),
-        **dict.fromkeys(("offers", "evidence"), 3),
+        **dict.fromkeys(("offers", "evidence", "decisions"), 3),
         **dict.fromkeys(("dead-letters", "late", "offerstream-customers-changelog"), 3),
         **dict.fromkeys(("catalog", "campaigns", "examples", "models", "rules", "budgets"), 1),
     }

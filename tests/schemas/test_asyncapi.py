@@ -157,7 +157,7 @@ def test_every_channel_has_one_operation_in_the_right_direction() -> None:
         operation["channel"]["$ref"].rsplit("/", 1)[1]: operation["action"]
         for operation in DOCUMENT["operations"].values()
     }
-    sent = {"offers", "late", "deadLetters", "rules"}
+    sent = {"offers", "decisions", "late", "deadLetters", "rules"}
     assert len(directions) == len(DOCUMENT["operations"])
     assert directions == {name: "send" if name in sent else "receive" for name in CHANNELS}
 

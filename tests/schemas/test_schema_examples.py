@@ -19,7 +19,7 @@ FILES = sorted(ROOT.glob("*/v*.json"))
 VALID = sorted(ROOT.glob("*/v*/valid/*.json"))
 INVALID = sorted(ROOT.glob("*/v*/invalid/*.json"))
 EVENTS = ("clicks", "purchases", "feedback", "customers")
-TOPICS = {*EVENTS, "catalog", "campaigns", "offers", "rules"}
+TOPICS = {*EVENTS, "catalog", "campaigns", "decisions", "offers", "rules"}
 FAR = 4_102_444_800_000  # a record's time after any event's
 
 

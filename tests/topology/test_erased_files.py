@@ -27,7 +27,7 @@ ERASED = sorted({*CUSTOMERS[:20], *CUSTOMERS[-20:], *CUSTOMERS[200:220]})
 
 def settings_for(directory: Path, store: Literal["memory", "rocksdb"]) -> Settings:
     """Small stores, so that there are files, lists of files, and compactions."""
-    return replace(settings_in(directory, partitions=2), store=store)
+    return replace(settings_in(directory, partitions=2, decisions_share=1.0), store=store)
 
 
 def history(chance: random.Random, first: int, names: Iterable[str]) -> list[Event]:

@@ -41,7 +41,7 @@ def options(settings: Settings) -> list[str]:
 async def shop(tmp_path: Path, seed: int) -> Settings:
     """A shop with a catalog, two campaigns and some traffic; models learn in between."""
     chance = random.Random(seed)
-    settings = settings_in(tmp_path, 2, EAGER)
+    settings = settings_in(tmp_path, 2, EAGER, decisions_share=0.5)
     async with running(settings, lockstep=True) as engine:
         for n in range(12):
             item = CatalogItem(
@@ -83,6 +83,10 @@ def on_topic(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
 def offers_of(settings: Settings) -> list[dict[str, Any]]:
     said = [value for _, value in on_topic(settings, "shop.offers")]
     return [orjson.loads(value) for value in said if not is_recall(value)]
+
+
+def decisions_of(settings: Settings) -> list[dict[str, Any]]:
+    return [orjson.loads(value) for _, value in on_topic(settings, "shop.decisions")]
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -199,6 +203,22 @@ async def test_a_customer_is_told_in_words_and_as_json(shop: Settings) -> None:
     assert refused["refused_now"] == "consent"
     assert refused["permission"]["offers"]["allowed"] is False
     assert "the customer has not allowed offers" in run("customer", "c2", *options(shop))
+    told = {value["customer_id"] for value in decisions_of(shop)}
+    every = {offer["customer_id"] for offer in offers_of(shop)}
+    assert told and told < every, "some of six customers, by a hash of theirs"
+    share = "--set=core.decisions_share=0.5"
+    for name in every:
+        known = json.loads(run("customer", name, "--json", share, *options(shop)))
+        mine = [value for value in decisions_of(shop) if value["customer_id"] == name]
+        refusals = [one for one in mine if one["outcome"] == "refused"]
+        assert known["decisions_told"] is (name in told)
+        assert [one["event_id"] for one in known["last_refusals"]] == [
+            one["event_id"] for one in refusals[:-6:-1]
+        ]
+        words = run("customer", name, share, *options(shop))
+        assert ("not told" in words) is (name not in told)
+        if refusals:
+            assert f"  refused    {refusals[-1]['decided_at']}: " in words
     done = CliRunner().invoke(main, ["customer", "nobody", *options(shop)])
     assert done.exit_code == 1
     assert "nothing is kept of a customer 'nobody'" in done.stderr

@@ -50,7 +50,7 @@ def needed(settings: Settings) -> Mapping[str, tuple[int, ...]]:
     learned = (topics.examples, topics.models, topics.rules)
     both = (*learned, topics.budgets, settings.customers_changelog)
     read = (*topics.events, topics.catalog, topics.campaigns)
-    written = (topics.offers, topics.evidence, topics.dead_letters, topics.late)
+    written = (topics.offers, topics.evidence, topics.decisions, topics.dead_letters, topics.late)
     return {
         **dict.fromkeys(read, (READ, DESCRIBE_CONFIGS)),
         **dict.fromkeys(written, (WRITE, DESCRIBE_CONFIGS)),

@@ -27,6 +27,8 @@ import numpy as np
 from stream.config import Settings
 from stream.core.event import Response
 from stream.core.policy import CONTROL, TREATED, arm_of
+from stream.evaluate.report.decisions import decisions
+from stream.evaluate.report.fairness import fairness
 from stream.evaluate.report.gather import Facts, Made, by_customer
 from stream.models.experiments.credit import shares
 from stream.models.experiments.guardrail import stops
@@ -80,7 +82,10 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
         ],
         "segments": _segments(facts, offers, touches),
         "experiment": _experiment(facts, settings, period),
-        "suppressed": dict(_denied(facts.counts)),
+        "decisions": decisions(facts, start, settings.core.session_gap),
+        "fairness": _fairness(facts, offers, settings, start),
+        "suppressed": dict(_counted(facts.counts, "denied:")),
+        "left_out": dict(_counted(facts.counts, "left_out:")),
         "events": {name: n for name, n in sorted(facts.counts.items()) if ":" not in name},
         "model": _model(facts, offers, touches, settings),
         "rules": _rules(facts),
@@ -165,9 +170,9 @@ def _segments(
     return found
 
 
-def _denied(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Why there was no offer, the commonest first."""
-    found = {name.partition(":")[2]: n for name, n in counts.items() if name.startswith("denied:")}
+def _counted(counts: Mapping[str, int], what: str) -> Iterator[tuple[str, int]]:
+    """What was counted by reason, the commonest first."""
+    found = {name.partition(":")[2]: n for name, n in counts.items() if name.startswith(what)}
     return iter(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -221,6 +226,23 @@ def _experiment(facts: Facts, settings: Settings, period: Period) -> dict[str, A
         "sample_ratio_mismatch": is_mismatch(counts, [policy.holdout, 1.0 - policy.holdout]),
         "guardrail": [str(stop) for stop in stopped],
     }
+
+
+def _fairness(
+    facts: Facts, offers: Mapping[str, Made], settings: Settings, start: int
+) -> list[dict[str, Any]]:
+    core = settings.core
+    visitors = {
+        who
+        for who, when in zip(*facts.visits, strict=True)
+        if when >= start and who not in facts.refused
+    }
+    mine = {who for who in visitors if arm_of(who, core.seed, core.policy) != CONTROL}
+    treated = {
+        "offer": {made.customer for made in offers.values()},
+        "incentive": {made.customer for made in offers.values() if made.incentive},
+    }
+    return fairness(facts.groups, sorted(mine), treated, core.fairness_least)
 
 
 def _log(before: Mapping[str, int], members: list[str]) -> list[float]:

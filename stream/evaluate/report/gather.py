@@ -5,6 +5,7 @@ Rules
 - Offers that were sent twice count once; so does an impression, and an order.
 - Who held out is known without a word on the log: the arm is a hash of the customer.
 - What refused offers is counted by the workers since the beginning of the log.
+- Decisions are those of the sampled share; a log without their topic has none.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.codec.events import EventDecoder
 from stream.codec.schema import load_schemas
-from stream.config import Settings
+from stream.config import ConfigError, Settings
+from stream.core.decision import HOLDOUT
 from stream.core.event import Click, Feedback, Purchase, Response, Source, Trade
+from stream.core.fairness import values_of
 from stream.core.policy import may_offer
 from stream.runtime.changelog import read_customers
 
@@ -41,6 +44,7 @@ class Made(NamedTuple):
     issued: int
     items: tuple[str, ...]
     scores: tuple[float, ...]
+    incentive: bool = False
 
 
 class Order(NamedTuple):
@@ -49,6 +53,20 @@ class Order(NamedTuple):
     customer: str
     time: int
     items: Mapping[str, int]
+
+
+class Moment(NamedTuple):
+    """A decision of the sampled share: when in ms, in which arm of the holdout, and why not.
+
+    ``arm`` is empty where no offer was allowed, ``reason`` where one was made; ``share`` is of
+    customers.
+    """
+
+    customer: str
+    time: int
+    arm: str
+    reason: str
+    share: float
 
 
 class Facts(NamedTuple):
@@ -74,6 +92,10 @@ class Facts(NamedTuple):
         Association rules that stand, as the topic has them.
     end
         The latest time on the log, in ms; 0 if there is none.
+    moments
+        Decisions, each once.
+    groups
+        Of each group that is compared (``core.fairness_groups``), the value of each customer.
     """
 
     offers: Mapping[str, Made]
@@ -85,6 +107,8 @@ class Facts(NamedTuple):
     segments: Mapping[int | None, int]
     rules: Sequence[Mapping[str, Any]]
     end: int
+    moments: Sequence[Moment] = ()
+    groups: Mapping[str, Mapping[str, str]] = {}
 
 
 class _Gatherer:
@@ -98,6 +122,7 @@ class _Gatherer:
         self.who: list[str] = []
         self.when = array("q")
         self.rules: dict[bytes, Mapping[str, Any]] = {}
+        self.moments: dict[str, Moment] = {}
         self._names: dict[str, str] = {}
 
     def read(self, topic: str, partitions: int, take: Callable[[Record], None], word: str) -> None:
@@ -131,6 +156,7 @@ class _Gatherer:
             _milliseconds(told["issued_at"]),
             tuple(item["product_id"] for item in items),
             tuple(float(item["score"]) for item in items),
+            "incentive" in told or bool(told.get("discount_percent")),
         )
 
     def feedback(self, record: Record) -> None:
@@ -158,6 +184,24 @@ class _Gatherer:
             name = self._names.setdefault(event.customer_id, event.customer_id)
             self.who.append(name)
             self.when.append(event.time)
+
+    def decision(self, record: Record) -> None:
+        told = _object(record.value)
+        if "decision_id" not in told or told["decision_id"] in self.moments:
+            return
+        name = self._names.setdefault(told["customer_id"], told["customer_id"])
+        arm, reason = told["arms"].get(HOLDOUT, ""), told.get("reason", "")
+        time = _milliseconds(told["decided_at"])
+        self.moments[told["decision_id"]] = Moment(name, time, arm, reason, told["share"])
+
+    def decisions(self) -> None:
+        """Read those that there are: a log of an earlier release has no topic for them."""
+        topics, shards = self._settings.topics, self._settings.partitions
+        try:
+            self.read(topics.decisions, shards, self.decision, "decisions")
+        except ConfigError as error:
+            if "is missing" not in str(error):
+                raise
 
     def rule(self, record: Record) -> None:
         key = record.key or b""
@@ -188,6 +232,7 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     found.read(topics.purchases, shards, found.purchase, "purchases")
     found.read(topics.clicks, shards, found.click, "clicks")
     found.read(topics.rules, 1, found.rule, "rules")
+    found.decisions()
     kept = read_customers(settings)
     counts: Counter[str] = Counter()
     for ledger in kept.ledgers:
@@ -196,6 +241,11 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     refused = frozenset(
         name for name, state in kept.states.items() if not may_offer(state.permission, default)
     )
+    groups: dict[str, dict[str, str]] = {name: {} for name in settings.core.fairness_groups}
+    for who, state in kept.states.items():
+        told = {name: (fact, time) for name, fact, time in state.profile.traits}
+        for group, value in values_of(told, settings.core.fairness_groups):
+            groups[group][who] = value
     segments = Counter(state.profile.segment for state in kept.states.values())
     orders = sorted(found.orders.values(), key=lambda order: order.time)
     times = [*found.when[-1:], *(order.time for order in orders[-1:])]
@@ -210,6 +260,8 @@ def gather(settings: Settings, tick: Tick) -> Facts:
         segments,
         list(found.rules.values()),
         end,
+        list(found.moments.values()),
+        groups,
     )
 
 

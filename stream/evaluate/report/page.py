@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from stream.core.money import to_major
 from stream.evaluate.plot import line_chart
+from stream.evaluate.report.fairness import words as words_of_group
 
 DAY: Final = 86_400_000
 _WIDTH, _ROW, _LEFT = 720, 26, 220
@@ -51,6 +52,8 @@ def page(told: Mapping[str, Any]) -> str:
         *_lift(told),
         *_campaigns(told),
         *_over_time(told),
+        *_decisions(told),
+        *_fairness(told),
         *_suppressed(told),
         *_segments(told),
         *_model(told),
@@ -157,6 +160,34 @@ def _over_time(told: Mapping[str, Any]) -> list[str]:
     lines = {name: [((d["day"] - first) / DAY, float(d[name])) for d in days] for name in names}
     chart = line_chart(lines, "A day", f"days since {_date(first)}", "count")
     return ["<h2>Day by day</h2>", chart]
+
+
+def _decisions(told: Mapping[str, Any]) -> list[str]:
+    found = told["decisions"]
+    if found is None:
+        return []
+    note = (
+        f"Of {100 * found['share']:g} % of customers every decision is told: {found['moments']:,} "
+        f"moments of {found['customers']:,} customers, in {found['not_allowed']:,} of which offers "
+        "were not allowed."
+    )
+    names = ("customers", "visits", "moments", "offers", "bought")
+    rows = [(arm, *(f"{one[name]:,}" for name in names)) for arm, one in found["arms"].items()]
+    table = _table(("arm", *names), rows)
+    return ["<h2>What was decided</h2>", f'<p class="note">{escape(note)}</p>', table]
+
+
+def _fairness(told: Mapping[str, Any]) -> list[str]:
+    parts = ["<h2>Are groups treated alike?</h2>"] if told["fairness"] else []
+    for group in told["fairness"]:
+        name = group["group"]
+        head = (name, "customers", "offered", "over the highest", "incentive", "over the highest")
+        rows = [(value or "none", *cells) for value, cells in words_of_group(group)]
+        parts.append(_table(head, rows))
+        if group["not_shown"]:
+            note = f"{group['not_shown']:,} values of {name} have too few customers to be shown."
+            parts.append(f'<p class="note">{escape(note)}</p>')
+    return parts
 
 
 def _suppressed(told: Mapping[str, Any]) -> list[str]:
