@@ -375,6 +375,7 @@ class MetricsSettings:
     host: str = "127.0.0.1"  # loopback: opening it to a network is a decision
     port: Port = 6067  # Faust's own web server, which is off, would take 6066; 0: any free one
     loop_timeout: Duration = 10.0  # an event loop silent for longer is not alive
+    broker_timeout: Duration = 10.0  # a broker silent for longer is away: heartbeats come each 3 s
     stall_timeout: Duration = 120.0  # lag without progress for longer is not alive either
 
 

@@ -3,8 +3,8 @@
 Rules:
 
 - ``/livez`` is 200 while the event loop answers and, where records wait, something moves; never
-  "messages arrive". ``/readyz`` is 200 while the worker takes events and its learner answers, and
-  says why it does not.
+  "messages arrive". ``/readyz`` is 200 while the worker takes events, a broker answers and so does
+  the learner, and says why it does not.
 - The server is up before recovery begins and answers while the event loop is busy.
 - Loopback unless ``metrics.host`` says otherwise; it serves counts and reasons, no customer.
 """
@@ -62,6 +62,7 @@ class Health:
         self._unready: str | None = STARTING
         self._beat: float | None = None
         self._learner = 0.0
+        self._silent = 0.0
         self._backlog = 0
         self._moved = clock()
 
@@ -85,6 +86,13 @@ class Health:
         self._learner = waited
         self.metrics.learner_waited(waited)
 
+    def broker(self, silent: float) -> bool:
+        """Note for how many seconds no broker has answered; whether one is there."""
+        self._silent = silent
+        is_there = silent <= self._settings.broker_timeout
+        self.metrics.broker(silent, is_there)
+        return is_there
+
     def backlog(self, records: int) -> None:
         """Note how many records wait: of the topics, or of a table's recovery."""
         with self._lock:
@@ -100,6 +108,8 @@ class Health:
     def readiness(self) -> Verdict:
         """Whether the worker takes events, and learns from them where it is the learner."""
         reason = self._unready
+        if reason is None and self._silent > self._settings.broker_timeout:
+            reason = f"no broker has answered for {self._silent:.0f} s"
         if reason is None and self._learner > self._settings.loop_timeout:
             reason = f"the learner has not answered for {self._learner:.0f} s"
         return Verdict(reason is None, reason or "ready")

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -171,7 +172,16 @@ class Metrics:
 
     # Progress, as often as it changes.
 
-    def lag(self, topic: str, partition: int, records: int, seconds: float) -> None:
+    def broker(self, silent: float, is_there: bool) -> None:
+        """Note for how many seconds no broker has answered, and whether one counts as there."""
+        self._silence.set(silent)
+        self._connected.set(is_there)
+
+    def lag_unknown(self, topic: str, partition: int) -> None:
+        """Show that nobody knows how many records wait."""
+        self.lag(topic, partition, math.nan, math.nan)
+
+    def lag(self, topic: str, partition: int, records: float, seconds: float) -> None:
         """Note how many records wait, and for how long the oldest of them has."""
         labels = (topic, str(partition))
         self._lag.labels(*labels).set(records)
@@ -344,6 +354,8 @@ class Metrics:
         self._unacked = self._age("oldest_unacked_seconds", text, "partition")
         text = "Records that were removed from their topic before they were read."
         self._lost = self._counter("records_lost", text, "topic")
+        self._connected = gauge("broker_connected", "1 while a broker answers.")
+        self._silence = gauge("broker_silent_seconds", "Since a broker last answered.")
         self._commit = self._age("commit_age_seconds", "Since the last commit of offsets.")
         self._rebalances = self._counter("rebalances", "Times that partitions moved.")
         text = "From the first revocation until the tables were whole again."

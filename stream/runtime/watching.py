@@ -2,6 +2,7 @@
 
 Rules: it asks, and changes nothing; the hot path knows nothing of it. What waits is the broker's
 end less what is done and durable, so records that were fetched and not yet acknowledged wait, too.
+What nobody knows, as no broker answers, is shown as such.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _SAMPLES: Final = 600
 
 
 class Position(Protocol):
-    """What is asked of a consumer."""
+    """What is asked of a consumer; ``commits`` counts those that a broker confirmed."""
+
+    commits: int
 
     def assignment(self) -> Collection[TP]:
         """The partitions that are read."""
@@ -39,6 +42,9 @@ class Position(Protocol):
 
     def reached(self, tp: TP, done: int) -> int:
         """How far a partition is done when all before ``done`` is: some offsets are no records."""
+
+    def silence(self) -> float:
+        """Seconds since a broker last answered."""
 
 
 class Arrivals:
@@ -103,6 +109,7 @@ class Watch:
         self._metrics, self._health, self._clock = health.metrics, health, clock
         self._arrivals: dict[TP, Arrivals] = {}
         self._last: object = None
+        self._committed = consumer.commits
 
     async def run(self, interval: float = INTERVAL) -> None:
         """Look until cancelled; a look that fails is logged, and the next is taken."""
@@ -118,7 +125,9 @@ class Watch:
         done, remaining = self._done(), self._recovery()
         read = {tp for tp in self._consumer.assignment() if tp.topic in self._topics}
         self._forget(self._arrivals.keys() - read, read)
-        waiting = sum(self._lag(tp, done.get(tp)) for tp in sorted(read))
+        known = self._health.broker(self._consumer.silence())
+        waiting = sum(self._lag(tp, done.get(tp), known) for tp in sorted(read))
+        self._commits()
         self._metrics.recovering(remaining)
         self._metrics.state_keys("customers", self._keys())
         self._health.backlog(waiting + remaining)
@@ -127,10 +136,19 @@ class Watch:
             self._last = position
             self._health.moved()
 
-    def _lag(self, tp: TP, done: int | None) -> int:
-        """Show a partition's lag; return what surely waits there."""
+    def _commits(self) -> None:
+        """Show that offsets were committed since the last look."""
+        if self._consumer.commits != self._committed:
+            self._committed = self._consumer.commits
+            self._metrics.committed()
+
+    def _lag(self, tp: TP, done: int | None, known: bool) -> int:
+        """Show a partition's lag, if a broker tells its end; return what surely waits there."""
         end = self._consumer.highwater(tp)
         if end is None:
+            return 0
+        if not known:
+            self._metrics.lag_unknown(tp.topic, tp.partition)
             return 0
         if done is not None:
             done = self._consumer.reached(tp, done)
@@ -169,15 +187,11 @@ def watch_of(app: OfferstreamApp, health: Health) -> Watch:
 
 
 class WorkerSensor(faust.Sensor):
-    """Faust's own events that an operator wants to know of: commits and rebalances."""
+    """Faust's own events that an operator wants to know of: rebalances."""
 
     def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
         self._metrics, self._health, self._clock = health.metrics, health, clock
         super().__init__()
-
-    def on_commit_completed(self, consumer: Any, state: Any) -> None:
-        """Offsets were committed."""
-        self._metrics.committed()
 
     def on_rebalance_start(self, app: Any) -> dict[str, float]:
         """Partitions move: until their tables are whole, this worker is not ready."""

@@ -148,7 +148,7 @@ def test_topics_that_are_missing_or_too_narrow(shell: Shell, kafka: str, topic_p
         "OFFERSTREAM_PARTITIONS": "2",
     }
     line = shell.refused("worker", **variables)
-    assert f"topic {topic_prefix}clicks and 14 more are missing" in line
+    assert f"topic {topic_prefix}clicks and 15 more are missing" in line
     assert "`offerstream topics apply`" in line
     assert shell.run("topics", "apply", **variables).returncode == 0
     line = shell.refused("worker", **variables | {"OFFERSTREAM_PARTITIONS": "5"})

@@ -138,6 +138,12 @@ def applied(worker: Worker) -> float:
     return float(found[1]) if found else 0.0
 
 
+def shown(worker: Worker, name: str) -> set[float]:
+    """The values of a metric of a worker's."""
+    told = re.findall(rf"^offerstream_{name}(?:{{.*}})? (\S+)", worker.get("/metrics")[1], re.M)
+    return {float(value) for value in told}
+
+
 @pytest.mark.timeout(400)
 def test_a_worker_told_to_end_at_any_moment_of_its_start_ends_well(
     kafka: str, start: Start, seed: int
@@ -184,6 +190,28 @@ def test_a_broker_that_goes_away_before_it_works_is_waited_for(
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(60) == 0, worker.words()
     assert "Traceback" not in worker.words()
+
+
+def test_a_broker_that_is_away_is_seen_until_it_is_back(
+    broker: Broker, start: Start, topic_prefix: str
+) -> None:
+    worker = start(broker.address, METRICS__BROKER_TIMEOUT="4", WORKER__COMMIT_INTERVAL="1")
+    worker.ready()
+    publish(broker.address, topic_prefix, 10)
+    worker.until(lambda: shown(worker, "consumer_lag_records") == {0.0})
+    broker.pause()
+    worker.until(lambda: "no broker has answered for" in worker.get("/readyz")[1])
+    worker.until(lambda: shown(worker, "broker_connected") == {0.0})
+    assert all(map(math.isnan, shown(worker, "consumer_lag_records")))
+    assert worker.get("/livez")[0] == 200
+    (age,), (silent,) = (
+        shown(worker, f"{name}_seconds") for name in ("commit_age", "broker_silent")
+    )
+    assert silent > 4.0 and age > 3.0
+    broker.resume()
+    worker.ready()
+    publish(broker.address, topic_prefix, 20)
+    worker.until(lambda: shown(worker, "consumer_lag_records") == {0.0})
 
 
 @pytest.mark.timeout(400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -28,6 +29,8 @@ class Worker:
     done: dict[TP, int] = field(default_factory=dict)
     passed: dict[TP, int] = field(default_factory=dict)
     remaining: int = 0
+    commits: int = 0
+    silent: float = 0.0
 
     def __post_init__(self) -> None:
         settings = MetricsSettings(stall_timeout=60)
@@ -52,6 +55,9 @@ class Worker:
 
     def reached(self, tp: TP, done: int) -> int:
         return max(done, self.passed.get(tp, 0))
+
+    def silence(self) -> float:
+        return self.silent
 
     def look(self, seconds: float = 0.0) -> None:
         self.now += seconds
@@ -193,7 +199,27 @@ def test_a_rebalance_while_stopping_does_not_make_ready(worker: Worker) -> None:
 
 
 def test_a_commit_is_noted(worker: Worker) -> None:
-    sensor = WorkerSensor(worker.health)
-    sensor.on_commit_completed(None, None)
-    worker.now += 7
+    worker.look()
+    assert worker.alone("offerstream_commit_age_seconds") is None
+    worker.commits = 1
+    worker.look()
+    worker.look(7)
     assert worker.alone("offerstream_commit_age_seconds") == 7
+
+
+def test_what_a_broker_that_is_away_knows_is_shown_as_unknown(worker: Worker) -> None:
+    worker.ends, worker.done = {CLICKS: 10}, {CLICKS: 10}
+    worker.health.ready()
+    worker.look()
+    assert worker.alone("offerstream_broker_connected") == 1
+    worker.silent = 11.0
+    worker.look()
+    assert worker.health.readiness() == (False, "no broker has answered for 11 s")
+    assert worker.health.liveness().ok  # a restart would not help
+    assert worker.alone("offerstream_broker_connected") == 0
+    assert worker.alone("offerstream_broker_silent_seconds") == 11
+    assert math.isnan(worker.shown("offerstream_consumer_lag_records") or 0.0)
+    worker.silent = 0.0
+    worker.look()
+    assert worker.health.readiness().ok
+    assert worker.shown("offerstream_consumer_lag_records") == 0

@@ -94,6 +94,30 @@ async def started(make: Callable[[], Any], patience: float = inf) -> Any:
         await asyncio.sleep(BETWEEN)
 
 
+class Heard:
+    """When a broker last answered a client, whatever it was asked.
+
+    Parameters
+    ----------
+    client
+        A started ``AIOKafkaClient``: heartbeats, fetches and commits all go through it.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._last, send = monotonic(), client.send
+
+        async def sent(*args: Any, **options: Any) -> Any:
+            response = await send(*args, **options)
+            self._last = monotonic()
+            return response
+
+        client.send = sent
+
+    def silence(self) -> float:
+        """Seconds since."""
+        return monotonic() - self._last
+
+
 async def stopped(client: Any) -> None:
     """Stop one of aiokafka's clients; that a fetch of its is cancelled ends nobody else.
 

@@ -77,6 +77,7 @@ class BatchingConsumer(Consumer):
         self._ends: Mapping[TP, int] = {}
         self._revocations = 0
         self._left = 0  # how often we have
+        self.commits = 0  # that a broker confirmed
         self._sought = self._flowing = False
         self._fetching = asyncio.Lock()
         self._changed = asyncio.Event()  # something was fetched, or acknowledged
@@ -324,7 +325,12 @@ class BatchingConsumer(Consumer):
             return False
         done: bool = await self._commit(ours)
         self._committed_offset.update(ours)
+        self.commits += done
         return done
+
+    def silence(self) -> float:
+        """Seconds since a broker last answered: none, where there is none to ask."""
+        return 0.0
 
     def uncommitted(self) -> int:
         """How many records were fetched since the last commits: whoever is next fetches them."""

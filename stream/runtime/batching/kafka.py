@@ -15,7 +15,7 @@ from faust.types import TP
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from stream.broker.kafka.connection import may_pass, started
+from stream.broker.kafka.connection import Heard, may_pass, started
 from stream.broker.kafka.fencing import FencedProducer, owner_name
 from stream.broker.kafka.fetching import read_carefully
 from stream.broker.records import Outgoing
@@ -66,6 +66,7 @@ class ConsumerInLoop(driver.AIOKafkaConsumerThread):
     """
 
     wait_for_shutdown = False  # a thread would tell of it
+    heard: Heard | None = None
     start = Service.start
     maybe_start = Service.maybe_start
     stop = Service.stop
@@ -84,6 +85,7 @@ class ConsumerInLoop(driver.AIOKafkaConsumerThread):
         self.time_started = monotonic()
         app: Any = self.app
         heed_refusals(self._consumer, app.fail)
+        self.heard = Heard(self._consumer._client)
         read_carefully(self._consumer)
 
     async def on_stop(self) -> None:
@@ -96,6 +98,11 @@ class KafkaConsumer(BatchingConsumer, driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerInLoop:
         return ConsumerInLoop(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
+
+    def silence(self) -> float:
+        """Seconds since a broker last answered."""
+        thread: Any = self._thread
+        return thread.heard.silence() if thread.heard is not None else 0.0
 
     def _next_offset(self, tp: TP) -> int | None:
         subscription = self._thread._ensure_consumer()._subscription.subscription
