@@ -198,16 +198,15 @@ def test_a_broker_that_is_away_is_seen_until_it_is_back(
     worker = start(broker.address, METRICS__BROKER_TIMEOUT="4", WORKER__COMMIT_INTERVAL="1")
     worker.ready()
     publish(broker.address, topic_prefix, 10)
+    worker.until(lambda: bool(shown(worker, "commit_age_seconds")))
     worker.until(lambda: shown(worker, "consumer_lag_records") == {0.0})
     broker.pause()
     worker.until(lambda: "no broker has answered for" in worker.get("/readyz")[1])
     worker.until(lambda: shown(worker, "broker_connected") == {0.0})
     assert all(map(math.isnan, shown(worker, "consumer_lag_records")))
     assert worker.get("/livez")[0] == 200
-    (age,), (silent,) = (
-        shown(worker, f"{name}_seconds") for name in ("commit_age", "broker_silent")
-    )
-    assert silent > 4.0 and age > 3.0
+    assert min(shown(worker, "broker_silent_seconds")) > 4.0
+    assert min(shown(worker, "commit_age_seconds")) > 3.0
     broker.resume()
     worker.ready()
     publish(broker.address, topic_prefix, 20)
