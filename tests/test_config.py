@@ -108,7 +108,7 @@ def test_the_prefix_stands_before_every_topic() -> None:
     topics = Topics(prefix="shop1.")
     names = [getattr(topics, n) for n in dir(topics) if isinstance(getattr(Topics, n), property)]
     flat = [n for name in names for n in ([name] if isinstance(name, str) else name)]
-    assert len(set(flat)) == 14
+    assert len(set(flat)) == 15
     assert all(name.startswith("shop1.") for name in flat)
 
 

@@ -77,7 +77,7 @@ def test_a_record_made_of_a_value_is_decided_as_the_one_before(
 
 @pytest.mark.parametrize(
     "effect",
-    [Effect(4, 0, 0, b""), Effect(-1, 0, 0, b""), Effect(0, -2, 0, b""), Effect(0, 0, 3, b"")],
+    [Effect(4, 0, 0, b""), Effect(-1, 0, 0, b""), Effect(0, -2, 0, b""), Effect(0, 0, 4, b"")],
 )
 def test_an_effect_that_no_worker_writes_is_refused(effect: Effect) -> None:
     record = begun((0, 0, 0, 0), Permission(), 0)

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from stream.broker.local.log import Log, Record
-from stream.runtime.local import compaction, segment
+from stream.broker.local import compaction, segment
 
 SMALL = [(compaction, "STEP", 3), (segment, "_INDEX_BYTES", 60), (segment, "_CHUNK", 50)]
 TOPICS = {"plain": 2, "compacted": 1}
