@@ -21,6 +21,7 @@ WRITTEN = (
     "rules",
     "budgets",
     "evidence",
+    "decisions",
 )
 
 
