@@ -168,6 +168,7 @@ class _Batch:
         self.traces = DueQueue(ledger.traces, lambda at: page(~at))  # numbered downwards from -1
         self.patience = patience(world.settings)
         self.groups = world.settings.fairness_groups
+        self.seed, self.share = world.settings.seed, world.settings.decisions_share
         self.desk = desk
         self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
@@ -296,10 +297,10 @@ class _Batch:
                 together.send(slot, effect)
                 decided.effects.append((name, effect))
                 decided.examples += count
-            if outcome is APPLIED:
+            if self.share and outcome is APPLIED:
                 event: Event = entry.content  # type: ignore[assignment]
                 now = max(now, event.time)
-                if refused is not None and self._is_told(name):
+                if refused is not None and is_sampled(name, self.seed, self.share):
                     cause = Cause(entry.source, self.partition, entry.offset)
                     effect = self._telling(event, cause, now, refused, ())
                     together.send(slot, effect)
@@ -623,14 +624,10 @@ class _Batch:
     def _told(self, step: Step, event: Event, cause: Cause) -> tuple[Effect, ...]:
         """What a step says of itself, where it was a moment of a customer of the sample."""
         answer = step.offers[0] if step.offers else step.denial
-        if answer is None or not self._is_told(event.customer_id):
+        if answer is None or not is_sampled(event.customer_id, self.seed, self.share):
             return ()
         now = max(event.time, cause.stream_time)
         return (self._telling(event, cause, now, answer, step.passed),)
-
-    def _is_told(self, customer_id: str) -> bool:
-        settings = self.world.settings
-        return is_sampled(customer_id, settings.seed, settings.decisions_share)
 
     def _telling(
         self,

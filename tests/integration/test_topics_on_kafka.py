@@ -22,6 +22,7 @@ WRITTEN = (
     "rules",
     "budgets",
     "evidence",
+    "decisions",
 )
 
 
