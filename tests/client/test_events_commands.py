@@ -99,9 +99,11 @@ def test_a_valid_file_of_any_form_is_valid(tmp_path: Path) -> None:
     [
         (b"", "holds no event"),
         (b"\n \n", "holds no event"),
-        (b'[{"a": 1}]', "one event a line is wanted"),
-        (b"PAR1\x00\x00", "is no text"),
-        (gzip.compress(b"{}\n" * 9_999, mtime=0)[:-9], "is cut or damaged"),
+        (b"[]", "holds no event"),
+        (b"PAR1\x00\x00", "is damaged"),
+        (b"Obj\x01\x00", "is Avro"),
+        (b"{}\n\x00", "is no text"),
+        (gzip.compress(b"{}\n" * 9_999, mtime=0)[:-9], "is damaged or cut off"),
     ],
 )
 def test_what_is_no_file_of_events_is_one_line(content: bytes, words: str, tmp_path: Path) -> None:
