@@ -6,6 +6,7 @@ take less than the schema does, and never more; what they refuse is for the sche
 - an object has no names but its own, so that nobody need count the others
 - an integer has no fraction, not even a zero
 - what ``then`` demands is demanded of all
+- of several forms, under ``anyOf``, the first is taken
 - a text that has to match a pattern is, where its spellings are given, one of these
 - whether a time is a date-time is left for who decodes to see: no type tells as quickly
 
@@ -30,7 +31,7 @@ _TEXT: Final = {"minLength": "min_length", "maxLength": "max_length", "pattern":
 _LIST: Final = {"minItems": "min_length", "maxItems": "max_length"}
 _MAP: Final = {"minProperties": "min_length", "maxProperties": "max_length"}
 _TOLD: Final = ("$schema", "$id", "$defs", "$ref", "title", "description", "type")
-_OBJECT: Final = {*_TOLD, "required", "properties", "if", "then"}
+_OBJECT: Final = {*_TOLD, "required", "properties", "if", "then", "anyOf"}
 _NUMBER: Final = ("minimum", "maximum")
 _SHAPE: Final = ("format", "items", "propertyNames", "additionalProperties")
 _SEEN: Final = {"timestamp": "date-time"}
@@ -104,7 +105,11 @@ class _Maker(NamedTuple):
         nodes = {name: self._node(child) for name, child in node["properties"].items()}
         for name, demand in then.get("properties", {}).items():
             nodes[name] = _both(nodes[name], demand)
-        required = {*node.get("required", ()), *then.get("required", ())}
+        first = _first(node) if "anyOf" in node else {}
+        _check(first, {"required", "properties"})
+        for name, demand in first.get("properties", {}).items():
+            nodes[name] = self._node(demand)  # of the forms that the field has, one
+        required = {name for part in (node, then, first) for name in part.get("required", ())}
         order = sorted(nodes, key=lambda name: name not in required)
         lists = ((name, child["items"]) for name, child in nodes.items() if "items" in child)
         rows = {name: self.fields(name, child) for name, child in lists}
@@ -165,9 +170,21 @@ class _Maker(NamedTuple):
         return _bounded(str, node, _TEXT)
 
     def _node(self, node: Node) -> Node:
-        """A node with what it refers to."""
-        reference = node.get("$ref", "").removeprefix("#/$defs/")
-        return _both(self.definitions[reference], node) if reference else node
+        """A node with what it refers to, in the first of its forms."""
+        if reference := node.get("$ref", "").removeprefix("#/$defs/"):
+            return _both(self._node(self.definitions[reference]), node)
+        if "anyOf" not in node:
+            return node
+        rest = {word: said for word, said in node.items() if word != "anyOf"}
+        return _both(self._node(_first(node)), rest)
+
+
+def _first(node: Node) -> Node:
+    """The first form of several."""
+    if not node["anyOf"]:
+        raise ValueError("no type is known for no form")
+    first: Node = node["anyOf"][0]
+    return first
 
 
 def _check(node: Node, known: Collection[str]) -> None:
