@@ -21,7 +21,7 @@ from stream.runtime.batching.records import Unreadable
 from stream.runtime.connection import client_options
 from stream.runtime.local.log import Log
 
-KINDS: Final = ("clicks", "purchases", "feedback", "catalog")
+KINDS: Final = ("clicks", "purchases", "feedback", "customers", "catalog")
 
 #: Topic kind, partition, headers of the last record.
 LastRecord: TypeAlias = tuple[str, int, Headers]
