@@ -6,7 +6,8 @@ take less than the schema does, and never more; what they refuse is for the sche
 - an object has no names but its own, so that nobody need count the others
 - an integer has no fraction, not even a zero
 - what ``then`` demands is demanded of all
-- of several forms, under ``anyOf``, the first is taken
+- of several forms, under ``anyOf``, the first is taken; an object in a list has no names but that
+  form's, so that nothing is made room for in every line of an order
 - a text that has to match a pattern is, where its spellings are given, one of these
 - whether a time is a date-time is left for who decodes to see: no type tells as quickly
 
@@ -99,7 +100,8 @@ class _Maker(NamedTuple):
     spellings: Spellings
     rows: Mapping[str, Fields]
 
-    def fields(self, title: str, node: Node) -> Fields:
+    def fields(self, title: str, node: Node, spare: Collection[str] = ()) -> Fields:
+        """The fields of an object; those that are ``spare`` are none of the exact type's."""
         _check(node, _OBJECT)
         then = node.get("then", {})
         nodes = {name: self._node(child) for name, child in node["properties"].items()}
@@ -112,11 +114,12 @@ class _Maker(NamedTuple):
         required = {name for part in (node, then, first) for name in part.get("required", ())}
         order = sorted(nodes, key=lambda name: name not in required)
         lists = ((name, child["items"]) for name, child in nodes.items() if "items" in child)
-        rows = {name: self.fields(name, child) for name, child in lists}
+        rows = {name: self.fields(name, child, _others(child)) for name, child in lists}
         maker = self._replace(rows=rows)
         exact: list[Any] = [
             (name, maker.type(name, nodes[name]), *(() if name in required else (None,)))
             for name in order
+            if name not in spare
         ]
         loose: list[Any] = [
             (name, _list_of(rows[name].loose) | None if name in rows else Any, None)
@@ -185,6 +188,11 @@ def _first(node: Node) -> Node:
         raise ValueError("no type is known for no form")
     first: Node = node["anyOf"][0]
     return first
+
+
+def _others(node: Node) -> set[str]:
+    """The fields that forms beside the first demand."""
+    return {name for form in node.get("anyOf", ())[1:] for name in form.get("required", ())}
 
 
 def _check(node: Node, known: Collection[str]) -> None:
