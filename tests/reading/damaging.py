@@ -131,7 +131,8 @@ def try_file(content: bytes, folder: Path, chance: Random) -> list[str]:
             faults.append(f"{told}: {type(result.exception).__name__}: {result.exception}")
         if result.exit_code not in (0, 1, 2):
             faults.append(f"{told}: ended with {result.exit_code}")
-        if result.exit_code == 2 and len(result.stderr.strip().splitlines()) < 1:
+        said = result.output if arguments[0] == "events" else result.stderr  # faults are its output
+        if result.exit_code == 2 and len(said.strip().splitlines()) < 1:
             faults.append(f"{told}: says nothing")
         if file.read_bytes() != content:
             faults.append(f"{told}: changed its input")
