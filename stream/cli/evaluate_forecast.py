@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from stream.cli.progress import gauge
-from stream.cli.table_options import at_least, shown, table_options
+from stream.cli.table_options import TableOptions, at_least, shown, table_options
 from stream.config import ConfigError
 from stream.evaluate.forecast import ForecastEvaluation
 from stream.evaluate.periods import read_series
@@ -24,15 +23,11 @@ from stream.evaluate.plot import line_chart
     click.option("--horizon", default=1, show_default=True, help="Periods ahead."),
 )
 def forecast(
-    file: Path,
+    told: TableOptions,
     time: str,
     value: str,
     by: str | None,
     horizon: int,
-    no_header: bool,
-    delimiter: str | None,
-    plot: Path | None,
-    in_json: bool,
 ) -> None:
     """Forecast each period before it comes, then learn it; in one pass.
 
@@ -43,25 +38,26 @@ def forecast(
 
     \b
     offerstream evaluate forecast --csv passengers.csv --time month --value passengers
-    offerstream evaluate forecast --csv orders.csv --time date --value amount --by country
+    offerstream evaluate forecast --csv 'orders-*.csv.gz' --time date --value amount --by country
     """
     at_least(1, "--horizon", horizon, 1_000)
-    table = read_series(file, time, value, by, header=not no_header, delimiter=delimiter)
-    evaluation = ForecastEvaluation(table, horizon)
-    with gauge("forecasting", evaluation.total, "periods", quiet=in_json) as progress:
-        for done in evaluation.run():
-            progress.show(done)
-    report = evaluation.report()
-    if not report["series"]:
-        longest = max(len(one.values) for one in table.series)
-        raise ConfigError(
-            f"{file}: no series is long enough: {longest} periods of a {table.period.name}, "
-            f"and {evaluation.season + 3} are needed"
-        )
-    if plot:
-        chart = line_chart(evaluation.chart, f"{file.name}: {value}", table.period.name, value)
-        plot.write_text(chart, encoding="utf-8")
-    click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+    with told.opened([time, value, *([by] if by else [])]) as opened:
+        with told.reading(opened.table) as tick:
+            table = read_series(opened.table, time, value, by, tick)
+        evaluation = ForecastEvaluation(table, horizon)
+        with gauge("forecasting", evaluation.total, "periods", quiet=told.in_json) as progress:
+            for done in evaluation.run():
+                progress.show(done)
+        report = evaluation.report()
+        if not report["series"]:
+            longest = max(len(one.values) for one in table.series)
+            raise ConfigError(
+                f"{opened.table.name}: no series is long enough: {longest} periods of a "
+                f"{table.period.name}, and {evaluation.season + 3} are needed"
+            )
+        title = f"{opened.title}: {value}"
+        opened.draw(lambda: line_chart(evaluation.chart, title, table.period.name, value))
+    click.echo(json.dumps(report, indent=2) if told.in_json else _words(report))
 
 
 def _words(report: dict[str, Any]) -> str:

@@ -1,16 +1,14 @@
-"""``offerstream evaluate outliers``: how well odd rows are told, row by row of a CSV file."""
+"""``offerstream evaluate outliers``: how well odd rows are told, row by row of a table."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from stream.cli.progress import gauge
-from stream.cli.table_options import shown, table_options
-from stream.evaluate.columns import Columns
+from stream.cli.table_options import TableOptions, shown, table_options
 from stream.evaluate.outliers import OutlierEvaluation
 from stream.evaluate.plot import line_chart
 from stream.evaluate.propensity import Labels
@@ -23,14 +21,10 @@ from stream.evaluate.propensity import Labels
     click.option("--drop", multiple=True, metavar="A,B", help="Columns to leave out."),
 )
 def outliers(
-    file: Path,
+    told: TableOptions,
     label: str,
     positive: str | None,
     drop: tuple[str, ...],
-    no_header: bool,
-    delimiter: str | None,
-    plot: Path | None,
-    in_json: bool,
 ) -> None:
     """Score each row before it is learned, in one pass; labels are used to judge only.
 
@@ -41,17 +35,16 @@ def outliers(
     offerstream evaluate outliers --csv orders.csv --label fraud
     offerstream evaluate outliers --csv shuttle.csv --label class --positive o --drop id
     """
-    columns = Columns(file, header=not no_header, delimiter=delimiter)
-    left_out = [name.strip() for each in drop for name in each.split(",") if name.strip()]
-    evaluation = OutlierEvaluation(columns, Labels(label, positive), left_out)
-    with gauge("scoring", columns.size, "bytes", quiet=in_json) as progress:
-        for rows in evaluation.run():
-            progress.show(columns.read, f"{rows:,} rows")
-    report = evaluation.report()
-    if plot:
-        curve = {"detector": evaluation.curve()}
-        plot.write_text(line_chart(curve, f"{file.name}: {label}", "rows", "AUC so far"), "utf-8")
-    click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+    without = [name.strip() for each in drop for name in each.split(",") if name.strip()]
+    with told.opened((label, *without), unused=without) as opened:
+        evaluation = OutlierEvaluation(opened.table, Labels(label, positive), without)
+        with gauge("scoring", opened.table.size, "bytes", quiet=told.in_json) as progress:
+            for rows in evaluation.run():
+                progress.show(opened.table.read, f"{rows:,} rows")
+        report = evaluation.report()
+        title, of = f"{opened.title}: {label}", "AUC so far"
+        opened.draw(lambda: line_chart({"detector": evaluation.curve()}, title, "rows", of))
+    click.echo(json.dumps(report, indent=2) if told.in_json else _words(report))
 
 
 def _words(report: dict[str, Any]) -> str:

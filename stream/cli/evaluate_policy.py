@@ -8,8 +8,9 @@ from typing import Any
 import click
 import orjson
 
-from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found
+from stream.cli.inputs import FILE, READS, found
 from stream.cli.progress import gauge
+from stream.cli.table_options import format_options
 from stream.evaluate.policy import FOLDS, Columns, choices, log_of, outcome_of, report
 from stream.reading.table import Table, told_format
 
@@ -27,8 +28,7 @@ from stream.reading.table import Table, told_format
     metavar="COL",
     help="The probability with which it was done; without it, each arm's share.",
 )
-@delimiter_option()
-@encoding_option
+@format_options
 @click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
 def policy(
     files: tuple[Path, ...],
@@ -37,6 +37,7 @@ def policy(
     context: tuple[str, ...],
     more: tuple[str, ...],
     propensity: str | None,
+    no_header: bool,
     delimiter: str,
     encoding: str,
     in_json: bool,
@@ -57,7 +58,8 @@ def policy(
         raise click.UsageError(f"unexpected: {' '.join(more)}")
     names = [name.strip() for each in (*context, *more) for name in each.split(",")]
     columns = Columns(arm, reward, [name for name in names if name], propensity)
-    rows = Table(found(files, quiet=in_json), told_format(delimiter, encoding), columns.names)
+    file = told_format(delimiter, encoding, header=not no_header)
+    rows = Table(found(files, quiet=in_json), file, columns.names)
     read: list[list[str]] = []
     with gauge("reading", rows.size, "bytes", quiet=in_json) as progress:
         for row in choices(rows, columns):

@@ -12,14 +12,13 @@ import click
 from stream.cli.inputs import (
     FILE,
     READS,
-    delimiter_option,
-    encoding_option,
     found,
     left_out,
     paths_of,
 )
 from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
+from stream.cli.table_options import format_options
 from stream.config import ConfigError
 from stream.evaluate.plot import line_chart
 from stream.evaluate.propensity import Evaluation, Examples, Labels
@@ -38,8 +37,7 @@ from stream.reading.table import told_format
 @click.option("--positive", help="Value of the label that counts as yes, unless it is 1/true/yes.")
 @click.option("--drop", multiple=True, metavar="COL…", help="Columns to leave out.")
 @click.argument("dropped", nargs=-1, metavar="")
-@delimiter_option()
-@encoding_option
+@format_options
 @click.option(
     "--delay",
     default=0,
@@ -63,6 +61,7 @@ def propensity(
     positive: str | None,
     drop: tuple[str, ...],
     dropped: tuple[str, ...],
+    no_header: bool,
     delimiter: str,
     encoding: str,
     delay: int,
@@ -83,7 +82,7 @@ def propensity(
         raise ConfigError(f"--drop {label} is the label: leave it in")
     read = found(files, quiet=in_json)
     with outputs({"--plot": plot}, paths_of(read)) as written:
-        file = told_format(delimiter, encoding)
+        file = told_format(delimiter, encoding, header=not no_header)
         examples = Examples(read, Labels(label, positive), without, file)
         network = Challenger("neural_network", HashedNetwork(), free=50_000, share=0.1)
         rivals = [] if champion_only else [*challengers(), network]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from stream.cli.progress import gauge
-from stream.cli.table_options import shown, table_options
+from stream.cli.table_options import TableOptions, shown, table_options
 from stream.evaluate.plot import line_chart
 from stream.evaluate.ratings import MODELS, RatingEvaluation, read_ratings
 from stream.models.ratings import RatingModel
@@ -23,15 +22,11 @@ from stream.models.ratings import RatingModel
     click.option("--time", required=True, metavar="COL", help="When: in any usual form."),
 )
 def ratings(
-    file: Path,
+    told: TableOptions,
     user: str,
     item: str,
     rating: str,
     time: str,
-    no_header: bool,
-    delimiter: str | None,
-    plot: Path | None,
-    in_json: bool,
 ) -> None:
     """Foresee each rating, then learn it, in the order of time.
 
@@ -44,17 +39,18 @@ def ratings(
     offerstream evaluate ratings --csv u.data --no-header --user 1 --item 2 --rating 3 --time 4
     """
     wanted = (user, item, rating, time)
-    read = read_ratings(file, wanted, header=not no_header, delimiter=delimiter)
-    evaluation = RatingEvaluation(read, RatingModel())
-    with gauge("foreseeing", len(read.ratings), "ratings", quiet=in_json) as progress:
-        for done in evaluation.run():
-            progress.show(done)
-    if plot:
-        curves = evaluation.curves()
-        chart = line_chart(curves, f"{file.name}: {rating}", "ratings", "RMSE, last tenth")
-        plot.write_text(chart, encoding="utf-8")
+    with told.opened(wanted) as opened:
+        with told.reading(opened.table) as tick:
+            read = read_ratings(opened.table, wanted, tick)
+        evaluation = RatingEvaluation(read, RatingModel())
+        with gauge("foreseeing", len(read.ratings), "ratings", quiet=told.in_json) as progress:
+            for done in evaluation.run():
+                progress.show(done)
+        title = f"{opened.title}: {rating}"
+        of = "RMSE, last tenth"
+        opened.draw(lambda: line_chart(evaluation.curves(), title, "ratings", of))
     report = evaluation.report()
-    click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+    click.echo(json.dumps(report, indent=2) if told.in_json else _words(report))
 
 
 def _words(report: dict[str, Any]) -> str:

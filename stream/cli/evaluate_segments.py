@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 
 import click
 
-from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found, paths_of
+from stream.cli.inputs import FILE, READS, found, paths_of
 from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
-from stream.cli.table_options import shown
+from stream.cli.table_options import format_options, shown
 from stream.config import ConfigError
 from stream.evaluate.cluster_quality import Qualities
 from stream.evaluate.pictures import dendrogram, self_organising_map
@@ -38,8 +38,7 @@ from stream.reading.table import told_format
     type=click.IntRange(1, 10_000),
     help="Orders that are tried.",
 )
-@delimiter_option()
-@encoding_option
+@format_options
 @click.option("--plot", type=FILE, help="Draw the learning curve into this SVG file.")
 @click.option("--dendrogram", "tree", type=FILE, help="Draw the tree of segments into this SVG.")
 @click.option("--map", "sheet", type=FILE, help="Draw the self-organising map into this SVG.")
@@ -51,6 +50,7 @@ def segments(
     in_log: bool,
     scale: bool,
     shuffles: int,
+    no_header: bool,
     delimiter: str,
     encoding: str,
     plot: Path | None,
@@ -70,7 +70,7 @@ def segments(
     read = found(files, quiet=in_json)
     pictures = {"--plot": plot, "--dendrogram": tree, "--map": sheet}
     with outputs(pictures, paths_of(read)) as written:
-        table = read_points(read, names, told_format(delimiter, encoding))
+        table = read_points(read, names, told_format(delimiter, encoding, header=not no_header))
         points = log_scaled(table.points) if in_log else table.points
         points = standardised(points) if scale else points
         comparison = Comparison(points, k)

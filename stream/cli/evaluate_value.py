@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from stream.cli.progress import gauge
-from stream.cli.table_options import at_least, shown, table_options
+from stream.cli.table_options import TableOptions, at_least, shown, table_options
 from stream.evaluate.plot import line_chart
-from stream.evaluate.value import ValueEvaluation, read_sales
+from stream.evaluate.value import ValueEvaluation, factors_of, read_sales
 
 
 @click.command(short_help="How well a customer's spend in the next days is foreseen.")
@@ -22,15 +21,11 @@ from stream.evaluate.value import ValueEvaluation, read_sales
     click.option("--horizon", default=30, show_default=True, metavar="DAYS", help="Days ahead."),
 )
 def value(
-    file: Path,
+    told: TableOptions,
     customer: str,
     time: str,
     amount: str,
     horizon: int,
-    no_header: bool,
-    delimiter: str | None,
-    plot: Path | None,
-    in_json: bool,
 ) -> None:
     """Foretell what each customer spends in the next days; learn it when they are over.
 
@@ -42,17 +37,18 @@ def value(
     offerstream evaluate value --csv lines.csv --customer id --time date --amount 'Qty*Price'
     """
     at_least(1, "--horizon", horizon, 10_000)
-    sales = read_sales(file, customer, time, amount, header=not no_header, delimiter=delimiter)
-    evaluation = ValueEvaluation(sales, float(horizon))
-    with gauge("foretelling", len(sales.sales), "amounts", quiet=in_json) as progress:
-        for done in evaluation.run():
-            progress.show(done)
-    report = evaluation.report()
-    if plot:
-        title = f"{file.name}: spend in {horizon} days"
-        chart = line_chart(evaluation.chart(), title, "decile of what was foretold", amount)
-        plot.write_text(chart, encoding="utf-8")
-    click.echo(json.dumps(report, indent=2) if in_json else _words(report))
+    with told.opened([customer, time, *factors_of(amount)]) as opened:
+        with told.reading(opened.table) as tick:
+            sales = read_sales(opened.table, customer, time, amount, tick)
+        evaluation = ValueEvaluation(sales, float(horizon))
+        with gauge("foretelling", len(sales.sales), "amounts", quiet=told.in_json) as progress:
+            for done in evaluation.run():
+                progress.show(done)
+        report = evaluation.report()
+        title = f"{opened.title}: spend in {horizon} days"
+        of = "decile of what was foretold"
+        opened.draw(lambda: line_chart(evaluation.chart(), title, of, amount))
+    click.echo(json.dumps(report, indent=2) if told.in_json else _words(report))
 
 
 def _words(report: dict[str, Any]) -> str:

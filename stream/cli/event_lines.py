@@ -1,76 +1,123 @@
-"""Events in a file, one a line: plain or gzipped, or standard input."""
+"""Events in files, one a line or one an element of a JSON array.
+
+Files are read as all data are (`stream.reading`): packed or not, in any encoding that tells itself.
+Standard input that begins as lines of text is taken line by line as it comes, because whoever
+writes it may go on for days; what is packed, in UTF-16 or an array is read to its end first.
+"""
 
 from __future__ import annotations
 
-import gzip
-import io
 import sys
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from shutil import copyfileobj
+from typing import Any, BinaryIO, Final, NamedTuple
 
-from stream.config import ConfigError
+from stream.reading.document import Document
+from stream.reading.encodings import is_marked
+from stream.reading.format import FileFormat
+from stream.reading.inputs import STANDARD_INPUT, sources
+from stream.reading.json_stream import is_stream
+from stream.reading.kinds import PARQUET, foreign, packing_of
+from stream.reading.lines import LONGEST
+from stream.reading.source import Source
 
-LONGEST: Final = 1 << 20  # bytes of a line that are read; an event has a quarter of that at most
+_FORMAT: Final = FileFormat(format="jsonl")
+_NAME: Final = "standard input"
 
 
 class Line(NamedTuple):
-    """A line that is not blank, and its number, from 1."""
+    """A line that is not blank, its file, and its number there, from 1.
 
+    One of over 1 MiB, four times what an event may have, is cut off there.
+    """
+
+    file: str
     number: int
     value: bytes
 
 
-@contextmanager
-def event_lines(file: Path) -> Iterator[tuple[Iterator[Line], Callable[[], int], int | None]]:
-    """Open a file of events: its lines, the bytes of it that were read, and its size if known.
+class EventLines:
+    """The lines of files, one file after the other.
 
-    ``-`` is standard input. What a file is, its first bytes say.
+    Parameters
+    ----------
+    paths
+        Files, globs, directories, or ``-`` for standard input.
+
+    Attributes
+    ----------
+    name
+        What is read, in few words.
+    size
+        Bytes of the files; None if nobody knows, as of standard input.
+    read
+        Bytes of them that were read so far.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, or holds something else than lines.
+        A file cannot be read, or is no text; also while the lines are read.
     """
-    if str(file) == "-":
-        stdin = sys.stdin.buffer
-        yield _lines(stdin, file), lambda: 0, None
-        return
-    try:
-        with file.open("rb") as raw:
-            start = raw.read(4)
-            size = raw.seek(0, io.SEEK_END)
-            raw.seek(0)
-            is_packed = start[:2] == b"\x1f\x8b"
-            unpacked: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_packed else raw  # type: ignore[assignment]
-            yield _lines(unpacked, file), raw.tell, size
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._parts: list[Source | Iterator[Line]] = []
+        for path in paths:
+            self._parts += _standard_input() if path == STANDARD_INPUT else sources([path])
+        names = [part.name if isinstance(part, Source) else _NAME for part in self._parts]
+        self.name = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        known = [part.size for part in self._parts if isinstance(part, Source)]
+        self.size = sum(known) if len(known) == len(names) else None
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Line]:
+        before = 0
+        for part in self._parts:
+            if not isinstance(part, Source):
+                yield from part
+                continue
+            document = Document(part, _FORMAT)
+            with document.forward() as (lines, share):
+                for line in _numbered(part.name, iter(lines.read, b""), document.shape.end):
+                    self.read = before + round(share() * part.size)
+                    yield line
+            before += part.size
 
 
-def _lines(stream: IO[bytes], file: Path) -> Iterator[Line]:
-    number = 0
-    try:
-        while line := stream.readline(LONGEST):
-            number += 1
-            rest = line
-            while len(rest) == LONGEST and not rest.endswith(b"\n"):  # it is refused for its size
-                rest = stream.readline(LONGEST)
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-                _check(line, file)
-            if value := line.strip():
-                yield Line(number, value)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ConfigError(f"{file}: is cut or damaged behind line {number}") from error
+def _numbered(file: str, pieces: Iterator[bytes], end: bytes) -> Iterator[Line]:
+    for number, line in enumerate(pieces, 1):
+        piece = line
+        while len(piece) >= LONGEST and not piece.endswith(end):
+            piece = next(pieces, b"")
+        if value := line.strip():
+            yield Line(file, number, value)
 
 
-def _check(first: bytes, file: Path) -> None:
-    if first.lstrip()[:1] == b"[":
-        raise ConfigError(
-            f"{file}: is a JSON array; one event a line is wanted: jq -c '.[]' makes that of it"
-        )
-    if b"\x00" in first[:64]:
-        raise ConfigError(f"{file}: is no text with one event a line")
+def _standard_input() -> list[Source] | list[Iterator[Line]]:
+    stream: Any = sys.stdin.buffer
+    first = stream.readline(LONGEST)
+    if not _goes_on_as_lines(first):
+        spool: BinaryIO = tempfile.TemporaryFile(prefix="offerstream-")  # noqa: SIM115 - lives as long as the source
+        spool.write(first)
+        copyfileobj(stream, spool)
+        return [Source(Path(_NAME), spool=spool)]
+
+    def pieces() -> Iterator[bytes]:
+        if first:
+            yield first.removeprefix(b"\xef\xbb\xbf")
+        yield from iter(lambda: stream.readline(LONGEST), b"")
+
+    return [_numbered(_NAME, pieces(), b"\n")]
+
+
+def _goes_on_as_lines(first: bytes) -> bool:
+    """Whether what begins with this line is UTF-8 text, one event a line."""
+    return not (
+        packing_of(first)
+        or foreign(first)
+        or first.startswith(PARQUET)
+        or is_marked(first)
+        or is_stream(first)
+        or b"\0" in first
+    )

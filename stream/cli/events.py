@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from stream.cli.event_lines import Line, event_lines
+from stream.cli.event_lines import EventLines, Line
+from stream.cli.inputs import FILE
 from stream.cli.moments import now_ms
 from stream.cli.options import settings_option
 from stream.cli.progress import Gauge, gauge
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 TOPICS = ("clicks", "purchases", "feedback", "customers")
 FORMS = ("segment", "ga4", "cloudevents")
-FILE = click.Path(path_type=Path, allow_dash=True)
 _limit = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(0), help="Faults that are shown."
 )
@@ -37,7 +37,7 @@ def events() -> None:
 
 @events.command
 @settings_option
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option(
     "--as",
     "kind",
@@ -46,11 +46,13 @@ def events() -> None:
 )
 @_limit
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a fault, and a summary.")
-def validate(settings: Settings, file: Path, kind: str | None, limit: int, as_json: bool) -> None:
-    """Check FILE, one event a line: each fault with its line, pointer, rule and nearest valid form.
+def validate(
+    settings: Settings, files: tuple[Path, ...], kind: str | None, limit: int, as_json: bool
+) -> None:
+    """Check FILES, one event a line: each fault with line, pointer, rule and nearest valid form.
 
-    Nothing is sent, and no broker is needed. FILE may be gzipped; - is standard input. The exit
-    code is 2 if there is a fault.
+    Nothing is sent, and no broker is needed. FILES may be packed, or JSON arrays; a glob and a
+    directory are read, too, and - is standard input. The exit code is 2 if there is a fault.
 
     \b
     offerstream events validate clicks.jsonl --as clicks
@@ -59,27 +61,27 @@ def validate(settings: Settings, file: Path, kind: str | None, limit: int, as_js
     from stream.client.validation import Validator
 
     validator, tally = Validator(settings.core), _Tally(limit, as_json)
-    with (
-        event_lines(file) as (lines, read, size),
-        gauge("checking", size, "bytes", quiet=as_json) as progress,
-    ):
+    lines = EventLines(files)
+    with gauge("checking", lines.size, "bytes", quiet=as_json) as progress:
         for line in lines:
-            tally.note(file, line.number, _checked(validator, line.value, kind))
-            progress.show(read(), f"{tally.events:,} events")
-    tally.tell(file)
+            tally.note(line, _checked(validator, line.value, kind))
+            progress.show(lines.read, f"{tally.events:,} events")
+    tally.tell(lines.name)
     if not tally.events:
-        raise ConfigError(f"{file}: holds no event")
+        raise ConfigError(f"{lines.name}: holds no event")
     sys.exit(2 if tally.refused else 0)
 
 
 @events.command
 @settings_option
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--topic", type=click.Choice(TOPICS), required=True, help="Where they go.")
 @_limit
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a record, and a summary.")
-def send(settings: Settings, file: Path, topic: str, limit: int, as_json: bool) -> None:
-    """Send FILE, one event a line, each checked first and acknowledged on its own.
+def send(
+    settings: Settings, files: tuple[Path, ...], topic: str, limit: int, as_json: bool
+) -> None:
+    """Send FILES, one event a line, each checked first and acknowledged on its own.
 
     An event that a worker would refuse is not sent, and told as by `validate`; the others are.
     Sent again, an event counts once, by its event_id. The exit code is 0 if all are durable.
@@ -89,14 +91,12 @@ def send(settings: Settings, file: Path, topic: str, limit: int, as_json: bool) 
     zcat *.gz | offerstream events send - --topic clicks --json > receipts.jsonl
     """
     tally = _Tally(limit, as_json)
-    with (
-        event_lines(file) as (lines, read, size),
-        gauge("sending", size, "bytes", quiet=as_json) as progress,
-    ):
-        asyncio.run(_send(settings, topic, lines, _Sending(file, tally, progress, read)))
-    tally.tell(file)
+    lines = EventLines(files)
+    with gauge("sending", lines.size, "bytes", quiet=as_json) as progress:
+        asyncio.run(_send(settings, topic, _Sending(lines, tally, progress)))
+    tally.tell(lines.name)
     if not tally.events:
-        raise ConfigError(f"{file}: holds no event")
+        raise ConfigError(f"{lines.name}: holds no event")
     sys.exit(0 if tally.events == tally.acknowledged + tally.ignored else 2)
 
 
@@ -137,14 +137,14 @@ class _Tally:
         self._unknown: Counter[str] = Counter()
         self._topics: Counter[str] = Counter()
 
-    def note(self, file: Path, number: int, checked: Checked) -> None:
+    def note(self, line: Line, checked: Checked) -> None:
         self.events += 1
         self._unknown.update(fault.pointer for fault in checked.warnings)
         if checked.faults:
             self.refused += 1
             self._reasons.update(f"{one.code} {one.pointer}".strip() for one in checked.faults[:1])
             for fault in checked.faults:
-                self._fault(file, number, checked.topic, fault)
+                self._fault(line, checked.topic, fault)
         elif checked.ignored is not None:
             self.ignored += 1
         else:
@@ -154,33 +154,35 @@ class _Tally:
         self.events += 1
         self._topics[topic] += 1
 
-    def receipt(self, number: int, placed: Acknowledged) -> None:
+    def receipt(self, line: Line, placed: Acknowledged) -> None:
         self.acknowledged += 1
         if self._as_json:
-            document = {"line": number, "status": "acknowledged", **placed._asdict()}
-            click.echo(orjson.dumps(document))
+            self._document_of(line, "acknowledged", placed._asdict())
 
-    def not_sent(self, file: Path, number: int, why: str) -> None:
+    def not_sent(self, line: Line, why: str) -> None:
         self.failed += 1
         if self._as_json:
-            click.echo(orjson.dumps({"line": number, "status": "failed", "why": why}))
+            self._document_of(line, "failed", {"why": why})
         elif self.failed <= self._limit:
-            click.echo(f"{file}:{number}: not acknowledged: {why}", err=True)
+            click.echo(f"{line.file}:{line.number}: not acknowledged: {why}", err=True)
 
-    def _fault(self, file: Path, number: int, topic: str, fault: Fault) -> None:
+    def _document_of(self, line: Line, status: str, more: dict[str, Any]) -> None:
+        document = {"file": line.file, "line": line.number, "status": status, **more}
+        click.echo(orjson.dumps(document))
+
+    def _fault(self, line: Line, topic: str, fault: Fault) -> None:
         if self._as_json:
-            document = {"line": number, "status": "refused", "topic": topic, **fault._asdict()}
-            click.echo(orjson.dumps(document))
+            self._document_of(line, "refused", {"topic": topic, **fault._asdict()})
             return
         self._limit -= 1
         if self._limit < 0:
             return
         near = f"; nearest: {fault.nearest}" if fault.nearest is not None else ""
         where = f"{fault.pointer} " if fault.pointer else ""
-        click.echo(f"{file}:{number}: {where}{fault.message} ({fault.code}){near}")
+        click.echo(f"{line.file}:{line.number}: {where}{fault.message} ({fault.code}){near}")
 
-    def tell(self, file: Path) -> None:
-        """The summary."""
+    def tell(self, read: str) -> None:
+        """The summary of what was read."""
         if self._as_json:
             click.echo(orjson.dumps({"summary": self._document()}))
             return
@@ -194,7 +196,7 @@ class _Tally:
             parts.append(f"{self.ignored:,} of no use to an offer, and ignored")
         if self.acknowledged or self.failed:
             parts.append(f"{self.acknowledged:,} acknowledged, {self.failed:,} not")
-        click.echo(f"{file}: {self.events:,} events: {'; '.join(parts)}")
+        click.echo(f"{read}: {self.events:,} events: {'; '.join(parts)}")
         for reason, count in self._reasons.most_common(10):
             click.echo(f"  {count:,} × {reason}")
         for pointer, count in self._unknown.most_common(10):
@@ -217,32 +219,32 @@ class _Tally:
 class _Sending:
     """What is under way, in the order of the lines."""
 
-    def __init__(self, file: Path, tally: _Tally, progress: Gauge, read: Any) -> None:
-        self.file, self.tally = file, tally
-        self._progress, self._read = progress, read
-        self._under_way: deque[tuple[int, Awaitable[Acknowledged]]] = deque()
+    def __init__(self, lines: EventLines, tally: _Tally, progress: Gauge) -> None:
+        self.lines, self.tally = lines, tally
+        self._progress = progress
+        self._under_way: deque[tuple[Line, Awaitable[Acknowledged]]] = deque()
 
-    def put(self, number: int, sent: Awaitable[Acknowledged]) -> None:
-        self._under_way.append((number, sent))
+    def put(self, line: Line, sent: Awaitable[Acknowledged]) -> None:
+        self._under_way.append((line, sent))
 
     async def settle(self, most: int) -> None:
         """Wait until at most so many are under way."""
         from stream.client.producer import NotSent
 
         while len(self._under_way) > most:
-            number, sent = self._under_way.popleft()
+            line, sent = self._under_way.popleft()
             try:
-                self.tally.receipt(number, await sent)
+                self.tally.receipt(line, await sent)
             except NotSent as error:
-                self.tally.not_sent(self.file, number, str(error))
-        self._progress.show(self._read(), f"{self.tally.acknowledged:,} acknowledged")
+                self.tally.not_sent(line, str(error))
+        self._progress.show(self.lines.read, f"{self.tally.acknowledged:,} acknowledged")
 
 
-async def _send(settings: Settings, topic: str, lines: Any, sending: _Sending) -> None:
+async def _send(settings: Settings, topic: str, sending: _Sending) -> None:
     from stream.client.producer import EventProducer
 
     async with EventProducer(settings) as producer:
-        for line in lines:
+        for line in sending.lines:
             await _submit(producer, topic, line, sending)
             await sending.settle(1_000)
         await sending.settle(0)
@@ -254,11 +256,11 @@ async def _submit(producer: EventProducer, topic: str, line: Line, sending: _Sen
     try:
         sent = await producer.submit(topic, line.value)
     except EventRefused as refused:
-        sending.tally.note(sending.file, line.number, refused.checked)
+        sending.tally.note(line, refused.checked)
         return
     except NotSent as error:
         sending.tally.events += 1
-        sending.tally.not_sent(sending.file, line.number, str(error))
+        sending.tally.not_sent(line, str(error))
         return
     sending.tally.handed_over(topic)
-    sending.put(line.number, sent)
+    sending.put(line, sent)

@@ -18,7 +18,7 @@ from stream.replay.outcome import Published
 from stream.replay.replay import Replay
 from stream.replay.section import nearest
 
-_SOURCES = {"clicks": Source.CLICKS, "purchases": Source.PURCHASES, "feedback": Source.FEEDBACK}
+_SOURCES = {source.name.lower(): source for source in Source}
 _NOW = 4_102_444_800_000  # ms, the year 2100: no event of a log is ahead of it
 
 

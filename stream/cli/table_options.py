@@ -1,28 +1,94 @@
-"""Options of the commands that read some columns of a CSV file."""
+"""Options of the commands that read columns of a table, and the table that they name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import click
 
+from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found, paths_of
+from stream.cli.outputs import outputs
+from stream.cli.progress import gauge
 from stream.config import ConfigError
+from stream.reading.table import Table, told_format
 
-FILE = click.Path(path_type=Path)
+C = TypeVar("C", bound=Callable[..., Any])
 
-_BEFORE = (click.option("--csv", "file", type=FILE, required=True, help="May be gzipped."),)
+
+class Opened(NamedTuple):
+    """A table, the title of a picture of it, and where that is drawn, if anywhere."""
+
+    table: Table
+    title: str
+    chart: BinaryIO | None
+
+    def draw(self, picture: Callable[[], str]) -> None:
+        """Draw the picture, if one is wanted."""
+        if self.chart is not None:
+            self.chart.write(picture().encode())
+
+
+class TableOptions(NamedTuple):
+    """What a command is told of the table that it reads, and how it tells what came of it."""
+
+    files: tuple[Path, ...]
+    no_header: bool
+    delimiter: str
+    encoding: str
+    plot: Path | None
+    in_json: bool
+
+    @contextmanager
+    def opened(
+        self, needed: Collection[str], unused: Collection[str] | None = None
+    ) -> Iterator[Opened]:
+        """Open the table, and the picture, which takes its name when all went well.
+
+        Parameters
+        ----------
+        needed, unused
+            Columns, as of `Table`.
+
+        Raises
+        ------
+        ConfigError
+            A file cannot be read, lacks a column, or would be overwritten.
+        """
+        read = found(self.files, quiet=self.in_json)
+        with outputs({"--plot": self.plot}, paths_of(read)) as written:
+            file = told_format(self.delimiter, self.encoding, header=not self.no_header)
+            table = Table(read, file, needed, unused)
+            yield Opened(table, read[0].short_name, written.get("--plot"))
+
+    @contextmanager
+    def reading(self, table: Table) -> Iterator[Callable[[int], None]]:
+        """Show how much of a table was read that is read twice."""
+        with gauge("reading", 2 * table.size, "bytes", quiet=self.in_json) as progress:
+            yield progress.show
+
+
+def format_options(command: C) -> C:
+    """Give a command the options ``--no-header``, ``--delimiter`` and ``--encoding``."""
+    header = click.option(
+        "--no-header", is_flag=True, help="The first line is a row; columns are called 1, 2, …"
+    )
+    return header(delimiter_option()(encoding_option(command)))
+
+
+_BEFORE = (click.option("--csv", "files", type=FILE, multiple=True, required=True, help=READS),)
 _AFTER = (
-    click.option("--no-header", is_flag=True, help="Columns are numbers: --time 1 is the first."),
-    click.option("--delimiter", metavar="CHAR", help="Between cells; found by itself."),
+    format_options,
     click.option("--plot", type=FILE, help="Draw a chart into this SVG file."),
     click.option("--json", "in_json", is_flag=True, help="Print one JSON object."),
 )
 
 
 def table_options(*columns: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Give a command the file, its columns, and how to read and tell them.
+    """Give a command what `TableOptions` are made of, as its first argument.
 
     Parameters
     ----------
@@ -31,9 +97,15 @@ def table_options(*columns: Callable[..., Any]) -> Callable[[Callable[..., Any]]
     """
 
     def decorate(command: Callable[..., Any]) -> Any:
+        @wraps(command)
+        def with_table(**named: Any) -> Any:
+            told = TableOptions(*(named.pop(name) for name in TableOptions._fields))
+            return command(told, **named)
+
+        decorated: Callable[..., Any] = with_table
         for option in reversed((*_BEFORE, *columns, *_AFTER)):
-            command = option(command)
-        return command
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

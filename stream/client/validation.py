@@ -13,11 +13,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from stream.client.nearest import nearest_form, nearest_name
-from stream.codec.envelope import Headers, parse, unwrapped
+from stream.codec.envelope import Headers, parse
 from stream.codec.events import Decoded, EventDecoder, Ignored
+from stream.codec.home import home_of
+from stream.codec.opening import native_of
+from stream.codec.permission import ENVELOPE
+from stream.codec.plain import text
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas, TopicSchema, load_schemas
-from stream.codec.segment import is_segment, translate
 from stream.config import CoreSettings
 from stream.core.event import Rejection, RejectionCode, Source
 from stream.core.text import tidy
@@ -116,7 +119,7 @@ class Validator:
             value = event if isinstance(event, bytes) else orjson.dumps(event)
         except TypeError as error:  # orjson.JSONEncodeError is one
             return _refused(topic, b"", [Fault("", "decode", f"it is no JSON: {error}")])
-        native, fault = _native(schema, value, headers)
+        native, fault = _native(schema, value, headers, now)
         key = None if native is None else _key(native)
         decode = self._decoder.of(Source[topic.upper()])
         outcome = decode(key or b"\x00", value, headers, now)
@@ -154,26 +157,20 @@ def _refused(
 
 
 def _native(
-    schema: TopicSchema, value: bytes, headers: Headers
+    schema: TopicSchema, value: bytes, headers: Headers, now: int
 ) -> tuple[dict[str, Any] | None, Fault | None]:
     """The native object in a value, valid or not, as far as envelopes can be taken off."""
     try:
-        data, known = unwrapped(parse(value), headers)
-        if "customer_id" not in data and is_segment(data):
-            translated = translate(schema.topic, data)
-            if isinstance(translated, Ignored):
-                return None, None
-            data = translated
+        data = native_of(schema, "customer_id", parse(value, headers), headers, now)
     except Refused as refused:
         return None, _fault_of(refused.rejection)
-    for name, text in known.items():
-        if name in schema.fields and data.get(name) is None:
-            data[name] = text
-    return data, None
+    if isinstance(data, Ignored):
+        return None, None
+    return {name: said for name, said in data.items() if name != ENVELOPE}, None
 
 
 def _key(native: Mapping[str, Any]) -> bytes | None:
-    customer_id = native.get("customer_id")
+    customer_id = text(native.get("customer_id"))
     return tidy(customer_id).encode() or None if isinstance(customer_id, str) else None
 
 
@@ -195,7 +192,7 @@ def _faults(schema: TopicSchema, native: Mapping[str, Any]) -> list[Fault]:
     """Every fault against the contract; those of deep nesting are the decoder's to tell."""
     known = {name: value for name, value in native.items() if name in schema.fields}
     try:
-        errors = list(schema.validator.iter_errors(known))
+        errors = list(schema.errors(known))
     except ValueError:
         return []
     return [_fault(schema, native, error) for error in errors[:100]]
@@ -243,16 +240,4 @@ def _likely(event: bytes) -> str:
         data = orjson.loads(event)
     except orjson.JSONDecodeError:
         return "clicks"
-    inside = data.get("data") if isinstance(data, dict) else None
-    data = inside if isinstance(inside, dict) else data
-    if not isinstance(data, dict):
-        return "clicks"
-    properties = data.get("properties")
-    names = {*data, *(properties if isinstance(properties, dict) else ())}
-    if names & {"offer_id", "promotion_id"}:
-        return "feedback"
-    if names & {"order_id", "products"}:
-        return "purchases"
-    if names & {"traits", "erase"} or data.get("type") == "identify":
-        return "customers"
-    return "clicks"
+    return home_of(data) if isinstance(data, dict) else "clicks"

@@ -3,12 +3,14 @@
 Rules. Schema Registry framing (a zero byte and a four-byte id) is stripped; the newer header
 ``__value_schema_id`` leaves the value bare already. CloudEvents (Kafka binding 1.0) come in binary
 mode (``ce_`` headers) or structured mode (``application/cloudevents+json``, or an object that has
-``specversion``); what they know of the id, the time and the type fills in where the payload does
-not say. Texts are tidied before anything is validated. No bytes make this raise but `Refused`.
+``specversion``); what they know of the id, the time and the type, without its version, fills in
+where the payload does not say. Texts are tidied before anything is validated. No bytes make this
+raise but `Refused`.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
@@ -16,6 +18,7 @@ from unicodedata import is_normalized
 
 from orjson import JSONDecodeError, loads
 
+from stream.codec.plain import text
 from stream.codec.refused import Refused
 from stream.core.event import RejectionCode
 from stream.core.text import tidy
@@ -25,14 +28,28 @@ Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
 _FRAME: Final = b"\x00"
 _FRAME_LENGTH: Final = 5
+_SCHEMA_ID: Final = "__value_schema_id"
+_BINARY: Final = (
+    "the value is of a Schema Registry's schema{}, and is not JSON but Avro or Protobuf: "
+    "send JSON, as by the registry's JSON Schema serializer"
+)
 _STRUCTURED: Final = "application/cloudevents"
 _PLAIN: Final = (None, b"", b"application/json")
 _DEEP: Final = 8  # levels to tidy: beyond any field that an envelope around a payload can hold
+_VERSION: Final = re.compile(r"(?:[./:@_-]v?[0-9]+(?:\.[0-9]+)*)+\Z", re.IGNORECASE)
+_PARTS: Final = re.compile(r"[./:]")
 _ATTRIBUTES: Final = {"id": "event_id", "time": "timestamp", "type": "event"}
 
 
-def parse(raw: bytes) -> dict[str, Any]:
+def parse(raw: bytes, headers: Headers = ()) -> dict[str, Any]:
     """Read one JSON object, its texts tidied, from bytes that may be framed.
+
+    Parameters
+    ----------
+    raw
+        The value.
+    headers
+        Of its record: one of them may tell that it is no JSON.
 
     Raises
     ------
@@ -42,7 +59,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     try:
         data = loads(raw)
     except JSONDecodeError as error:
-        data = _unframed(raw, error)
+        data = _unframed(raw, error, headers)
     if type(data) is not dict:
         raise Refused(RejectionCode.SCHEMA, "the value is not of type object")
     if not is_tidy(raw):
@@ -63,13 +80,19 @@ def is_tidy(raw: bytes) -> bool:
     return text.isprintable() and is_normalized("NFC", text)
 
 
-def _unframed(raw: bytes, error: JSONDecodeError) -> Any:
+def _unframed(raw: bytes, error: JSONDecodeError, headers: Headers) -> Any:
     # No JSON begins with the frame's zero: looked for only here, it costs the others nothing.
-    if raw[:1] == _FRAME:
+    if raw[:1] == _FRAME and len(raw) > _FRAME_LENGTH:
+        inside = raw[_FRAME_LENGTH:]
         try:
-            return loads(raw[_FRAME_LENGTH:])
+            return loads(inside)
         except JSONDecodeError as inner:
+            if inside.lstrip()[:1] != b"{":
+                number = int.from_bytes(raw[1:_FRAME_LENGTH])
+                raise Refused(RejectionCode.DECODE, _BINARY.format(f" {number}")) from None
             error = inner
+    elif raw.lstrip()[:1] != b"{" and any(name == _SCHEMA_ID for name, _ in headers):
+        raise Refused(RejectionCode.DECODE, _BINARY.format("")) from None
     # The message tells what was met and where, and holds nothing of the value.
     raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}")
 
@@ -144,15 +167,24 @@ def _payload(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(attributes: dict[str, Any]) -> dict[str, str]:
-    """Rename attributes; a type such as ``com.example.shop.view`` ends in the event's own."""
+    """Rename attributes; a type such as ``com.example.shop.view.v1`` has the event's own."""
     named = {
-        ours: attributes[theirs]
+        ours: said
         for theirs, ours in _ATTRIBUTES.items()
-        if isinstance(attributes.get(theirs), str)
+        if isinstance(said := text(attributes.get(theirs)), str)
     }
     if "event" in named:
-        named["event"] = named["event"].rpartition(".")[2]
+        named["event"] = _event(named["event"])
     return named
+
+
+def _event(kind: str) -> str:
+    """The event that a type ends in, without its version.
+
+    >>> [_event(kind) for kind in ("com.shop.view", "com.shop.view.v1", "shop/view/1.2", "view:v3")]
+    ['view', 'view', 'view', 'view']
+    """
+    return _PARTS.split(_VERSION.sub("", kind))[-1]
 
 
 def _tidy_values(node: Any, depth: int) -> None:

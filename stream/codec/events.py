@@ -4,8 +4,8 @@ Rules, in the order in which they are asked; the first that fails names the reje
 
 1.  a value over 256 KiB, headers over 64 KiB, or, of what is refused, a key over 4 KiB:
     ``oversize``; no value: ``tombstone``; no key: ``null_key``
-2.  framing and envelopes off (`stream.codec.envelope`, `stream.codec.segment`); not JSON, or too
-    deep: ``decode``
+2.  framing and envelopes off (`stream.codec.envelope`, `stream.codec.segment`,
+    `stream.codec.ga4`); not JSON, or too deep: ``decode``
 3.  a major version that is not known: ``schema_version``
 4.  the topic's JSON Schema: ``oversize`` for over 500 lines, ``value_range`` for money, quantities
     and times out of their bounds, ``schema`` for all else
@@ -137,7 +137,7 @@ def carefully(schema: TopicSchema, settings: CoreSettings) -> Decode:
         if key is None:
             return bounded(NULL_KEY, key, value, headers)
         try:
-            data = opened(schema, "customer_id", value, headers)
+            data = opened(schema, "customer_id", value, headers, record_time_ms)
             if isinstance(data, Ignored):
                 return data
             event, extra_fields, unknown = read(data, known, event_of, currency)

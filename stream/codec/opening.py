@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from stream.codec import ga4, segment
 from stream.codec.envelope import Headers, are_plain, parse, unwrapped
 from stream.codec.permission import ENVELOPE, words_of
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
-from stream.codec.segment import Ignored, is_segment, translate
+from stream.codec.segment import Ignored
 from stream.core.event import Rejection, RejectionCode
 
-__all__ = ["MAX_HEADERS", "MAX_KEY", "MAX_VALUE", "Ignored", "are_bare", "bounded", "opened"]
+__all__ = [
+    "MAX_HEADERS",
+    "MAX_KEY",
+    "MAX_VALUE",
+    "Ignored",
+    "are_bare",
+    "bounded",
+    "native_of",
+    "opened",
+]
 
 MAX_VALUE: Final = 256 * 1024
 """Bytes of a value that are read at all."""
@@ -26,9 +36,9 @@ MAX_KEY: Final = 4096
 
 
 def opened(
-    schema: TopicSchema, identity: str, value: bytes, headers: Headers
+    schema: TopicSchema, identity: str, value: bytes, headers: Headers, record_time: int = -1
 ) -> dict[str, Any] | Ignored:
-    """Return the native object in a value, validated.
+    """Return the native object in a value, validated and plain (`stream.codec.plain`).
 
     Parameters
     ----------
@@ -38,6 +48,8 @@ def opened(
         The field that every native object of the topic has, and no envelope.
     value, headers
         As in Kafka.
+    record_time
+        The record's own timestamp, in ms.
 
     Raises
     ------
@@ -48,18 +60,21 @@ def opened(
         raise Refused(RejectionCode.OVERSIZE, f"the value is over {MAX_VALUE} bytes")
     if headers and _size(headers) > MAX_HEADERS:
         raise Refused(RejectionCode.OVERSIZE, f"the headers are over {MAX_HEADERS} bytes")
-    data = parse(value)
+    data = parse(value, headers)
     if headers or identity not in data:
-        native = _native(schema, identity, data, headers)
+        native = native_of(schema, identity, data, headers, record_time)
         if isinstance(native, Ignored):
             return native
         data = native
     try:
+        if schema.is_plain(data):
+            return data
         valid = schema.is_valid(data)
     except ValueError:  # nested beyond what jsonschema-rs reads
         valid = False
     if not valid:
         raise Refused(*schema.fault(data))
+    schema.plain.make(data)
     return data
 
 
@@ -86,22 +101,37 @@ def bounded(
     return rejection
 
 
+def _translated(topic: str, payload: dict[str, Any], record_time: int) -> dict[str, Any] | Ignored:
+    if segment.is_segment(payload):
+        return segment.translate(topic, payload)
+    if ga4.is_ga4(payload):
+        return ga4.translate(topic, payload, record_time)
+    return payload
+
+
 def _size(headers: Headers) -> int:
     return sum(len(name) + len(raw or b"") for name, raw in headers)
 
 
-def _native(
-    schema: TopicSchema, identity: str, data: dict[str, Any], headers: Headers
+def native_of(
+    schema: TopicSchema, identity: str, data: dict[str, Any], headers: Headers, record_time: int
 ) -> dict[str, Any] | Ignored:
+    """Return the native object in an object, valid or not, with all envelopes off.
+
+    Raises
+    ------
+    Refused
+        ``decode`` or ``schema``: of an envelope.
+    """
     payload, known = unwrapped(data, headers)
     if payload is not data and identity == "customer_id" and (said := words_of(data)):
         payload[ENVELOPE] = said
-    if identity == "customer_id" and identity not in payload and is_segment(payload):
-        native = translate(schema.topic, payload)
+    if identity == "customer_id" and identity not in payload:
+        native = _translated(schema.topic, payload, record_time)
         if isinstance(native, Ignored):
             return native
         payload = native
     for name, text in known.items():
-        if name in schema.fields and payload.get(name) is None:
+        if name in schema.fields and payload.get(name) in (None, ""):
             payload[name] = text
     return payload

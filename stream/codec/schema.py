@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
+from stream.codec.plain import Plain, plain_document, plain_of
 from stream.core.event import Rejection, RejectionCode
 
 _COMPARED: Final = 64  # names, and letters of each, that are compared with known ones
@@ -50,9 +51,11 @@ _NAMES: Final = re.compile(r"\^\(([a-z_]+(?:\|[a-z_]+)*)\)\$")
 class TopicSchema:
     """One topic's contract in one major version.
 
-    ``is_valid`` asks the validator, and raises ValueError beyond 255 levels; ``fields`` are the
+    ``is_valid`` asks the validator, and raises ValueError beyond 255 levels; ``is_plain`` whether
+    a value has the first of all forms, and raises it likewise; ``fields`` are the
     names at the top level, ``names`` all that the contract itself knows, and ``limits`` say how
-    many members a field may have. One that ``is_closed`` takes no fields but its own.
+    many members a field may have. One that ``is_closed`` takes no fields but its own. ``plain``
+    tells how what is valid is made plain.
     """
 
     topic: str
@@ -60,10 +63,12 @@ class TopicSchema:
     document: Mapping[str, Any]
     validator: Draft202012Validator
     is_valid: Callable[[object], bool]
+    is_plain: Callable[[object], bool]
     fields: frozenset[str]
     names: frozenset[str]
     limits: Mapping[str, int]
     is_closed: bool
+    plain: Plain
 
     def fault(self, data: object) -> Rejection:
         """Say what is wrong with ``data`` that is not valid.
@@ -85,15 +90,26 @@ class TopicSchema:
                 code = RejectionCode.OVERSIZE if name == "products" else RejectionCode.SCHEMA
                 return Rejection(code, f"/{name} has more than {limit} members")
         try:
-            faults = [self._rejection(error) for error in self.validator.iter_errors(known)]
+            faults = [self._rejection(error) for error in self.errors(known)]
         except ValueError:  # jsonschema-rs reads no further than 255 levels
             faults = []
         deep = Rejection(RejectionCode.DECODE, "the value is nested too deeply")
         return min(faults, key=lambda fault: fault.code is not RejectionCode.SCHEMA, default=deep)
 
+    def errors(self, data: object) -> Iterator[ValidationError]:
+        """What breaks the contract; of several forms, what breaks the one that was meant.
+
+        Raises
+        ------
+        ValueError
+            It is nested beyond 255 levels.
+        """
+        for error in self.validator.iter_errors(data):
+            yield from _meant(error)
+
     def _is_other_version(self, version: object) -> bool:
         if isinstance(version, str):
-            return version.partition(".")[0] != str(self.major)
+            return version != "" and version.partition(".")[0] != str(self.major)
         return type(version) in (int, float) and version != self.major
 
     def _rejection(self, error: ValidationError) -> Rejection:
@@ -176,18 +192,38 @@ def schemas_root() -> Traversable:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas"
 
 
+def _meant(error: ValidationError) -> Iterator[ValidationError]:
+    """What breaks the form that was meant: the first of the value's own type, else the first."""
+    if error.kind.name != "anyOf":
+        yield error
+        return
+    kind: Any = error.kind
+    forms: list[list[ValidationError]] = kind.context
+    for one in next((form for form in forms if not _is_another_kind(form)), forms[0]):
+        yield from _meant(one)
+
+
+def _is_another_kind(form: list[ValidationError]) -> bool:
+    return any(one.kind.name in ("type", "constant", "const", "required") for one in form)
+
+
 def _compile(topic: str, major: int, document: dict[str, Any]) -> TopicSchema:
-    validator = Draft202012Validator(document, validate_formats=True, offline=True)
+    validator, plain = [
+        Draft202012Validator(one, validate_formats=True, offline=True)
+        for one in (document, plain_document(document))
+    ]
     return TopicSchema(
         topic,
         major,
         document,
         validator,
         validator.is_valid,
+        plain.is_valid,
         frozenset(document["properties"]),
         frozenset(_names(document)),
         dict(_limits(document["properties"])),
         document.get("additionalProperties") is False,
+        plain_of(document),
     )
 
 

@@ -1,6 +1,7 @@
 """Segment's and RudderStack's e-commerce calls, read as this system's own events.
 
-Rules. Names are matched trimmed and without regard to case. ``messageId`` is the event's id;
+Rules. Names are matched trimmed and without regard to case, the older ones with the words in the
+other order (``Completed Order``) too. ``messageId`` is the event's id;
 ``userId``, else ``anonymousId``, the customer's; ``timestamp``, else ``originalTimestamp``, its
 time. Properties keep their names, which ours follow. A call that the specification knows and this
 system has no use for is `Ignored`: a producer that sends all it has must not fill the dead letters.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from stream.codec.permission import PURPOSES, WORDS, is_no, is_yes, taken
+from stream.codec.plain import PRODUCT, STAND_INS
 from stream.codec.refused import Refused
 from stream.core.event import RejectionCode
 
@@ -59,6 +61,16 @@ _UNUSED_EVENTS: Final = frozenset(
         "product reviewed",
     )
 )
+_OLD: Final = {  # the words of the first specification
+    " ".join(reversed(name.split(" "))): name
+    for name in (*_EVENTS, "products searched", "cart viewed", "order updated", "coupon applied")
+} | {
+    "viewed product category": "product list viewed",
+    "viewed product list": "product list viewed",
+    "viewed checkout step": "checkout step viewed",
+    "completed checkout step": "checkout step completed",
+    "started checkout": "checkout started",
+}
 _UNUSED_CALLS: Final = frozenset(("page", "screen", "group", "alias"))
 # Set by the envelope alone: a property of that name is another thing.
 _RESERVED: Final = frozenset(
@@ -107,6 +119,9 @@ def translate(topic: str, call: dict[str, Any]) -> dict[str, Any] | Ignored:
     if kind != "track":
         raise Refused(RejectionCode.SCHEMA, "/type is no Segment call")
     name = _folded(call.get("event"))
+    if name not in _EVENTS:
+        name = name.replace("_", " ")
+        name = _OLD.get(name, name)
     if name in _UNUSED_EVENTS:
         return Ignored("segment_event")
     home, event = _EVENTS.get(name, ("", ""))
@@ -133,8 +148,8 @@ def _native(
     allowed, unclear = _allowed(context)
     head = {
         "event_id": call.get("messageId"),
-        "customer_id": call.get("userId") or call.get("anonymousId"),
-        "timestamp": call.get("timestamp") or call.get("originalTimestamp"),
+        "customer_id": _first(call, "userId", "anonymousId"),
+        "timestamp": _first(call, "timestamp", "originalTimestamp"),
         "event": event,
         "erase": away.erase or call.get("erase"),
         "consent": _consent(call.get("consent"), allowed, away.refused),
@@ -142,8 +157,8 @@ def _native(
     native = payload | {name: value for name, value in head.items() if value is not None}
     native.update(dict.fromkeys(unclear))
     session = context.get("sessionId")
-    if event and session is not None and native.get("session_id") is None:
-        native["session_id"] = str(session) if isinstance(session, int) else session
+    if event and session is not None and native.get("session_id") in (None, ""):
+        native["session_id"] = session
     return native
 
 
@@ -153,11 +168,42 @@ def _properties(call: dict[str, Any], topic: str) -> dict[str, Any]:
         f"properties.{name}" if name in _RESERVED else name: value
         for name, value in properties.items()
     }
-    if topic == "feedback" and payload.get("offer_id") is None:
+    if topic == "feedback" and payload.get("offer_id") in (None, ""):
         payload["offer_id"] = payload.pop("promotion_id", None)
     if topic == "feedback":
         payload.pop("session_id", None)
+    if topic == "clicks":
+        _name_product(payload)
+    if topic == "purchases":
+        if payload.get("order_id") in (None, "") and "orderId" in payload:
+            payload["order_id"] = payload.pop("orderId")
+        lines = payload.get("products")
+        if isinstance(lines, list):
+            payload["products"] = [_with_product(line) for line in lines]
     return payload
+
+
+def _with_product(line: Any) -> Any:
+    if isinstance(line, dict) and not line.get(PRODUCT):
+        line = dict(line)
+        _name_product(line)
+    return line
+
+
+def _name_product(fields: dict[str, Any]) -> None:
+    """Take a product's id from where the first specification had it, if it is nowhere else."""
+    if fields.get(PRODUCT):
+        return
+    if all(fields.get(name) in (None, "") for name in (PRODUCT, *STAND_INS)):
+        for name in ("productId", "id"):
+            if fields.get(name) not in (None, ""):
+                fields[PRODUCT] = fields.pop(name)
+                return
+
+
+def _first(call: dict[str, Any], name: str, other: str) -> Any:
+    value = call.get(name)
+    return call.get(other) if value is None or value == "" else value
 
 
 def _update(call: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ take less than the schema does, and never more; what they refuse is for the sche
 - an object has no names but its own, so that nobody need count the others
 - an integer has no fraction, not even a zero
 - what ``then`` demands is demanded of all
+- of several forms, under ``anyOf``, the first is taken; an object in a list has no names but that
+  form's, so that nothing is made room for in every line of an order
 - a text that has to match a pattern is, where its spellings are given, one of these
 - whether a time is a date-time is left for who decodes to see: no type tells as quickly
 
@@ -30,7 +32,7 @@ _TEXT: Final = {"minLength": "min_length", "maxLength": "max_length", "pattern":
 _LIST: Final = {"minItems": "min_length", "maxItems": "max_length"}
 _MAP: Final = {"minProperties": "min_length", "maxProperties": "max_length"}
 _TOLD: Final = ("$schema", "$id", "$defs", "$ref", "title", "description", "type")
-_OBJECT: Final = {*_TOLD, "required", "properties", "if", "then"}
+_OBJECT: Final = {*_TOLD, "required", "properties", "if", "then", "anyOf"}
 _NUMBER: Final = ("minimum", "maximum")
 _SHAPE: Final = ("format", "items", "propertyNames", "additionalProperties")
 _SEEN: Final = {"timestamp": "date-time"}
@@ -98,20 +100,26 @@ class _Maker(NamedTuple):
     spellings: Spellings
     rows: Mapping[str, Fields]
 
-    def fields(self, title: str, node: Node) -> Fields:
+    def fields(self, title: str, node: Node, spare: Collection[str] = ()) -> Fields:
+        """The fields of an object; those that are ``spare`` are none of the exact type's."""
         _check(node, _OBJECT)
         then = node.get("then", {})
         nodes = {name: self._node(child) for name, child in node["properties"].items()}
         for name, demand in then.get("properties", {}).items():
             nodes[name] = _both(nodes[name], demand)
-        required = {*node.get("required", ()), *then.get("required", ())}
+        first = _first(node) if "anyOf" in node else {}
+        _check(first, {"required", "properties"})
+        for name, demand in first.get("properties", {}).items():
+            nodes[name] = self._node(demand)  # of the forms that the field has, one
+        required = {name for part in (node, then, first) for name in part.get("required", ())}
         order = sorted(nodes, key=lambda name: name not in required)
         lists = ((name, child["items"]) for name, child in nodes.items() if "items" in child)
-        rows = {name: self.fields(name, child) for name, child in lists}
+        rows = {name: self.fields(name, child, _others(child)) for name, child in lists}
         maker = self._replace(rows=rows)
         exact: list[Any] = [
             (name, maker.type(name, nodes[name]), *(() if name in required else (None,)))
             for name in order
+            if name not in spare
         ]
         loose: list[Any] = [
             (name, _list_of(rows[name].loose) | None if name in rows else Any, None)
@@ -165,9 +173,26 @@ class _Maker(NamedTuple):
         return _bounded(str, node, _TEXT)
 
     def _node(self, node: Node) -> Node:
-        """A node with what it refers to."""
-        reference = node.get("$ref", "").removeprefix("#/$defs/")
-        return _both(self.definitions[reference], node) if reference else node
+        """A node with what it refers to, in the first of its forms."""
+        if reference := node.get("$ref", "").removeprefix("#/$defs/"):
+            return _both(self._node(self.definitions[reference]), node)
+        if "anyOf" not in node:
+            return node
+        rest = {word: said for word, said in node.items() if word != "anyOf"}
+        return _both(self._node(_first(node)), rest)
+
+
+def _first(node: Node) -> Node:
+    """The first form of several."""
+    if not node["anyOf"]:
+        raise ValueError("no type is known for no form")
+    first: Node = node["anyOf"][0]
+    return first
+
+
+def _others(node: Node) -> set[str]:
+    """The fields that forms beside the first demand."""
+    return {name for form in node.get("anyOf", ())[1:] for name in form.get("required", ())}
 
 
 def _check(node: Node, known: Collection[str]) -> None:

@@ -2,8 +2,8 @@
 
 Rules
 -----
-- The form is found from a sample: numbers (seconds, milliseconds, micro- or nanoseconds since
-  1970, years, ``YYYYMM``, ``YYYYMMDD``), ISO 8601, quarters, and the usual forms of dates and
+- The form is found from a sample of all rows: numbers (seconds, milliseconds, micro- or nanoseconds
+  since 1970, years, ``YYYYMM``, ``YYYYMMDD``), ISO 8601, quarters, and the usual forms of dates and
   months.
 - Where day and month can't be told apart (1/2/2024), that order is taken in which the sample is
   closer to sorted, then that in which it spans less.
@@ -14,14 +14,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from stream.config import ConfigError
+from stream.reading.table import Table
+
 Reader = Callable[[str], float | None]
+Tick = Callable[[int], None]
+
+TICK: Final = 4_096  # rows between two words about progress
 
 _DATES: Final = (
     *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y"),
@@ -33,8 +39,66 @@ _MONTHS: Final = ("%Y-%m", "%m/%Y", "%Y/%m", "%b-%y", "%b-%Y", "%b %Y", "%B %Y",
 _PATTERNS: Final = (*(date + clock for date in _DATES for clock in _CLOCKS), *_MONTHS)
 _PLAIN: Final = 3  # readers of what has one meaning
 _ASKED: Final = 300
+_KEPT: Final = 4_000
 _QUARTER: Final = re.compile(r"(\d{4})[ -]?[Qq]([1-4])|[Qq]([1-4])[ -]?(\d{4})")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
+
+
+def times_of(table: Table, column: str, tick: Tick = lambda done: None) -> Reader:
+    """Return what reads the times in a column; all rows are looked at.
+
+    Parameters
+    ----------
+    table
+        It is read once.
+    column
+        Has the times.
+    tick
+        Told the bytes that were read.
+
+    Raises
+    ------
+    ConfigError
+        There are no rows, or no times that are known.
+    """
+    rows = 0
+
+    def times() -> Iterable[str]:
+        nonlocal rows
+        for rows, (text,) in enumerate(table.cells([column]), 1):
+            if rows % TICK == 0:
+                tick(table.read)
+            yield text
+
+    sample = _spread(times())
+    if not rows:
+        raise ConfigError(f"{table.name}: has no rows{_left_out(table)}")
+    read = time_reader(sample)
+    if read is None:
+        first = next((text for text in sample if text), None)
+        what = "no row has one" if first is None else f"{first!r} is no time that is known"
+        raise ConfigError(f"--time {column}: {what}")
+    return read
+
+
+def _left_out(table: Table) -> str:
+    return "".join(f"; {count:,} are {reason}" for reason, count in table.left_out.items())
+
+
+def _spread(texts: Iterable[str]) -> list[str]:
+    """At most so many texts, evenly spread over all that have a value.
+
+    >>> _spread(str(n) for n in range(10_000))[:3]
+    ['0', '4', '8']
+    """
+    kept: list[str] = []
+    step = 1
+    for number, text in enumerate(filter(None, texts)):
+        if number % step == 0:
+            kept.append(text)
+            if len(kept) == _KEPT:
+                kept, step = kept[::2], 2 * step
+    return kept
 
 
 def time_reader(sample: Sequence[str]) -> Reader | None:

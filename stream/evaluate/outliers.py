@@ -1,16 +1,16 @@
-"""Outliers of a file: each row is scored before it is learned, and labels only judge.
+"""Outliers of a table: each row is scored before it is learned, and labels only judge.
 
 Rules
 -----
 - The detector never sees a label. Columns that read as numbers are numbers, the rest are texts.
-- The reference is an isolation forest (Liu, Ting and Zhou, ICDM 2008) of the whole file: it has
-  seen every row before it scores the first. Texts are to it how rare they are in the whole file.
+- The reference is an isolation forest (Liu, Ting and Zhou, ICDM 2008) of the whole table: it has
+  seen every row before it scores the first. Texts are to it how rare they are in the whole table.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.columns import Columns
-from stream.evaluate.propensity import Labels, typed
+from stream.evaluate.propensity import Labels, feature
 from stream.models.metrics import auc
 from stream.models.outliers import OutlierDetector
 from stream.models.outliers.isolation import batch_scores
 from stream.models.outliers.robust import deviations, scale_of
+from stream.reading.table import Table, text_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,12 +41,12 @@ class Odd(NamedTuple):
 
 
 class OutlierEvaluation:
-    """One pass over the rows of a file.
+    """One pass over the rows of a table.
 
     Parameters
     ----------
-    columns
-        All columns of the file.
+    table
+        All columns are read.
     labels
         Which of them is the label, and how it is read.
     drop
@@ -56,9 +56,9 @@ class OutlierEvaluation:
     """
 
     def __init__(
-        self, columns: Columns, labels: Labels, drop: Sequence[str] = (), seed: int = 0
+        self, table: Table, labels: Labels, drop: Sequence[str] = (), seed: int = 0
     ) -> None:
-        self.columns = columns
+        self.table = table
         self.labels = labels
         self.seed = seed
         self.detector = OutlierDetector(seed=seed)
@@ -67,27 +67,21 @@ class OutlierEvaluation:
         self._scores: list[float] = []
         self._truth: list[int] = []
         self._rows: list[list[float | str]] = []
-        for name in (labels.column, *drop):
-            if name not in columns.names:
-                there = ", ".join(columns.names)
-                raise ConfigError(f"{columns.file}: no column {name!r}; there are: {there}")
-        left_out = {labels.column, *drop}
-        self._at = [at for at, name in enumerate(columns.names) if name not in left_out]
-        self._names = [columns.names[at] for at in self._at]
-        if not self._at:
-            raise ConfigError(f"{columns.file}: has no column but those left out")
+        self._drop = {labels.column, *drop}
+        self._places: dict[str, int] = {}  # of the columns, as they are met
 
     def run(self) -> Iterator[int]:
         """Score and learn everything; yield the number of rows done, now and then."""
-        rows = iter(self.columns)
-        place = self.columns.names.index(self.labels.column)
+        rows = iter(self.table)
         while block := list(islice(rows, self._room())):
-            known = [(row, self.labels.read(row[place])) for row in block]
-            self.unlabelled += sum(label is None for _, label in known)
-            cells = [[typed(row[at]) for at in self._at] for row, _ in known]
+            labels = [self.labels.read(text_of(row.get(self.labels.column))) for row in block]
+            self.unlabelled += labels.count(None)
+            cells = [self._cells(row) for row in block]
+            if not self._places:
+                raise ConfigError(f"{self.table.name}: has no column but those left out")
             examples = [self._example(row) for row in cells]
             scores = self.detector.score_many(examples)
-            for at, (_, label) in enumerate(known):
+            for at, label in enumerate(labels):
                 if label is not None:
                     self._keep(cells[at], examples[at], float(scores[at]), label)
             self.detector.learn_many(examples)
@@ -96,8 +90,20 @@ class OutlierEvaluation:
     def _room(self) -> int:
         return self.detector.due(self.detector.seen) - self.detector.seen
 
+    def _cells(self, row: Mapping[str, Any]) -> list[float | str]:
+        """The values of a row, in the places of their columns."""
+        places, cells = self._places, list[float | str]([""] * len(self._places))
+        for name, value in row.items():
+            if name in self._drop:
+                continue
+            if name not in places:
+                places[name] = len(places)
+                cells.append("")
+            cells[places[name]] = feature(value)
+        return cells
+
     def _example(self, row: Sequence[float | str]) -> dict[str, float | str]:
-        return {name: value for name, value in zip(self._names, row, strict=True) if value != ""}
+        return {name: value for name, value in zip(self._places, row, strict=False) if value != ""}
 
     def _keep(
         self, cells: list[float | str], x: dict[str, float | str], score: float, label: int
@@ -120,7 +126,7 @@ class OutlierEvaluation:
             If there are not both kinds of label.
         """
         if not self._truth:
-            raise ConfigError(f"{self.columns.file}: no row has a label in {self.labels.column!r}")
+            raise ConfigError(f"{self.table.name}: no row has a label in {self.labels.column!r}")
         positives = sum(self._truth)
         if positives in (0, len(self._truth)):
             kind = "no row is" if not positives else "every row is"
@@ -133,13 +139,14 @@ class OutlierEvaluation:
         """Return the result as plain values; see ``offerstream evaluate outliers``."""
         self.judge()
         truth, scores = np.array(self._truth, dtype=np.float64), np.array(self._scores)
-        matrix = numeric(self._rows)
+        width = len(self._places)
+        matrix = numeric([[*row, *[""] * (width - len(row))] for row in self._rows])
         reference = np.concatenate(list(batch_scores(matrix, seed=self.seed)))
         return {
             "rows": len(truth),
             "outliers": int(truth.sum()),
             "unlabelled": self.unlabelled,
-            "left_out": self.columns.left_out,
+            "left_out": self.table.left_out.total(),
             "auc": auc(truth, scores),
             "isolation_forest": {"auc": auc(truth, reference)},
             "auc_last_half": auc(truth[len(truth) // 2 :], scores[len(truth) // 2 :]),

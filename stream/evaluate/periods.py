@@ -12,20 +12,18 @@ Rules
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.columns import Columns
-from stream.evaluate.dates import time_reader
+from stream.evaluate.dates import TICK, Tick, times_of
+from stream.reading.table import Table
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 
-SAMPLE: Final = 2_000  # rows by which the form of the times is found
 LONGEST: Final = 5_000_000  # periods of a series
 _DAY: Final = 86_400.0
 _EVENTS: Final = 45  # days
@@ -57,42 +55,34 @@ class SeriesTable(NamedTuple):
 
 
 def read_series(
-    file: Path,
+    table: Table,
     time: str,
     value: str,
     by: str | None = None,
-    *,
-    header: bool = True,
-    delimiter: str | None = None,
+    tick: Tick = lambda done: None,
 ) -> SeriesTable:
-    """Return the series of a CSV file.
+    """Return the series of a table.
 
     Parameters
     ----------
-    file
-        Gzip is recognised; in any order.
+    table
+        In any order; it is read twice.
     time, value, by
         Columns; without ``by`` all rows are one series.
-    header, delimiter
-        As of `Columns`.
+    tick
+        Told the bytes that were read, up to twice those of the table.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, or its times or values can't.
+        If the table can't be read, or its times or values can't.
     """
-    columns = Columns(
-        file, [time, value, *([by] if by else [])], header=header, delimiter=delimiter
-    )
-    sample = [row[0] for row, _ in zip(columns, range(SAMPLE), strict=False)]
-    read = time_reader(sample)
-    if not sample:
-        raise ConfigError(f"{file}: has no rows")
-    if read is None:
-        raise ConfigError(f"--time {time}: {_shown(sample)} is no time that is known")
+    read = times_of(table, time, tick)
     times, values, owners, names = [], [], [], dict[str, int]()
     left_out = 0
-    for row in columns:
+    for number, row in enumerate(table.cells([time, value, *([by] if by else [])])):
+        if number % TICK == 0:
+            tick(table.size + table.read)
         when, amount = read(row[0]), finite(row[1])
         if when is None or amount is None:
             left_out += 1
@@ -102,12 +92,8 @@ def read_series(
         owners.append(names.setdefault(row[2] if by else "", len(names)))
     if not times:
         raise ConfigError(f"--value {value}: no row has a time and a number")
-    left_out += columns.left_out
+    left_out += table.left_out.total()
     return _table(np.array(times), np.array(values), np.array(owners), list(names), left_out)
-
-
-def _shown(sample: list[str]) -> str:
-    return repr(next((text for text in sample if text), ""))
 
 
 def finite(text: str) -> float | None:

@@ -125,11 +125,16 @@ class Examples:
     def __iter__(self) -> Iterator[Example]:
         column, drop, read = self.labels.column, self.drop, self.labels.read
         for row in self._table:
-            x = {name: _feature(value) for name, value in row.items() if name not in drop}
+            x = {name: feature(value) for name, value in row.items() if name not in drop}
             yield Example(x, read(text_of(row.get(column))))
 
 
-def _feature(value: object) -> float | str:
+def feature(value: object) -> float | str:
+    """Return a value as a number if it is or reads as one, else as a text.
+
+    >>> feature(1), feature("0.5"), feature(None), feature(True)
+    (1.0, 0.5, '', 'true')
+    """
     if isinstance(value, float):
         return value
     return typed(value if isinstance(value, str) else text_of(value))

@@ -10,18 +10,17 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.columns import Columns
-from stream.evaluate.dates import time_reader
-from stream.evaluate.periods import SAMPLE, finite
+from stream.evaluate.dates import TICK, Tick, times_of
+from stream.evaluate.periods import finite
 from stream.models.ratings import RatingModel
 from stream.models.ratings.steps import descend, expected
+from stream.reading.table import Table
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -52,33 +51,29 @@ class Ratings(NamedTuple):
 
 
 def read_ratings(
-    file: Path, wanted: tuple[str, str, str, str], *, header: bool, delimiter: str | None
+    table: Table, wanted: tuple[str, str, str, str], tick: Tick = lambda done: None
 ) -> Ratings:
-    """Return the ratings in a CSV file, in time order.
+    """Return the ratings in a table, in time order.
 
     Parameters
     ----------
-    file
-        Gzip is recognised.
+    table
+        In any order; it is read twice.
     wanted
         Columns of user, item, rating and time.
-    header, delimiter
-        As of `Columns`.
+    tick
+        Told the bytes that were read, up to twice those of the table.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, or its columns can't.
+        If the table can't be read, or its times or ratings can't.
     """
-    columns = Columns(file, wanted, header=header, delimiter=delimiter)
-    sample = [row[3] for row, _ in zip(columns, range(SAMPLE), strict=False)]
-    read = time_reader(sample)
-    if not sample:
-        raise ConfigError(f"{file}: has no rows")
-    if read is None:
-        raise ConfigError(f"--time {wanted[3]}: {sample[0]!r} is no time that is known")
+    read = times_of(table, wanted[3], tick)
     ratings, left_out = [], 0
-    for user, item, value, when in columns:
+    for number, (user, item, value, when) in enumerate(table.cells(wanted)):
+        if number % TICK == 0:
+            tick(table.size + table.read)
         moment, rating = read(when), finite(value)
         if not user or not item or moment is None or rating is None:
             left_out += 1
@@ -89,7 +84,7 @@ def read_ratings(
             f"--rating {wanted[2]}: fewer than two rows have a user, an item, a number and a time"
         )
     ratings.sort(key=lambda rating: rating.time)
-    return Ratings(ratings, left_out + columns.left_out)
+    return Ratings(ratings, left_out + table.left_out.total())
 
 
 class BatchFactors:

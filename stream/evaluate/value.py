@@ -15,22 +15,21 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.evaluate.columns import Columns
-from stream.evaluate.dates import time_reader
+from stream.evaluate.dates import TICK, Tick, times_of
 from stream.evaluate.lifetimes import Histories, Lifetimes
-from stream.evaluate.periods import SAMPLE, finite
+from stream.evaluate.periods import finite
 from stream.models.hashing import draw
 from stream.models.metrics import auc, calibration_error, log_loss
 from stream.models.value import Purchases, SpendRegressor
 from stream.models.value.purchases import DAY
 from stream.models.value.spend import PAST
+from stream.reading.table import Table
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,43 +54,42 @@ class Sales(NamedTuple):
     left_out: int
 
 
+def factors_of(amount: str) -> list[str]:
+    """Return the columns whose product an amount is.
+
+    >>> factors_of("Quantity * UnitPrice")
+    ['Quantity', 'UnitPrice']
+    """
+    return [name.strip() for name in amount.split("*")]
+
+
 def read_sales(
-    file: Path,
-    customer: str,
-    time: str,
-    amount: str,
-    *,
-    header: bool = True,
-    delimiter: str | None = None,
+    table: Table, customer: str, time: str, amount: str, tick: Tick = lambda done: None
 ) -> Sales:
-    """Return the amounts in a CSV file, in time order.
+    """Return the amounts in a table, in time order.
 
     Parameters
     ----------
-    file
-        Gzip is recognised.
+    table
+        In any order; it is read twice.
     customer, time
         Columns.
     amount
         A column, or the product of some: ``Quantity*UnitPrice``.
-    header, delimiter
-        As of `Columns`.
+    tick
+        Told the bytes that were read, up to twice those of the table.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, or its columns can't.
+        If the table can't be read, or its times or amounts can't.
     """
-    factors = [name.strip() for name in amount.split("*")]
-    columns = Columns(file, [customer, time, *factors], header=header, delimiter=delimiter)
-    sample = [row[1] for row, _ in zip(columns, range(SAMPLE), strict=False)]
-    read = time_reader(sample)
-    if not sample:
-        raise ConfigError(f"{file}: has no rows")
-    if read is None:
-        raise ConfigError(f"--time {time}: {sample[0]!r} is no time that is known")
+    read = times_of(table, time, tick)
     sales, left_out = [], 0
-    for who, when, *parts in columns:
+    rows = table.cells([customer, time, *factors_of(amount)])
+    for number, (who, when, *parts) in enumerate(rows):
+        if number % TICK == 0:
+            tick(table.size + table.read)
         moment, values = read(when), [finite(part) for part in parts]
         if not who or moment is None or None in values:
             left_out += 1
@@ -100,7 +98,7 @@ def read_sales(
     if not any(sale.amount > 0 for sale in sales):
         raise ConfigError(f"--amount {amount}: no row has a customer, a time and an amount over 0")
     sales.sort(key=lambda sale: sale.time)
-    return Sales(sales, left_out + columns.left_out)
+    return Sales(sales, left_out + table.left_out.total())
 
 
 class _Asked(NamedTuple):

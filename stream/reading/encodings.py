@@ -89,6 +89,15 @@ def encoding_of(head: bytes, told: tuple[str, ...], name: str) -> Encoding:
     return Encoding(told)
 
 
+def is_marked(head: bytes) -> bool:
+    """Whether a text begins with a mark of UTF-16 or UTF-32.
+
+    >>> is_marked("a".encode("utf-16")), is_marked("a".encode("utf-8-sig"))
+    (True, False)
+    """
+    return head.startswith((*_UTF32, *_UTF16))
+
+
 def _zeros(head: bytes) -> str:
     """Say what a text with zero bytes may be."""
     quarters = [head[start::4].count(0) for start in range(4)]

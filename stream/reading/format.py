@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -31,7 +31,7 @@ class NoRow(StrEnum):
     """Why something in a file is no row."""
 
     UNPARSABLE = "unparsable"  # no CSV, no JSON object, or not in the encoding
-    RAGGED = "ragged"  # more values than the header has names: which is which?
+    RAGGED = "ragged"  # more or fewer values than the header has names: which is which?
     EMPTY = "empty"  # the array that should be exploded has no elements
 
 
@@ -49,6 +49,7 @@ class FileFormat:
     explode: str | None = None  # JSON: the array whose every element is a row
     missing: tuple[str, ...] | None = None  # texts that stand for no value; None: the usual ones
     whole_ids: bool = False  # 17850.0 means 17850: an export in which numbers became floats
+    header: bool = field(default=True, repr=False)  # whether the first line names the columns
 
 
 def delimiter_of(text: str, quote: str = '"') -> str | None:

@@ -6,6 +6,9 @@ Rules:
   the delimiter.
 - The first line is the header, unless the reader was told the names and the line holds none of
   those that are wanted. A header may hold line ends, in quotes.
+- Where the reader was told that there is no header, the columns are called by their numbers, from
+  1. There are as many as most of the first rows have cells, by the delimiter that cuts most of them
+  into equally many.
 - A backslash escapes where that is certain: the first rows cannot be read by quotes alone, and all
   of them can with it.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from typing import Final, NamedTuple
 
 from stream.config import ConfigError
@@ -21,7 +25,8 @@ from stream.reading.cells import Dialect, Unclosed, decode, split
 from stream.reading.document import Document
 from stream.reading.lines import Lines
 
-_DELIMITERS: Final = (",", ";", "\t", "|")
+_SIGNS: Final = (",", ";", "\t", "|")
+_DELIMITERS: Final = (*_SIGNS, "::")
 _QUOTED_LINES: Final = 1_000
 _SAMPLE: Final = 1 << 18
 _SAMPLE_LINES: Final = 1_000
@@ -63,18 +68,22 @@ def read_layout(lines: Lines, document: Document, wanted: frozenset[str]) -> Lay
         read.clear()
         text = _line(lines, document, read)
     text = _closed(lines, document, read, text, delimiter)
-    if delimiter is None:
+    numbered: tuple[str, ...] = ()
+    if not file.header:
+        lines.give_back(read)
+        delimiter, numbered = _numbered(lines, document, delimiter)
+    elif delimiter is None:
         delimiter = _likeliest(text, file.quote, wanted)
     dialect = Dialect(delimiter, file.quote, file.escape or "", document.encodings)
-    cells = _cells(text, dialect)
-    if file.names and not wanted.intersection(cells):
+    cells = numbered or _cells(text, dialect)
+    if file.names and not numbered and not wanted.intersection(cells):
         lines.give_back(read)
         cells = file.names
     if file.escape is None and document.escapes is None:
-        document.escapes = _escapes(lines, dialect, len(cells))
+        document.escapes = _escapes(lines, dialect, document.shape.end, len(cells))
     if file.escape is None and document.escapes:
         dialect = dialect._replace(escape="\\")
-        if cells is not file.names:
+        if cells is not file.names and cells is not numbered:
             cells = _cells(text, dialect)
     return Layout(cells, dialect)
 
@@ -92,7 +101,7 @@ def headless(lines: Lines, document: Document) -> Dialect:
     if delimiter is None:
         sample = _sample(lines)
         raw = b"".join(sample)
-        others = [sign for sign in _DELIMITERS[1:] if sign.encode() in raw]
+        others = [sign for sign in _SIGNS[1:] if sign.encode() in raw]
         if b"," in raw or not others:
             delimiter = ","
         else:
@@ -166,6 +175,33 @@ def _likeliest(text: str, quote: str, wanted: frozenset[str]) -> str:
     return max(_DELIMITERS, key=merit)
 
 
+def _numbered(
+    lines: Lines, document: Document, delimiter: str | None
+) -> tuple[str, tuple[str, ...]]:
+    """The delimiter and the columns' numbers, of rows that are read again; a comma if in doubt."""
+    sample = _sample(lines)
+    raw = b"".join(sample)
+    text = decode(raw, document.encodings) or ""
+    quote, whole = document.file.quote, _is_whole(sample, raw)
+    found, columns, key = delimiter or ",", 1, (False, 0.0, 0)
+    for sign in (delimiter,) if delimiter else _DELIMITERS:
+        rows = None
+        if quote and len(sign) == 1 and sign != " ":
+            rows = _rows(text, Dialect(sign, quote), document.shape.end, whole=whole)
+        if rows is None:
+            rows = [_line_cells(line, sign) for line in re.split("\r\n|\r|\n", text) if line]
+        widths = Counter(map(len, rows))
+        width, count = max(widths.items(), key=lambda each: each[1], default=(1, 0))
+        merit = width > 1, count / max(widths.total(), 1), width
+        if merit > key:
+            found, columns, key = sign, width, merit
+    return found, tuple(str(number + 1) for number in range(columns))
+
+
+def _line_cells(line: str, delimiter: str) -> list[str]:
+    return line.split(None if delimiter == " " else delimiter)
+
+
 def _cells(text: str, dialect: Dialect) -> tuple[str, ...]:
     try:
         cells = split(text, dialect) or []
@@ -174,22 +210,22 @@ def _cells(text: str, dialect: Dialect) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in cells)
 
 
-def _escapes(lines: Lines, dialect: Dialect, width: int) -> bool:
+def _escapes(lines: Lines, dialect: Dialect, end: bytes, width: int) -> bool:
     """Whether a backslash escapes, for certain, in the first rows; they are read again."""
     if not dialect.quote or len(dialect.delimiter) > 1 or dialect.delimiter == " ":
         return False
     sample = _sample(lines)
     raw = b"".join(sample)
-    whole = len(raw) < _SAMPLE and len(sample) < _SAMPLE_LINES
+    whole = _is_whole(sample, raw)
     if b"\\" not in raw:
         return False
     text = decode(raw, dialect.encodings)
     if text is None:
         return False
-    rows = _rows(text, dialect._replace(escape="\\"), whole=whole)
+    rows = _rows(text, dialect._replace(escape="\\"), end, whole=whole)
     if rows is None or not rows or any(len(row) != width for row in rows):
         return False
-    plain = _rows(text, dialect, whole=whole)
+    plain = _rows(text, dialect, end, whole=whole)
     return plain is None or any(len(row) != width for row in plain)
 
 
@@ -204,10 +240,14 @@ def _sample(lines: Lines) -> list[bytes]:
     return sample
 
 
-def _rows(text: str, dialect: Dialect, *, whole: bool) -> list[list[str]] | None:
+def _is_whole(sample: list[bytes], raw: bytes) -> bool:
+    return len(raw) < _SAMPLE and len(sample) < _SAMPLE_LINES
+
+
+def _rows(text: str, dialect: Dialect, end: bytes, *, whole: bool) -> list[list[str]] | None:
     """Rows by the book; None if it is not kept. The last is left out if it may be cut."""
     reader = csv.reader(
-        text.splitlines(keepends=True) if "\n" in text else re.findall("[^\r]*\r|[^\r]+", text),
+        re.findall("[^\r]*\r|[^\r]+" if end == b"\r" else "[^\n]*\n|[^\n]+", text),
         delimiter=dialect.delimiter,
         quotechar=dialect.quote,
         escapechar=dialect.escape or None,

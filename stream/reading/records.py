@@ -6,8 +6,8 @@ Rules:
   before the header and the header are no rows.
 - A quoted value may hold line ends, within 1,000 lines. Where a quote is never closed, only the
   line that opens it is lost, not the rest of the file.
-- A row with more cells than the header has names is ragged: nobody knows which is which. One with
-  fewer was cut off at its end, and has no values there.
+- A row with more or fewer cells than the header has names is ragged: nobody knows which is which.
+  Empty cells beyond the last name are none.
 - Whole numbers in JSON stay exact, however long they are.
 """
 
@@ -41,15 +41,10 @@ class Record(NamedTuple):
     row: Row | NoRow
 
 
-def records(
-    lines: Lines, document: Document, layout: Layout, *, padded: bool = True
-) -> Iterator[Record]:
-    """Read record after record, from wherever ``lines`` stands; blank lines are passed over.
-
-    Rows that are too short are ``padded`` with empty cells, or else ragged.
-    """
+def records(lines: Lines, document: Document, layout: Layout) -> Iterator[Record]:
+    """Read record after record, from wherever ``lines`` stands; blank lines are passed over."""
     is_csv = document.shape.kind == "csv"
-    parse = _csv_parser(lines, layout, padded) if is_csv else _json_parser(document.encodings)
+    parse = _csv_parser(lines, layout) if is_csv else _json_parser(document.encodings)
     blank = b"\r\n " if is_csv and layout.dialect.delimiter == "\t" else None
     while raw := lines.read():
         if raw.isspace() and (blank is None or not raw.strip(blank)):
@@ -125,7 +120,7 @@ def _encodable(value: Any) -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
-def _csv_parser(lines: Lines, layout: Layout, padded: bool) -> _Parse:
+def _csv_parser(lines: Lines, layout: Layout) -> _Parse:
     dialect = layout.dialect
     width, delimiter, encodings = len(layout.names), dialect.delimiter, dialect.encodings
     quote = dialect.quote if len(delimiter) == 1 and delimiter != " " else ""
@@ -152,9 +147,9 @@ def _csv_parser(lines: Lines, layout: Layout, padded: bool) -> _Parse:
     def fit(cells: list[str]) -> Row | NoRow:
         if len(cells) == width or not width:
             return cells
-        if len(cells) < width:
-            return cells + [""] * (width - len(cells)) if padded else NoRow.RAGGED
-        return NoRow.RAGGED if any(cells[width:]) else cells[:width]
+        if len(cells) < width or any(cells[width:]):
+            return NoRow.RAGGED
+        return cells[:width]
 
     def parse_quoted(first: bytes) -> Row | NoRow | _Joined:
         raw, more = first, list[bytes]()

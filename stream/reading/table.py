@@ -19,16 +19,18 @@ from stream.reading.cells import decode
 from stream.reading.document import Document
 from stream.reading.encodings import by_lines
 from stream.reading.format import FileFormat, NoRow, delimiter_of
+from stream.reading.inputs import told
 from stream.reading.layout import Empty, Layout, headless, read_layout
 from stream.reading.lines import LONGEST, Lines
 from stream.reading.records import Record, records
 from stream.reading.source import Source
 
 _FLAT: Final = 3  # levels of objects whose fields are columns
+_TOLD: Final = 20  # names of columns in an error
 
 
-def told_format(delimiter: str, encoding: str) -> FileFormat:
-    """Read the options ``--delimiter`` and ``--encoding``.
+def told_format(delimiter: str, encoding: str, *, header: bool = True) -> FileFormat:
+    """Read the options ``--delimiter`` and ``--encoding``, and whether there is a header.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def told_format(delimiter: str, encoding: str) -> FileFormat:
         raise ConfigError(
             f"--encoding is {encoding!r}, which is unknown; utf-8 and latin-1 are usual"
         )
-    return FileFormat(delimiter=found, encodings=(encoding,))
+    return FileFormat(delimiter=found, encodings=(encoding,), header=header)
 
 
 class _Progress:
@@ -56,6 +58,9 @@ class _Progress:
 
     def __init__(self, found: Sequence[Source]) -> None:
         self.size = sum(source.size for source in found)
+        self.begin()
+
+    def begin(self) -> None:
         self._before = 0
         self._now: Callable[[], float] = lambda: 0.0
         self._source: Source | None = None
@@ -87,10 +92,12 @@ class Table:
 
     Attributes
     ----------
+    name
+        What is read, in few words.
     size
         Bytes of all files.
     left_out
-        Rows that are none, by `NoRow`.
+        Rows that are none, by `NoRow`, of those that were read last.
 
     Raises
     ------
@@ -105,6 +112,7 @@ class Table:
         needed: Collection[str],
         unused: Collection[str] | None = None,
     ) -> None:
+        self.name = told(found)
         self._needed = needed
         self._unused = unused
         self._progress = _Progress(found)
@@ -122,6 +130,10 @@ class Table:
                 continue
             if document.shape.kind == "csv":
                 self._check(document, layout.names)
+            elif not file.header:
+                raise ConfigError(
+                    f"{document.name}: its columns have names, not numbers: leave out --no-header"
+                )
             self._files.append((document, layout))
         if empty is not None and not self._files:
             raise empty
@@ -129,8 +141,7 @@ class Table:
     def _check(self, document: Document, names: tuple[str, ...]) -> None:
         for name in self._needed:
             if name not in names:
-                there = ", ".join(names)
-                raise ConfigError(f"{document.name}: no column {name!r}; there are: {there}")
+                raise ConfigError(f"{document.name}: {_absent(name, names, document.file)}")
         counts = Counter(names)
         used = self._needed if self._unused is None else counts.keys() - set(self._unused)
         for name in names:
@@ -145,6 +156,8 @@ class Table:
         return self._progress.read()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.left_out.clear()
+        self._progress.begin()
         met: set[str] = set()
         rows = 0
         for document, layout in self._files:
@@ -161,16 +174,29 @@ class Table:
             if not is_csv and rows and (absent := set(self._needed) - met):
                 raise ConfigError(f"{document.name}: no row has a {sorted(absent)[0]!r}")
 
+    def cells(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Of each row the cells of some columns, as texts without white space around."""
+        for row in self:
+            yield [text_of(row.get(name)).strip() for name in names]
+
     def _rows(self, document: Document, layout: Layout) -> Iterator[Any]:
         with document.forward() as (lines, share):
             self._progress.follow(document.source, share)
             read_layout(lines, document, frozenset(self._needed))
-            for record in records(lines, document, layout, padded=False):
+            for record in records(lines, document, layout):
                 if isinstance(record.row, NoRow):
                     demand_encoding(record, document)
                     self.left_out[record.row] += 1
                 else:
                     yield record.row
+
+
+def _absent(name: str, names: tuple[str, ...], file: FileFormat) -> str:
+    if not file.header:
+        return f"no column {name!r}: without a header columns are 1 … {len(names)}"
+    there = ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
+    way = "; is there no header? --no-header takes numbers" if name.isdecimal() else ""
+    return f"no column {name!r}; there are: {there}{way}"
 
 
 def _flatten(row: dict[str, Any], prefix: str, flat: dict[str, Any], depth: int) -> None:

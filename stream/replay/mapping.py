@@ -119,11 +119,13 @@ class EventTypes:
     """Which event a row is: the same for all rows, or told by the type column's words.
 
     ``words`` are in lower case; a row's word is trimmed and compared without regard to case.
-    The word ``*`` stands for all that have no word of their own.
+    The word ``*`` stands for all that have no word of their own. Rows that were ``sent`` are events
+    already (`stream.replay.sent`).
     """
 
     constant: Target | None = None
     words: tuple[tuple[str, Target | None], ...] = ()
+    sent: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,8 +274,11 @@ def _types(section: Section) -> EventTypes:
         section.fail("type", "is 'ignore', and all rows would be ignored")
     if constant is not None and pairs:
         section.fail("type", "and events.types cannot both be given")
+    sent = section.flag("sent")
+    if sent and (constant or pairs):
+        section.fail("sent", "is true, and type or types are given: such events tell their own")
     section.close()
-    return EventTypes(constant, pairs)
+    return EventTypes(constant, pairs, sent)
 
 
 def _target(section: Section, key: str) -> Target | None:
@@ -338,6 +341,10 @@ def _defaults(section: Section) -> Defaults:
 def _check(mapping: Mapping, top: Section) -> None:
     """Refuse what contradicts itself."""
     columns, types = mapping.columns, mapping.types
+    if types.sent:
+        if columns != Columns():
+            top.fail("columns", "are given, and events.sent is true: such events tell their own")
+        return
     if columns.item is None:
         top.fail("columns.item", "is missing: which column names the item?")
     if columns.customer is None and not mapping.defaults.customer:

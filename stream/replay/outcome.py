@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import orjson
 
 #: The topics that a replay publishes to.
-Kind: TypeAlias = Literal["clicks", "purchases", "feedback", "catalog"]
+Kind: TypeAlias = Literal["clicks", "purchases", "feedback", "customers", "catalog"]
 
 
 class Published(NamedTuple):

@@ -33,6 +33,7 @@ from stream.replay.orders import ConsecutiveLines, Joiner, LinesAnywhere, NoLine
 from stream.replay.outcome import Published, Refused
 from stream.replay.plan import Addresses, Glance, Plan, make_plan
 from stream.replay.rows import RowMapper
+from stream.replay.sent import SentMapper
 
 _CHUNK = 65_536
 _TICK = 8_192  # rows between two words about progress
@@ -87,7 +88,7 @@ class _File(NamedTuple):
 
     document: Document
     layout: Layout
-    mapper: RowMapper
+    mapper: RowMapper | SentMapper
 
 
 Tick = Callable[[int, float], None]
@@ -148,6 +149,14 @@ class Replay:
             )
         with document.forward() as (lines, _):
             layout = read_layout(lines, document, self._wanted)
+        if mapping.types.sent:
+            if is_csv:
+                raise ConfigError(
+                    f"{name}: is CSV, and mapping {mapping.name} reads events as they are sent, in "
+                    "JSON: name a mapping of its columns (offerstream mappings list)"
+                )
+            choice = choice_of(("iso",), ZoneInfo("UTC"))
+            return _File(document, layout, SentMapper(choice))
         binder = Binder(mapping, layout, name, is_csv=is_csv)
         formats = mapping.time.formats
         if document.shape.kind == "parquet":  # whose times are times, and are written as such
@@ -351,7 +360,7 @@ def _won(choice: Choice, pair: tuple[int, int]) -> Choice:
 
 
 def _listing(
-    mapper: RowMapper, row: Row | NoRow, listed: set[str], time: int, position: int
+    mapper: RowMapper | SentMapper, row: Row | NoRow, listed: set[str], time: int, position: int
 ) -> Iterator[Published]:
     """Make the catalog's record of an item that is seen for the first time."""
     if isinstance(row, NoRow):

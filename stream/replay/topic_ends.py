@@ -18,7 +18,7 @@ from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.replay.resume import Headers
 
-KINDS: Final = ("clicks", "purchases", "feedback", "catalog")
+KINDS: Final = ("clicks", "purchases", "feedback", "customers", "catalog")
 
 #: Topic kind, partition, headers of the last record.
 LastRecord: TypeAlias = tuple[str, int, Headers]

@@ -99,9 +99,11 @@ def test_a_valid_file_of_any_form_is_valid(tmp_path: Path) -> None:
     [
         (b"", "holds no event"),
         (b"\n \n", "holds no event"),
-        (b'[{"a": 1}]', "one event a line is wanted"),
-        (b"PAR1\x00\x00", "is no text"),
-        (gzip.compress(b"{}\n" * 9_999, mtime=0)[:-9], "is cut or damaged"),
+        (b"[]", "holds no event"),
+        (b"PAR1\x00\x00", "is damaged"),
+        (b"Obj\x01\x00", "is Avro"),
+        (b"{}\n\x00", "is no text"),
+        (gzip.compress(b"{}\n" * 9_999, mtime=0)[:-9], "is damaged or cut off"),
     ],
 )
 def test_what_is_no_file_of_events_is_one_line(content: bytes, words: str, tmp_path: Path) -> None:
@@ -181,3 +183,29 @@ async def test_the_producer_refuses_before_it_sends(directory: Path) -> None:
         assert events.counts["acknowledged"] == 1
         assert events.counts["refused"] == 1
     assert len(stored(directory)) == 1
+
+
+@pytest.mark.parametrize("form", ["lines", "gzip", "array", "utf-16"])
+def test_standard_input_is_read_in_any_form(form: str) -> None:
+    lines = b"\xef\xbb\xbf" + b"\n".join(orjson.dumps(event(n)) for n in range(3))
+    text = {
+        "lines": lines,
+        "gzip": gzip.compress(lines),
+        "array": orjson.dumps([event(n) for n in range(3)]),
+        "utf-16": lines.decode("utf-8-sig").encode("utf-16"),
+    }[form]
+    done = CliRunner().invoke(main, ["events", "validate", "-"], input=text)
+    assert done.exit_code == 0, done.output
+    assert "standard input: 3 events: 3 valid (3 clicks)" in done.stdout
+
+
+def test_several_files_are_told_apart(tmp_path: Path) -> None:
+    written(tmp_path / "a.jsonl", event(1), b"{")
+    written(tmp_path / "b.jsonl.gz", b"[1]", event(2))
+    done = run("validate", tmp_path / "*.jsonl*", "--json", code=2)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(Path(one["file"]).name, one["line"]) for one in told[:-1]] == [
+        ("a.jsonl", 2),
+        ("b.jsonl.gz", 1),
+    ]
+    assert told[-1]["summary"]["events"] == 4

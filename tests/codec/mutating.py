@@ -27,11 +27,13 @@ _TIMES: Final = """
 TIMES: Final = [
     *(TIME, TIME + 1, TIME + 400_000, float(TIME), TIME + 0.5, 631_151_999_999, 4_102_444_800_000),
     *(*_TIMES.split(), "2024-05-01 09:30:00Z", "٢٠٢٤-05-01T09:30:00Z", ""),
+    *(str(TIME), "٢" * 13, "0" * 13),
 ]
 AMOUNTS: Final = (
     *(0, 1, 999, -1, 0.0, -0.0, 1.0, 0.5, 9.99, 1.005, 0.125, 1e5, 1e10, 1e15, 1e22, -1e-7, 5e-324),
     *(2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64, 10**10, 10**13, 10**13 + 1, 10**30, 10**400),
     *("9.99", "0.125", "9", "01", "1.", "12,5", "-1", "1e3", "9" * 10, "9" * 11, "1." + "5" * 18),
+    *("2.0", ""),
 )
 TEXTS: Final = (
     *("x", "", "caf\u00e9", "cafe\u0301", "Акме", "\u202eevil", "a\u0000b", "\u007f", "\u200d"),
@@ -48,7 +50,7 @@ TRAITS: Final = (
     *({text: text} for text in TEXTS),
 )
 VERSIONS: Final = (1, 1.0, "1", "1.0", "1.10", "1.999", "2.0", 2, "1.", True)
-CODES: Final = ("EUR", "JPY", "KWD", "CLF", "XXX", "eur", "EURO", "EUR\n")
+CODES: Final = ("EUR", "JPY", "KWD", "CLF", "XXX", "eur", "Jpy", "", "EURO", "EUR\n")
 LIKELY: Final[dict[str, Sequence[Any]]] = {
     **dict.fromkeys(("price", "price_minor", "quantity"), AMOUNTS),
     "timestamp": TIMES,
@@ -57,7 +59,8 @@ LIKELY: Final[dict[str, Sequence[Any]]] = {
     "consent": CONSENTS,
     "traits": TRAITS,
     "erase": (True, False, 1, "yes"),
-    **dict.fromkeys(("customer_id", "product_id", "category", "brand", "page"), TEXTS),
+    **dict.fromkeys(("customer_id", "category", "brand", "page"), TEXTS),
+    **dict.fromkeys(("product_id", "sku", "variant", "session_id"), (*TEXTS, *AMOUNTS)),
 }
 ODD_VALUES: Final = (
     *(None, True, False, [], {}, [None], {"a": 1}, [[1]], [{}], {"erase": True}, [[[[]]]]),
@@ -66,7 +69,7 @@ ODD_VALUES: Final = (
 _NAMES: Final = """
 erase Erase consent CONSENT context consentManagement specversion data Event_id page referrer
 tags utm x userId messageId type timestamp customer_id products traits price price_minor
-currency quantity category brand session_id schema_version
+currency quantity category brand session_id schema_version sku variant_id variant order_id
 """
 ODD_NAMES: Final = [*_NAMES.split(), "", "event_id ", "é", "e\u0301"]
 ODD_NUMBERS: Final = ("1.0", "1e0", "-0", "-0.0", "01", "1.", "+1", "1E400", "1e-400", "9" * 30)

@@ -240,13 +240,13 @@ def test_json_that_is_no_object_breaks_the_schema(value: bytes) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [0, 2, 2.0, 99, 1.5, "2", "2.1", "0.9", "latest", ""])
+@pytest.mark.parametrize("version", [0, 2, 2.0, 99, 1.5, "2", "2.1", "0.9", "latest"])
 def test_an_unknown_major_version_is_refused_before_the_schema_is_asked(version: object) -> None:
     outcome = send("clicks", schema_version=version, product_id=ABSENT)
     assert code(outcome) is RejectionCode.SCHEMA_VERSION
 
 
-@pytest.mark.parametrize("version", [1, 1.0, "1", "1.0", "1.99", None])
+@pytest.mark.parametrize("version", [1, 1.0, "1", "1.0", "1.99", None, ""])
 def test_any_minor_version_of_the_known_major_is_read(version: object) -> None:
     assert send("clicks", schema_version=version) == send("clicks")
 
@@ -262,10 +262,10 @@ def test_what_is_no_version_breaks_the_schema(version: object) -> None:
         ("clicks", {"product_id": ABSENT}, "/product_id is missing"),
         ("clicks", {"customer_id": ABSENT}, "/customer_id is missing"),
         ("clicks", {"event": "hover"}, "/event is none of "),
-        ("clicks", {"brand": 5}, "/brand is not of type string"),
+        ("clicks", {"brand": [5]}, "/brand is not of type string"),
         ("clicks", {"event_id": "\u0000"}, "/event_id is shorter than 1"),
         ("clicks", {"timestamp": "yesterday"}, "/timestamp is not a date-time"),
-        ("purchases", {"products": [{"product_id": 5}]}, "/products/0/product_id is not"),
+        ("purchases", {"products": [{"product_id": 5.5}]}, "/products/0/product_id is not"),
         ("feedback", {"offer_id": ABSENT}, "/offer_id is missing"),
         ("customers", {"consent": {"offers": "yes"}}, "/consent/offers is not of type boolean"),
     ],
@@ -292,7 +292,6 @@ def test_a_broken_schema_names_the_field(
         {"price_minor": 10**14},
         {"price": 10**10, "currency": "CLF"},
         {"currency": "EURO"},
-        {"currency": "eur"},
         {"currency": "XQQ"},
         {"quantity": 0},
         {"quantity": -3},
@@ -351,7 +350,7 @@ def test_the_first_rule_broken_names_the_rejection() -> None:
     late = {"timestamp": TIME + 10**9}
     chain: list[tuple[dict[str, object], RejectionCode]] = [
         ({"schema_version": 2}, RejectionCode.SCHEMA_VERSION),
-        ({"brand": 5}, RejectionCode.SCHEMA),
+        ({"brand": [5]}, RejectionCode.SCHEMA),
         ({"price": -1}, RejectionCode.VALUE_RANGE),
         ({"customer_id": "c2"}, RejectionCode.KEY_MISMATCH),
         (late, RejectionCode.FUTURE_TIME),

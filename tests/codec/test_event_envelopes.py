@@ -319,7 +319,7 @@ def test_other_calls_are_ignored(kind: str) -> None:
         ("clicks", {"properties": []}, "/properties is not of type object"),
         ("clicks", {"context": "x"}, "/context is not of type object"),
         ("clicks", {"messageId": ABSENT}, "/event_id is missing"),
-        ("customers", {"type": "identify", "userId": 5}, "/customer_id is not of type string"),
+        ("customers", {"type": "identify", "userId": 5.5}, "/customer_id is not of type string"),
         ("clicks", {}, "/product_id is missing"),
     ],
 )

@@ -139,6 +139,9 @@ def test_headers_that_are_no_envelope_slow_nothing_down(headers: Any) -> None:
         {"consent": {"profiling": True, "x": 1}},
         {"consent": {"Offers": False}},
         {"erase": "yes"},
+        {"event_id": 5},
+        {"timestamp": str(TIME)},
+        {"sku": ["x"]},
     ],
     ids=repr,
 )

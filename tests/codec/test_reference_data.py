@@ -89,7 +89,7 @@ def test_a_tombstone_needs_a_key_that_is_an_id(key: bytes | None, expected: Reje
     [
         ({"product_id": "p2"}, RejectionCode.KEY_MISMATCH),
         ({"schema_version": 2}, RejectionCode.SCHEMA_VERSION),
-        ({"product_id": 5}, RejectionCode.SCHEMA),
+        ({"product_id": 5.5}, RejectionCode.SCHEMA),
         ({"stock": "many"}, RejectionCode.SCHEMA),
         ({"price": -1}, RejectionCode.VALUE_RANGE),
         ({"currency": "XQQ"}, RejectionCode.VALUE_RANGE),

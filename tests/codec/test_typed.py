@@ -50,6 +50,23 @@ def test_what_then_demands_is_demanded_of_all() -> None:
         takes(b"1", node, then={"properties": {"n": {"maximum": 99}}})
 
 
+def test_of_several_forms_the_first_is_taken() -> None:
+    digits = {"anyOf": [{"$ref": "#/$defs/digit"}, {"type": "string"}]}
+    beside = {"$defs": {"digit": NUMBER}}
+    assert takes(b"7", digits, **beside)
+    assert not takes(b'"7"', digits, **beside)
+    beside["$defs"]["digits"] = digits
+    assert not takes(b'"7"', {"$ref": "#/$defs/digits", "description": "some"}, **beside)
+
+
+def test_of_several_demands_the_first_is_made() -> None:
+    node = NUMBER | {"type": ["integer", "null"]}
+    forms = [{"required": ["n"], "properties": {"n": NUMBER}}, {"required": ["m"]}]
+    assert not takes(b"null", node, anyOf=forms)
+    with pytest.raises(ValueError, match="no type"):
+        takes(b"1", node, anyOf=[{"minProperties": 1}])
+
+
 @pytest.mark.parametrize(
     "word", [{"multipleOf": 2}, {"not": {}}, {"const": 1}, {"anyOf": []}, {"exclusiveMinimum": 0}]
 )

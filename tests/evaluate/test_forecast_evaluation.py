@@ -13,7 +13,10 @@ from click.testing import CliRunner
 from stream.cli import main
 from stream.evaluate.dates import time_reader
 from stream.evaluate.exponential import fitted, smoothed
-from stream.evaluate.periods import period_of, read_series
+from stream.evaluate.periods import SeriesTable, period_of, read_series
+from stream.reading.format import FileFormat
+from stream.reading.inputs import sources
+from stream.reading.table import Table
 
 START = datetime(2023, 1, 1)  # noqa: DTZ001 - a file tells no zone
 
@@ -21,6 +24,10 @@ START = datetime(2023, 1, 1)  # noqa: DTZ001 - a file tells no zone
 def written(path: Path, rows: list[str], header: str | None = "when,what,value") -> Path:
     path.write_text("\n".join([*([header] if header else []), *rows]), encoding="utf-8")
     return path
+
+
+def series_of(path: Path) -> SeriesTable:
+    return read_series(Table(sources([path]), FileFormat(), ("when", "value")), "when", "value")
 
 
 def daily(path: Path, days: int = 90, groups: int = 2) -> Path:
@@ -107,10 +114,10 @@ def test_day_and_month_are_told_apart_by_their_order() -> None:
 
 def test_days_without_orders_are_nothing_and_without_a_measurement_are_gaps(tmp_path: Path) -> None:
     orders = [f"{START + timedelta(days=n // 2 * 2, hours=n % 2 * 5)},x,1" for n in range(200)]
-    sold = read_series(written(tmp_path / "o.csv", orders), "when", "value")
+    sold = series_of(written(tmp_path / "o.csv", orders))
     assert sold.series[0].values[:4].tolist() == [2.0, 0.0, 2.0, 0.0]
     measured = [f"{START + timedelta(days=n):%Y-%m-%d},x,1" for n in range(60) if n % 10]
-    gaps = read_series(written(tmp_path / "m.csv", measured), "when", "value").series[0].values
+    gaps = series_of(written(tmp_path / "m.csv", measured)).series[0].values
     assert math.isnan(gaps[9]) and np.nansum(gaps) == 54
 
 
@@ -139,7 +146,7 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path) -> None:
     assert "is no time" in refused("--csv", words, *usual)
     assert "has no rows" in refused("--csv", bare, *usual)
     assert "is empty" in refused("--csv", str(tmp_path / "empty.csv"), *usual)
-    assert "can't be read" in refused("--csv", str(tmp_path / "none.csv"), *usual)
+    assert "cannot be read" in refused("--csv", str(tmp_path / "none.csv"), *usual)
     assert "--horizon" in refused("--csv", file, *usual, "--horizon", "0")
     assert "--horizon" in refused("--csv", file, *usual, "--horizon", "x")
     assert "--delimiter" in refused("--csv", file, *usual, "--delimiter", "abc")

@@ -84,5 +84,5 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path) -> None:
     assert "no row has a label" in refused("--csv", str(tmp_path / "bare.csv"), *label)
     assert "no row has a label" in refused("--csv", str(tmp_path / "blank.csv"), *label)
     assert "no column but" in refused("--csv", str(tmp_path / "alone.csv"), *label)
-    assert "can't be read" in refused("--csv", str(tmp_path / "none.csv"), *label)
+    assert "cannot be read" in refused("--csv", str(tmp_path / "none.csv"), *label)
     assert "--delimiter" in refused("--csv", file, "--label", "kind", "--delimiter", "")

@@ -95,6 +95,17 @@ def commands(file: Path, mapping: Path, out: Path, chance: Random) -> Iterator[l
            "--plot", plot]  # fmt: skip
     yield ["evaluate", "rules", "--baskets", name, "--min-support", "0.5"]
     yield ["mappings", "check", name]
+    yield ["events", "validate", name, "--limit", "3"]
+    header = ["--no-header"] if chance.random() < 0.3 else []
+    time, user, sku, price = "1234" if header else ("ts", "user", "sku", "price")
+    columns = ["--csv", name, *header, "--time", time]
+    if chance.random() < 0.1:
+        yield ["evaluate", "forecast", *columns, "--value", price, "--plot", plot]
+        yield ["evaluate", "value", *columns, "--customer", user, "--amount", price, "--plot", plot]
+        yield ["evaluate", "ratings", *columns, "--user", user, "--item", sku, "--rating", price,
+               "--plot", plot]  # fmt: skip
+        yield ["evaluate", "outliers", *columns[:-2], "--label", "5" if header else "y",
+               "--plot", plot]  # fmt: skip
     if chance.random() < 0.1:
         yield ["evaluate", "propensity", "--csv", name, "--label", "y", "--champion-only",
                "--plot", plot]  # fmt: skip
@@ -120,7 +131,8 @@ def try_file(content: bytes, folder: Path, chance: Random) -> list[str]:
             faults.append(f"{told}: {type(result.exception).__name__}: {result.exception}")
         if result.exit_code not in (0, 1, 2):
             faults.append(f"{told}: ended with {result.exit_code}")
-        if result.exit_code == 2 and len(result.stderr.strip().splitlines()) < 1:
+        said = result.output if arguments[0] == "events" else result.stderr  # faults are its output
+        if result.exit_code == 2 and len(said.strip().splitlines()) < 1:
             faults.append(f"{told}: says nothing")
         if file.read_bytes() != content:
             faults.append(f"{told}: changed its input")

@@ -277,6 +277,7 @@ CSV = [
      '2024-01-01,ada,b,1,"D:\\x"\n', ["a", "b"]),
     ("a wide field", f'{HEAD[:-1]},t\n2024-01-01,ada,a,1,"{"x" * 200_000}"\n', ["a"]),
     ("a ragged row", f"{HEAD}2024-01-01,ada,a,1,5\n2024-01-01,ada,b,1\n", ["ragged", "b"]),
+    ("a short row", f"{HEAD}2024-01-01,ada,a\n2024-01-01,ada,b,\n", ["ragged", "b"]),
     ("a wide ragged field", f'{HEAD}2024-01-01,ada,a,1,"{"x" * 200_000}"\n', ["ragged"]),
     ("tabs and nothing", "ts\tuser\tsku\tprice\n\t\t\t\n2024-01-01\tada\ta\t\n",
      ["no_customer", "a"]),

@@ -39,12 +39,14 @@ def fault(text: str) -> str:
 
 def test_what_the_project_ships_can_be_read_and_says_what_it_is_for() -> None:
     names = list(shipped_mappings())
-    assert names == ["online-retail", "rees46", "retailrocket", "yoochoose-clicks"]
+    assert names == [
+        *("online-retail", "rees46", "retailrocket", "sent-events", "yoochoose-clicks"),
+    ]
     for name in names:
         mapping = load_mapping(name)
         assert mapping.name == name
         assert mapping.description
-        assert mapping.defaults.consent is True
+        assert mapping.defaults.consent is (None if mapping.types.sent else True)
 
 
 def test_a_mapping_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:

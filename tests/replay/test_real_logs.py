@@ -36,16 +36,16 @@ def rows(path: Path, delimiter: str = ",") -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file, delimiter=delimiter)
 
 
-def test_rees46_has_17056_views_165_carts_and_214_purchases(shared_data: Find) -> None:
+def test_rees46_has_17055_views_165_carts_and_214_purchases(shared_data: Find) -> None:
     path = shared_data("rees46-2019-oct-01.csv.gz")
     replay = Replay(path, load_mapping("rees46"))
     plan = replay.plan()
     result = replayed(path, replay.mapping)
     assert plan.rows == 17_435
     assert plan.addresses is None
-    assert result.refused == []
-    assert Counter(result.column("event")) == {"view": 17_056, "add_to_cart": 165, "purchase": 214}
-    raw = list(rows(path))
+    assert [(row.row, row.reason) for row in result.refused] == [(17_435, "ragged")]  # cut off
+    assert Counter(result.column("event")) == {"view": 17_055, "add_to_cart": 165, "purchase": 214}
+    raw = list(rows(path))[:-1]
     assert result.column("customer_id") == [row["user_id"] for row in raw]
     paid = sum(Decimal(e["products"][0].get("price", 0)) for e in result.events if "products" in e)
     assert paid == sum(Decimal(r["price"]) for r in raw if r["event_type"] == "purchase")
