@@ -8,7 +8,6 @@ a moment names no arm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from stream.core.event import Event
@@ -70,12 +69,7 @@ def is_sampled(customer_id: str, seed: int, share: float) -> bool:
     >>> is_sampled("anna", 7, 1.0), is_sampled("anna", 7, 0.0)
     (True, False)
     """
-    return share > 0 and _draw(seed, customer_id) < share
-
-
-@lru_cache(maxsize=1 << 16)
-def _draw(seed: int, customer_id: str) -> float:
-    return unit(seed, "decisions", customer_id)
+    return share > 0 and unit(seed, "decisions", customer_id) < share
 
 
 def told(
