@@ -34,7 +34,7 @@ def by_timers(broker: Broker) -> Counter[bytes]:
 @pytest.mark.parametrize("block", range(2))
 def test_all_that_is_decided_is_sent_and_an_id_has_one_content(block: int, seed: int) -> None:
     begun = 0
-    for case in range(seed, seed + max(SEEDS // 256, 2)):
+    for case in range(seed, seed + max(SEEDS // 512, 2)):
         broker = run(a_history(random.Random(case)), WORLD, case, 6)
         judge_account(broker.topics, broker, case)
         begun += len(by_timers(broker))
@@ -43,7 +43,7 @@ def test_all_that_is_decided_is_sent_and_an_id_has_one_content(block: int, seed:
 
 def test_with_one_topic_a_crash_changes_nothing_at_all(seed: int) -> None:
     begun = again = 0
-    for case in range(seed, seed + max(SEEDS // 128, 4)):
+    for case in range(seed, seed + max(SEEDS // 256, 4)):
         topics = a_history(random.Random(case))
         topics[1:] = [[] for _ in range(3)]
         crashed, calm = run(topics, WORLD, case, 6), run(topics, WORLD, case + 1, 0)
