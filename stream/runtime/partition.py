@@ -281,7 +281,8 @@ class Partition:
         if known is not None:
             return known[1]
         if at >= PAGES:  # of timers: whoever was on a lost one is waited for no more
-            return self._read(page_key(self.number, at), decode_timers, tuple)
+            empty: Page = ()
+            return self._read(page_key(self.number, at), decode_timers, lambda: empty)
         last = self.ledger.due.last if at >= 0 else ~self.ledger.traces.last
         is_last = at == last  # and will be written to: it must have room
         lost = (STALE,) * (PAGE - is_last)
