@@ -77,10 +77,15 @@ def _words(found: Explanation) -> list[str]:
     ]
     if found.recalled:
         lines.append(f"It was recalled: {found.recalled}.")
-    lines.append(
-        f"It answers record {source['offset']} of {source['topic']}, partition "
-        f"{source['partition']}{_event(found)}."
-    )
+    place = f"record {source['offset']} of {source['topic']}, partition {source['partition']}"
+    trigger = offer.get("trigger")
+    if trigger:
+        lines.append(
+            f"No event of the customer's began it: its time came at {trigger['due_at']}, and "
+            f"passed with {place}."
+        )
+    else:
+        lines.append(f"It answers {place}{_event(found)}.")
     segment = offer["segment"]
     if segment:
         lines.append(f"The customer was in segment {segment['id']}, {segment.get('name') or '–'}.")

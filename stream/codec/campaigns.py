@@ -35,6 +35,7 @@ from stream.core.text import tidy
 
 NAME_LENGTH: Final = 256
 DEEPEST: Final = 8  # audiences within audiences
+LONGEST_WAIT: Final = 366 * 86_400_000  # ms
 _MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"([1-9][0-9]*)(s|min|h|d)")
 
@@ -46,7 +47,7 @@ def read_campaign(data: Native) -> Campaign:
     if starts is not None and ends is not None and ends <= starts:
         raise _wrong("/ends_at is not after /starts_at")
     zone = get("time_zone") or "UTC"
-    strategy, rules = _strategy(get("strategy")), tuple(map(_rule, get("rules") or ()))
+    (strategy, wait), rules = _strategy(get("strategy")), tuple(map(_rule, get("rules") or ()))
     by_segment = tuple(
         (int(name) if name.isdecimal() else name, chosen)
         for name, chosen in (get("segment_strategies") or {}).items()
@@ -79,6 +80,7 @@ def read_campaign(data: Native) -> Campaign:
         get("placement"),
         rules,
         by_segment,
+        wait,
     )
 
 
@@ -89,7 +91,7 @@ def write_campaign(campaign: Campaign) -> Native:
     return {
         "campaign_id": campaign.campaign_id,
         "name": campaign.name,
-        "strategy": campaign.strategy,
+        "strategy": _write_strategy(campaign),
         "priority": campaign.priority,
         "starts_at": campaign.starts,
         "ends_at": campaign.ends,
@@ -142,14 +144,20 @@ def _moment(data: Native, field: str) -> int | None:
     return None if value is None else instant(value, field)
 
 
-def _strategy(said: str | Mapping[str, Any] | None) -> str:
-    if isinstance(said, Mapping):
-        name = next(iter(said))
-        raise _wrong(
-            f"/strategy {name} begins a moment of its own, by {TIMED[name]}, "
-            "which this release does not know yet"
-        )
-    return said or RECOMMEND
+def _strategy(said: str | Mapping[str, Any] | None) -> tuple[str, int]:
+    """A strategy, and after how many ms it begins a moment of its own; 0 if it does not."""
+    if not isinstance(said, Mapping):
+        return said or RECOMMEND, 0
+    ((name, when),) = said.items()
+    wait = duration(when[TIMED[name]])
+    if wait > LONGEST_WAIT:
+        raise _wrong(f"/strategy/{name}/{TIMED[name]} is longer than a year")
+    return name, wait
+
+
+def _write_strategy(campaign: Campaign) -> str | Native:
+    name = campaign.strategy
+    return {name: {TIMED[name]: _write_duration(campaign.wait)}} if name in TIMED else name
 
 
 # ---------------------------------------------------------------------------------------- audience

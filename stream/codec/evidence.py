@@ -18,7 +18,15 @@ import numpy as np
 from stream.codec.recordbatch import Damaged
 from stream.codec.room import into_room
 from stream.config import ConfigError, CoreSettings
-from stream.core.event import Campaign, CatalogItem, Click, CustomerUpdate, Feedback, Purchase
+from stream.core.event import (
+    Campaign,
+    CatalogItem,
+    Click,
+    CustomerUpdate,
+    Feedback,
+    Moment,
+    Purchase,
+)
 from stream.core.offer import Cause
 from stream.core.witness import Evidence
 from stream.core.world import Models, World
@@ -36,7 +44,8 @@ _LAST: Final[list[Any]] = []  # what was packed last, and its bytes: one thread 
 _KINDS: Final = {
     kind.__name__: kind
     for kind in (
-        Campaign, CatalogItem, Cause, Click, CustomerUpdate, Feedback, Purchase, Recommended
+        Campaign, CatalogItem, Cause, Click, CustomerUpdate, Feedback, Moment, Purchase,
+        Recommended,
     )
 }  # fmt: skip
 

@@ -83,6 +83,7 @@ class _Offer(msgspec.Struct, gc=False):
     channel: str | msgspec.UnsetType = msgspec.UNSET
     placement: str | msgspec.UnsetType = msgspec.UNSET
     set_aside: int | msgspec.UnsetType = msgspec.UNSET
+    trigger: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Recall(msgspec.Struct, gc=False):
@@ -135,6 +136,7 @@ def encode_offer(offer: Offer | Recall) -> bytes:
             offer.channel or msgspec.UNSET,
             offer.placement or msgspec.UNSET,
             offer.set_aside or msgspec.UNSET,
+            {"kind": "timer", "due_at": rfc3339(offer.due)} if offer.due else msgspec.UNSET,
         )
     )
 

@@ -21,6 +21,7 @@ from stream.core.layout import MARK, SIZE, is_sound
 from stream.core.ledger import DECISION, Ledger
 from stream.core.record import View, effects_of, front, letters_of, record_of
 from stream.core.state import CustomerState, Effect
+from stream.core.timers import LEAF
 
 T = TypeVar("T")
 VERSION = 3
@@ -135,12 +136,12 @@ def decode_ledger(data: bytes) -> Ledger:
 
 
 def encode_page(page: Page) -> bytes:
-    """A page of the queue of due labels as bytes."""
+    """A page of a queue, or of timers, as bytes."""
     return _framed(_encode(page))
 
 
-def decode_page(data: bytes) -> Page:
-    """The page that ``encode_page`` wrote.
+def decode_page(data: bytes, most: int = PAGE) -> Page:
+    """The page that ``encode_page`` wrote, of at most so many entries.
 
     Raises
     ------
@@ -148,9 +149,14 @@ def decode_page(data: bytes) -> Page:
         If the version is unknown, the bytes are damaged, or say what cannot be.
     """
     page = _checked(data, _decode_page)
-    if len(page) > PAGE or not all(-1 <= entry.time < MOST for entry in page):
+    if len(page) > most or not all(-1 <= entry.time < MOST for entry in page):
         raise StateError("a page that no worker writes")
     return page
+
+
+def decode_timers(data: bytes) -> Page:
+    """The page of timers that ``encode_page`` wrote; StateError as `decode_page`."""
+    return decode_page(data, LEAF)
 
 
 def _framed(content: bytes) -> bytes:
@@ -197,6 +203,7 @@ def _is_sound(ledger: Ledger) -> bool:
         and all(map(_is_queue, (ledger.due, ledger.traces)))
         and 0 <= ledger.stream_time <= MAX_TIME
         and 0 <= ledger.erased < MOST
+        and 0 <= ledger.timer < MOST
     )
 
 

@@ -216,3 +216,4 @@ def _forget(rows: Table) -> None:
     customer["n_spent"] = 0
     customer["n_traits"] = 0
     customer["n_cooled"] = 0
+    customer["timer"] = 0

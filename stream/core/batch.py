@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 from msgspec.structs import replace
@@ -37,7 +38,7 @@ from stream.core.admission import (
 )
 from stream.core.advance import look
 from stream.core.budgets import SPENT, Purse, spent_by
-from stream.core.decide import Advanced, Step, decide, go_on, packed_event
+from stream.core.decide import Advanced, Step, come_due, decide, go_on, packed_event
 from stream.core.decision import Decision, is_sampled, told
 from stream.core.due import Due, DueQueue, Page
 from stream.core.event import (
@@ -45,6 +46,7 @@ from stream.core.event import (
     CustomerUpdate,
     Event,
     Feedback,
+    Moment,
     Purchase,
     Rejection,
     RejectionCode,
@@ -66,6 +68,7 @@ from stream.core.ledger import (
     Owed,
     Unreadable,
 )
+from stream.core.moments import next_due, waits_for
 from stream.core.offer import Cause, Offer, Recall
 from stream.core.policy import Denial
 from stream.core.recalling import first_end, withdrawn
@@ -77,14 +80,18 @@ from stream.core.record import (
     effects_of,
     front,
     pending_of,
+    said_of,
     sealed,
+    timer_of,
     waits_of,
     with_page,
+    with_timer,
 )
 from stream.core.rules import patience
 from stream.core.run import Run
 from stream.core.standing import ends_of
 from stream.core.state import Effect
+from stream.core.timers import SPAN, Timers
 from stream.core.track import ALONE, AT_END, FULL, TURNING
 from stream.core.world import World
 
@@ -169,6 +176,8 @@ class _Batch:
         self.patience = patience(world.settings)
         self.groups = world.settings.fairness_groups
         self.seed, self.share = world.settings.seed, world.settings.decisions_share
+        self.timers = Timers(ledger.timer, page)
+        self.waits = waits_for(world.campaigns)
         self.desk = desk
         self.rules = desk.rules(world.settings, world.learning)
         self.decided = Decided(ledger)
@@ -236,9 +245,14 @@ class _Batch:
     def _run(self, entries: Sequence[Entry]) -> None:
         """Take a run through the kernels, and what stops them by itself."""
         together, at = self.together, 0
+        earliest = self._earliest(entries)
         while at < len(together):
             first = at
-            at, why = together.go_on(first, self.stream_time, self._next_look(), self.rules)
+            next_look = self._next_look()
+            if earliest:
+                soonest = max(earliest[first] + self.waits.shortest, self.stream_time + 1)
+                next_look = min(next_look, soonest - self.patience)
+            at, why = together.go_on(first, self.stream_time, next_look, self.rules)
             self._note(first, at, entries)
             if why == FULL:  # of records that grow by the hundred kilobytes
                 self._end_run()
@@ -259,9 +273,21 @@ class _Batch:
         assert event is not None and not isinstance(event, Rejection)
         return index, event, Cause(entry.source, self.partition, entry.offset, self.stream_time)
 
+    def _earliest(self, entries: Sequence[Entry]) -> list[int]:
+        """Of each event of a run, the earliest time of it and of those behind it, in ms.
+
+        A timer that one of them sets may be due before others: the kernels must stop then. Empty
+        where no campaign sets any.
+        """
+        if not self.waits.shortest:
+            return []
+        times = [entries[index].content.time for index in self.together.indices]  # type: ignore[union-attr]
+        return list(accumulate(reversed(times), min))[::-1]
+
     def _next_look(self) -> int:
         """Since when the first of those who wait to be looked at does."""
         waits = [self.due.next_time] if self.world.learning else []
+        waits.append(self.timers.next_time - self.patience)  # which come at their time
         if self.erased:
             waits.append(self.traces.next_time)
         return min(waits, default=LARGEST)
@@ -291,6 +317,11 @@ class _Batch:
             self._promise(name, slot)
             if due:
                 together.put_page(slot, self.due.put(Due(due, name)))
+            if self.waits.shortest and outcome is APPLIED:
+                time: int = entry.content.time  # type: ignore[union-attr]
+                now = max(now, time)
+                if together.may_learn(slot, time):
+                    self._set_in_run(name, slot, time, now)
             if count:
                 payload = framed(count, together.taught(start, size))
                 effect = Effect(entry.source, entry.offset, EXAMPLES, payload)
@@ -353,6 +384,8 @@ class _Batch:
         counts = Counter(self.before.counts)
         counts.update(decided.tally)
         decided.pages = self.due.changed | {~at: p for at, p in self.traces.changed.items()}
+        decided.pages |= self.timers.changed
+        next_time = self.timers.next_time
         decided.ledger = Ledger(
             tuple(self.stamps),
             self.stream_time,
@@ -365,6 +398,7 @@ class _Batch:
             self.before.identities,
             self.trace_key if self.erased else None,
             tuple(self.owed),
+            0 if next_time == LARGEST else next_time,
         )
         decided.claims = self.purse.claims(self.stream_time)
         return decided
@@ -402,7 +436,8 @@ class _Batch:
                 step = go_on(before, event, advanced, cause, self.world, self.desk)
             if self._is_lesson(step, before):
                 step = self._with_who_is_due(customer_id, event, step)
-            effects = self._effects(step, cause) + self._told(step, event, cause)
+            now = max(event.time, cause.stream_time)
+            effects = self._effects(step, cause) + self._told(step, event, cause, now)
         except Unreadable:
             raise
         except Exception as error:  # it would meet the same bug again, and nobody get past it
@@ -427,14 +462,7 @@ class _Batch:
                 self._forget_erasures(event.time)
         elif outcome is SUPPRESSED and event.time <= front(before).erased:
             self._count("erased")
-        if step.denial is not None:
-            self._count(DENIED[step.denial])
-        for campaign_id, reason in step.passed:
-            self._count(PASSED[reason])
-            if reason is Denial.BUDGET:
-                self.purse.want(campaign_id)
-        if step.left_out:
-            decided.tally[TOO_ALIKE] += step.left_out
+        self._tell_why(step)
         if outcome is APPLIED and isinstance(event, Feedback) and not _is_of(event, before):
             self._count("unknown_offer")
         if record is before:
@@ -446,12 +474,31 @@ class _Batch:
             record is None or _permission(record) != _permission(before)
         ):
             self._count("heard")
+        if outcome is APPLIED and record is not None:
+            record = self._with_timer(event, record)
         self._keep(customer_id, before, record, event.time, effects)
         decided.examples += step.examples.number
-        if step.offers:
-            decided.offers.extend(step.offers)
-            decided.tally["offers"] += len(step.offers)
-            for offer in step.offers:
+        self._made(step.offers)
+        if outcome is APPLIED:
+            self._ring(cause, customer_id)
+
+    def _tell_why(self, step: Step) -> None:
+        """Count why there is no offer, and which campaigns made none."""
+        if step.denial is not None:
+            self._count(DENIED[step.denial])
+        for campaign_id, reason in step.passed:
+            self._count(PASSED[reason])
+            if reason is Denial.BUDGET:
+                self.purse.want(campaign_id)
+        if step.left_out:
+            self.decided.tally[TOO_ALIKE] += step.left_out
+
+    def _made(self, offers: Sequence[Offer]) -> None:
+        """Count offers, and take what they cost from budgets."""
+        if offers:
+            self.decided.offers.extend(offers)
+            self.decided.tally["offers"] += len(offers)
+            for offer in offers:
                 self._spend(offer.campaign_id, offer.set_aside)
 
     def _compare(self, customer_id: str, record: bytes, offers: Sequence[Offer]) -> None:
@@ -486,6 +533,7 @@ class _Batch:
             self._count(*["recalls"] * len(step.recalls))
             effects = self._effects(step, cause)
             self._keep(customer_id, before, record, event.time, effects)
+        self._ring(cause, customer_id)
 
     def _is_lesson(self, step: Step, before: bytes) -> bool:
         """Whether what is learned of others can travel with a step: in a record that is written."""
@@ -525,9 +573,13 @@ class _Batch:
     ) -> None:
         """Keep what a customer's record is now, or the trace of an erasure at ``time``."""
         due_before, page_before, _ = waits_of(before)
+        timer = timer_of(before)
+        if timer and (record is None or not timer_of(record)):
+            self.timers.remove(customer_id, timer)
         if record is None:
             if page_before != NEVER:
                 self.due.scrub(customer_id, page_before)
+            self.owed = [one for one in self.owed if one.payload or one.customer_id != customer_id]
             whole = self._record(customer_id)
             if whole is not None:
                 self.decided.changed[customer_id] = None
@@ -598,11 +650,90 @@ class _Batch:
             return step
         look(before, now, self.rules, self.desk.tables)
         record = self.desk.record() + before[size:]
+        if self.waits.shortest and not timer_of(record):  # a campaign has begun since
+            record = self._with_next(entry.customer_id, record, now)
         examples = step.examples.then(*self.desk.examples())
         if is_here:
             return step._replace(record=record, examples=examples)
         self._keep(entry.customer_id, before, record, now)
         return step._replace(examples=examples)
+
+    def _set_in_run(self, customer_id: str, slot: int, time: int, now: int) -> None:
+        """As `_with_timer`, of a customer of the run."""
+        timer = self.together.timer(slot)
+        page = self._timer_after(customer_id, timer, time, now)
+        if page != timer:
+            self.together.put_timer(slot, page)
+
+    def _with_timer(self, event: Event, record: bytes) -> bytes:
+        """The record of a customer after an event that was applied, with a timer if one is set."""
+        if not self.waits.shortest:
+            return record
+        default = self.world.settings.policy.consent_default
+        profiled, since, _ = consent.stance_of(said_of(record), default)
+        if not profiled or event.time < since:
+            return record
+        timer = timer_of(record)
+        page = self._timer_after(event.customer_id, timer, event.time, self.stream_time)
+        return record if page == timer else with_timer(record, page)
+
+    def _timer_after(self, customer_id: str, timer: int, time: int, now: int) -> int:
+        """The page of a customer's timer after an event: never later than what that may begin.
+
+        So whatever comes due of the event is found; mostly, the timer finds nothing yet, and is put
+        to when something is.
+        """
+        if now >= self.waits.until:
+            return timer
+        look = max(time + self.waits.shortest, now + 1)
+        if timer and timer <= look >> SPAN and not self.timers.is_gone(timer):
+            return timer
+        if timer:
+            self.timers.remove(customer_id, timer)
+        return self.timers.put(Due(look, customer_id))
+
+    def _ring(self, cause: Cause, here: str) -> None:
+        """Have customers whose timers are due be offered something, with the time that passed.
+
+        ``here`` is whose event it was.
+        """
+        for _ in range(LOOKS):
+            taken = self.timers.take(self.stream_time)
+            if taken is None:
+                return
+            entry, page = taken
+            before = self._record(entry.customer_id)
+            if before is not None and timer_of(before) == page:
+                self._come_due(entry, before, cause, here)
+
+    def _come_due(self, entry: Due, before: bytes, cause: Cause, here: str) -> None:
+        """Have a customer's moment be answered, and set the timer to their next one."""
+        customer_id, now = entry.customer_id, self.stream_time
+        unset = with_timer(before, 0)
+        try:
+            moment = Moment(f"due-{entry.time}", customer_id, entry.time)
+            step = come_due(unset, moment, now, cause, self.world, self.desk)
+            effects = self._effects(step, cause) + self._told(step, moment, cause, now)
+            assert step.record is not None
+            record = self._with_next(customer_id, step.record, now)
+        except Unreadable:
+            raise
+        except Exception:  # a bug of ours costs the moment that meets it
+            self._count("rejected_moments")
+            self._keep(customer_id, before, unset, now)
+            return
+        self._tell_why(step)
+        if self.groups and (step.offers or step.denial in ASKED):
+            self._compare(customer_id, record, step.offers)
+        self._keep(customer_id, before, record, now, effects)
+        self._made(step.offers)
+        if effects and customer_id != here:
+            self.owed.append(Owed(cause.source, cause.offset, customer_id, b""))
+
+    def _with_next(self, customer_id: str, record: bytes, now: int) -> bytes:
+        """The record of a customer who has no timer, with one set to the next moment, if any is."""
+        due = next_due(View(record), now, self.world)
+        return with_timer(record, self.timers.put(Due(due, customer_id))) if due else record
 
     def _await(self, customer_id: str, record: bytes) -> bytes:
         """Have a customer looked at, if anything waits."""
@@ -621,17 +752,18 @@ class _Batch:
             effects += (Effect(source, offset, EXAMPLES, framed(count, examples)),)
         return effects
 
-    def _told(self, step: Step, event: Event, cause: Cause) -> tuple[Effect, ...]:
+    def _told(
+        self, step: Step, event: Event | Moment, cause: Cause, now: int
+    ) -> tuple[Effect, ...]:
         """What a step says of itself, where it was a moment of a customer of the sample."""
         answer = step.offers[0] if step.offers else step.denial
         if answer is None or not is_sampled(event.customer_id, self.seed, self.share):
             return ()
-        now = max(event.time, cause.stream_time)
         return (self._telling(event, cause, now, answer, step.passed),)
 
     def _telling(
         self,
-        event: Event,
+        event: Event | Moment,
         cause: Cause,
         now: int,
         answer: Offer | Denial,
@@ -661,9 +793,19 @@ class _Batch:
         again += [
             Effect(source, offset, RECALL, owed.payload)
             for owed in self.before.owed
-            if owed[:3] == (source, offset, customer_id)
+            if owed.payload and owed[:3] == (source, offset, customer_id)
         ]
         self._send(customer_id, again)
+        for owed in self.owed:
+            if owed[:2] == (source, offset) and not owed.payload:
+                self._send_again(owed.customer_id, source, offset)
+
+    def _send_again(self, customer_id: str, source: Source, offset: int) -> None:
+        """Send again what a timer began with another's event."""
+        record = self._record(customer_id)
+        if record is not None:
+            place, effects = (source, offset), effects_of(record, waits_of(record)[2])
+            self._send(customer_id, [e for e in effects if (e.source, e.offset) == place])
 
     def _send(self, customer_id: str, effects: Iterable[Effect]) -> None:
         self.decided.effects.extend([(customer_id, effect) for effect in effects])

@@ -7,7 +7,7 @@ campaign an offer is made for is decided in `stream.core.standing`.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -27,8 +27,10 @@ STRATEGIES: Final = (
     "rules",
 )
 """How items are chosen; see `stream.core.strategies`."""
-TIMED: Final = {"reminder": "after", "win_back": "idle"}
-"""Strategies that begin a moment of their own, and what says when."""
+REMINDER: Final = "reminder"
+WIN_BACK: Final = "win_back"
+TIMED: Final = {REMINDER: "after", WIN_BACK: "idle"}
+"""Strategies that begin a moment of their own (`stream.core.moments`), and what says when."""
 
 
 class Incentive(StrEnum):
@@ -163,6 +165,23 @@ class Hours(NamedTuple):
         if minute >= self.start:
             return day in self.days
         return minute < self.end and (day - 1) % 7 in self.days
+
+    def end_of(self, time: int) -> int:
+        """When the hours end that a time in ms is within, in ms: later, if not by much.
+
+        Where clocks are put back or forward, the time of the day counts.
+
+        >>> nights = Hours("Europe/Berlin", (4,), 22 * 60, 6 * 60)
+        >>> (nights.end_of(1_699_660_800_000) - 1_699_660_800_000) / 3_600_000
+        5.0
+        """
+        local = datetime.fromtimestamp(time // 1000, zone_of(self.zone))
+        midnight = local.replace(hour=0, minute=0, second=0, tzinfo=None)
+        ends = midnight + timedelta(minutes=self.end)
+        if ends <= local.replace(tzinfo=None):
+            ends += timedelta(days=1)
+        end = round(ends.replace(tzinfo=zone_of(self.zone), fold=local.fold).timestamp())
+        return max(end * 1000, time + 1)
 
 
 @lru_cache(maxsize=1024)

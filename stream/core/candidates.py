@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from math import sqrt
 from typing import Final
 
-from stream.core.event import Click, Event
+from stream.core.event import Click, Event, Moment
 from stream.core.history import CARTED
 from stream.core.layout import NEVER
 from stream.core.offer import Origin
@@ -62,8 +62,13 @@ class Candidate(Value, frozen=True):
     because: str | None = None
 
 
-def on_screen(customer: View, event: Event) -> frozenset[str]:
-    """The items that a customer sees anyway: what the event shows, and the open session's cart."""
+def on_screen(customer: View, event: Event | Moment) -> frozenset[str]:
+    """The items that a customer sees anyway: what the event shows, and the open session's cart.
+
+    A moment without an event shows nothing.
+    """
+    if isinstance(event, Moment):
+        return frozenset()
     start = customer.session_start
     seen = [t.item_id for t in customer.recent if t.weight == CARTED and t.time >= start]
     if isinstance(event, Click):

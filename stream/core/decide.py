@@ -24,7 +24,16 @@ from stream.core.admission import (
 )
 from stream.core.advance import FORGOTTEN, JUDGED, PROFILED, advance, turn
 from stream.core.arriving import packed
-from stream.core.event import REMOVE_FROM_CART, Click, CustomerUpdate, Event, Purchase, Word
+from stream.core.event import (
+    REMOVE_FROM_CART,
+    Click,
+    CustomerUpdate,
+    Event,
+    Moment,
+    Purchase,
+    Word,
+)
+from stream.core.moments import due_campaigns
 from stream.core.offer import Cause, Offer, Recall
 from stream.core.offering import choose, delivered
 from stream.core.policy import Denial
@@ -172,6 +181,41 @@ def go_on(
         return step
     if not learned:
         return step._replace(denial=Denial.CONSENT)
+    return _answered(step, record, event, now, cause, world, desk)
+
+
+def come_due(
+    record: bytes, moment: Moment, now: int, cause: Cause, world: World, desk: Desk
+) -> Step:
+    """What follows when a customer's time came, though no event of theirs did.
+
+    Parameters
+    ----------
+    record
+        The customer's.
+    moment
+    now
+        Stream time in ms.
+    cause
+        The record with which the time passed.
+    world, desk
+    """
+    step = Step(APPLIED, record)
+    if next(due_campaigns(View(record), moment, now, world), None) is None:
+        return step
+    return _answered(step, record, moment, now, cause, world, desk)
+
+
+def _answered(
+    step: Step,
+    record: bytes,
+    event: Event | Moment,
+    now: int,
+    cause: Cause,
+    world: World,
+    desk: Desk,
+) -> Step:
+    """A step with the offer that answers it, or the reason why there is none."""
     watched = world if world.witness is None else world.witness.watch(world)
     chosen, passed, _ = choose(View(record), event, now, cause, watched, desk)
     if isinstance(chosen, Denial):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from stream.core.event import Event
+from stream.core.event import Event, Moment
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer
 from stream.core.policy import Denial, arm_of
@@ -73,7 +73,7 @@ def is_sampled(customer_id: str, seed: int, share: float) -> bool:
 
 
 def told(
-    event: Event,
+    event: Event | Moment,
     cause: Cause,
     now: int,
     answer: Offer | Denial,

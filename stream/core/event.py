@@ -134,6 +134,17 @@ class CustomerUpdate(Value, frozen=True):
 Event: TypeAlias = Click | Purchase | Feedback | CustomerUpdate
 
 
+class Moment(Value, frozen=True):
+    """A time that came for a customer, in ms, with no event of theirs (`stream.core.moments`).
+
+    ``event_id`` is what an event's is to chance: a name that no other moment of theirs has.
+    """
+
+    event_id: str
+    customer_id: str
+    time: int
+
+
 class Word(Value, frozen=True):
     """What a record says of a customer's permission, whatever else becomes of the record.
 
@@ -191,6 +202,8 @@ class Campaign(NamedTuple):
         Items at most, and ms until an offer expires; None leaves both to the policy.
     by_segment
         The strategy for some segments, by number or name; others take ``strategy``.
+    wait
+        Of a strategy that begins a moment of its own: after how many ms; 0 of any other.
     """
 
     campaign_id: str
@@ -215,6 +228,7 @@ class Campaign(NamedTuple):
     placement: str | None = None
     rules: tuple[ItemRule, ...] = ()
     by_segment: tuple[tuple[int | str, str], ...] = ()
+    wait: int = 0
 
     @property
     def rewards(self) -> tuple[Reward, ...]:

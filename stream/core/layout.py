@@ -82,7 +82,7 @@ HEAD: Final = np.dtype(
         ("n_ends", "<i4"),
         ("n_letters", "<i4"),
         ("n_traits", "<i4"),  # bytes
-        ("spare", "<i4"),
+        ("timer", "<i4"),  # the page of the customer's timer (`stream.core.timers`); 0 for none
     ]
 )
 ENTRY: Final = np.dtype([("text", "<i4"), ("count", "<i4"), ("value", "<i8")])

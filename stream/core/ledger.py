@@ -34,7 +34,11 @@ class Identity(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """A recall of an offer of a customer of whom nothing is kept any more."""
+    """What a record caused for a customer in whose own record nobody would look for it.
+
+    A recall of an offer of somebody of whom nothing is kept any more; or, where ``payload`` is
+    empty, an offer that a timer began, which stands in the record of whom it is for.
+    """
 
     source: int
     offset: int
@@ -53,7 +57,9 @@ class Ledger(NamedTuple):
     that wait to be forgotten. ``identities`` say what the records at the stamps were. ``trace_key``
     is the seed in force when the first trace was left, with which all of them are named. ``owed``
     are the recalls that erasures caused, or that stood in the records that they took, and that are
-    not yet known to be durable: there is no record any more that could hold them.
+    not yet known to be durable: there is no record any more that could hold them. It names those,
+    too, to whom an offer was made with another's event. ``timer`` is when the first timer is due,
+    in ms; 0 if none is set.
     """
 
     stamps: tuple[int, ...] = UNSTAMPED
@@ -67,6 +73,7 @@ class Ledger(NamedTuple):
     identities: tuple[Identity, ...] = (Identity(),) * len(Source)
     trace_key: int | None = None
     owed: tuple[Owed, ...] = ()
+    timer: int = 0
 
 
 class Entry(Value, frozen=True):
@@ -91,7 +98,7 @@ class Unreadable(Exception):
 class Decided:
     """What a batch comes to: records to write, effects to send in order, records to set aside.
 
-    ``pages`` are those of the queue of due labels that changed; an empty one is done with.
+    ``pages`` are those of queues and of timers that changed; an empty one is done with.
     ``effects`` go with their customer's id; ``rejected`` and ``late`` hold indices of entries,
     ``failed`` those that met a bug of ours, with the exception (None if it was met before a
     crash); ``tally`` counts what is new, and ``examples`` those among the effects that are;

@@ -76,7 +76,8 @@ class Offer(Value, frozen=True):
     ``assignment_probability`` is the chance with which this slate was drawn, given the policy;
     ``learned_through`` is the number of examples that the models in use had learned; ``set_aside``
     is what the offer takes from its campaign's budget, in the budget's unit. ``channel`` and
-    ``placement`` say where it is meant to be shown, None where that is left open.
+    ``placement`` say where it is meant to be shown, None where that is left open. ``due`` is when
+    the moment came, in ms, that a timer began; 0 where an event did.
     """
 
     offer_id: str
@@ -101,3 +102,4 @@ class Offer(Value, frozen=True):
     channel: str | None = None
     placement: str | None = None
     set_aside: int = 0
+    due: int = 0

@@ -14,7 +14,7 @@ from stream.core.campaign import Incentive, Reward, Unit
 from stream.core.candidates import LADDER, Candidate, on_screen
 from stream.core.delivery import OF_ITEM
 from stream.core.diversity import Limits
-from stream.core.event import Campaign, CatalogItem, Event
+from stream.core.event import Campaign, CatalogItem, Event, Moment
 from stream.core.hashing import digest, unit
 from stream.core.offer import Cause, Offer, OfferItem
 from stream.core.policy import TREATED, Denial, customer_denial, item_denials, resting
@@ -57,15 +57,16 @@ class Drawn(NamedTuple):
 
 
 def choose(
-    customer: View, event: Event, now: int, cause: Cause, world: World, desk: Desk
+    customer: View, event: Event | Moment, now: int, cause: Cause, world: World, desk: Desk
 ) -> Chosen:
     """The offer for this customer now: of the first campaign in line that finds an item."""
     denial = customer_denial(customer, event.customer_id, now, world)
     if denial is not None:
         return Chosen(denial)
-    choice, told = Choice(customer, world, on_screen(customer, event)), Denial.NO_CAMPAIGN
-    passed: list[tuple[str, Denial]] = []
-    for campaign, refused in standing(customer, event.customer_id, now, world):
+    moment = event if isinstance(event, Moment) else None
+    choice = Choice(customer, world, on_screen(customer, event), (event.time, now))
+    told, passed = Denial.NO_CAMPAIGN, list[tuple[str, Denial]]()
+    for campaign, refused in standing(customer, event.customer_id, now, world, moment):
         if refused is None:
             drawn = _drawn(choice, campaign, event, now, desk)
             if isinstance(drawn, Drawn):
@@ -79,7 +80,7 @@ def choose(
 
 
 def _drawn(
-    choice: Choice, campaign: Campaign, event: Event, now: int, desk: Desk
+    choice: Choice, campaign: Campaign, event: Event | Moment, now: int, desk: Desk
 ) -> Drawn | Denial:
     """The slate of a campaign, with the incentive that is expected to earn the most.
 
@@ -122,7 +123,7 @@ def _with(
     candidates: list[Candidate],
     choice: Choice,
     campaign: Campaign,
-    event: Event,
+    event: Event | Moment,
     now: int,
     desk: Desk,
 ) -> Drawn | Denial:
@@ -218,7 +219,7 @@ def _has_cost(item: CatalogItem | None, reward: Reward, currency: str) -> bool:
 
 def _offer(
     customer: View,
-    event: Event,
+    event: Event | Moment,
     cause: Cause,
     campaign: Campaign,
     drawn: Drawn,
@@ -251,10 +252,11 @@ def _offer(
         channel=campaign.channel,
         placement=campaign.placement,
         set_aside=set_aside(campaign, drawn),
+        due=event.time if isinstance(event, Moment) else 0,
     )
 
 
-def _identity(event: Event, cause: Cause) -> str:
+def _identity(event: Event | Moment, cause: Cause) -> str:
     """Of an offer: an event's id alone may be decided twice, once it or its customer is forgotten.
 
     A record is decided once.

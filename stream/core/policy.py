@@ -111,7 +111,7 @@ def had_enough(asked: Asked) -> bool:
 
 def rests_by_the_hour(asked: Asked) -> bool:
     """Whether these are quiet hours."""
-    return _is_quiet(asked.now, asked.policy)
+    return is_quiet(asked.now, asked.policy)
 
 
 def is_held_out(asked: Asked) -> bool:
@@ -232,7 +232,8 @@ def by_priority(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     return tuple(sorted(campaigns, key=lambda c: (-c.priority, c.campaign_id)))
 
 
-def _is_quiet(now: int, policy: PolicySettings) -> bool:
+def is_quiet(now: int, policy: PolicySettings) -> bool:
+    """Whether a time in ms is in the shop's quiet hours."""
     start, end = policy.quiet_from, policy.quiet_until
     if start == end:
         return False

@@ -70,6 +70,7 @@ _FIELDS: Final = {
     if place[0].itemsize == 8
 }
 _PERMITTED, _PAGE = _PLACES["profiling_yes"], _PLACES["page"]
+TIMER: Final = _PLACES["timer"]
 _DUE: Final = _PLACES["due"]
 _COUNTED = _PLACES["n_clicks"]
 _NOW: Final = Struct("<d3q")  # from the usual price on
@@ -155,6 +156,16 @@ def with_stamp(record: bytes, source: int, offset: int) -> bytes:
 def with_page(record: bytes, page: int) -> bytes:
     """A record that names the page of its newest entry of the queue of due labels."""
     return _with(record, _PAGE, page.to_bytes(8, "little", signed=True))
+
+
+def timer_of(record: bytes) -> int:
+    """The page of a customer's timer; 0 if none is set."""
+    return int.from_bytes(record[TIMER : TIMER + 4], "little")
+
+
+def with_timer(record: bytes, page: int) -> bytes:
+    """A record that names the page of the customer's timer."""
+    return _with(record, TIMER, page.to_bytes(4, "little"))
 
 
 def with_permission(record: bytes, permission: Permission) -> bytes:
@@ -277,9 +288,11 @@ class Desk:
         return self._rules
 
     def take_page(self, record: bytes) -> None:
-        """Have what is laid out name the page of a record: it may have been given one since."""
+        """Have what is laid out name the pages of a record: it may have been given some since."""
         page = record[_PAGE : _PAGE + 8]
         self._row[_PAGE : _PAGE + 8] = self._record[_PAGE : _PAGE + 8] = page
+        timer = record[TIMER : TIMER + 4]
+        self._row[TIMER : TIMER + 4] = self._record[TIMER : TIMER + 4] = timer
 
     def record(self) -> bytes:
         """The record that was packed."""
@@ -416,7 +429,7 @@ class View:
 
     @property
     def value(self) -> CustomerState:
-        """All of it, for people to look at."""
+        """All of it, for people to look at, but for the page of the timer."""
         head, texts = self._head, self._texts
         stamps = tuple(head["stamps"].tolist())
         clicks, placed, responses, updates = map(self._marks, _MARKS)

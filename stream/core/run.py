@@ -13,7 +13,7 @@ import numpy as np
 
 from stream.core.consent import stance_of
 from stream.core.layout import HEAD, MARK, Table
-from stream.core.record import Desk, pending_of, said_of, sealed, waits_of
+from stream.core.record import TIMER, Desk, pending_of, said_of, sealed, waits_of
 from stream.core.state import Effect
 from stream.core.track import EVENTS, SLOT, STEP, TAPE, run_on
 
@@ -115,9 +115,8 @@ class Run:
         """
         start, size, slot, outcome = self._steps_laid[at * _WIDE : at * _WIDE + 4]
         event = self.events[start : start + size]
-        profiled, since = self._slots_laid[slot * _NARROW + 2 : slot * _NARROW + 4]
         told = event[:8] + now.to_bytes(8, "little") + event[16:]
-        return told, outcome, bool(profiled and time >= since)
+        return told, outcome, self.may_learn(slot, time)
 
     def records(self) -> dict[str, bytes]:
         """The records that have changed, in the order of their first change."""
@@ -159,6 +158,21 @@ class Run:
         """Have a customer's record name the page of its newest entry in the queue of due labels."""
         at = self._place(slot)[0] + _PAGE
         self._tape[at : at + 8] = page.to_bytes(8, "little", signed=True)
+
+    def timer(self, slot: int) -> int:
+        """The page of a customer's timer; 0 if none is set."""
+        at = self._place(slot)[0] + TIMER
+        return int.from_bytes(self._tape[at : at + 4], "little")
+
+    def put_timer(self, slot: int, page: int) -> None:
+        """Have a customer's record name the page of their timer."""
+        at = self._place(slot)[0] + TIMER
+        self._tape[at : at + 4] = page.to_bytes(4, "little")
+
+    def may_learn(self, slot: int, time: int) -> bool:
+        """Whether an event of a time in ms may be learned from."""
+        profiled, since = self._slots_laid[slot * _NARROW + 2 : slot * _NARROW + 4]
+        return bool(profiled and time >= since)
 
     def send(self, slot: int, effect: Effect) -> None:
         """Put an effect behind a customer's record."""

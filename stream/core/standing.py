@@ -8,11 +8,13 @@ any item is known; cheap rules come first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, filterfalse
 
 from stream.core.audience import is_in
 from stream.core.delivery import MOST_A_DAY, OF_CAMPAIGN
-from stream.core.event import Campaign
+from stream.core.event import Campaign, Moment
 from stream.core.layout import LARGEST
+from stream.core.moments import due_campaigns, is_timed
 from stream.core.policy import Denial, of_a_day, resting
 from stream.core.record import View
 from stream.core.world import World
@@ -21,14 +23,23 @@ DEFAULT_CAMPAIGN = Campaign("default", "Recommendations")
 
 
 def standing(
-    customer: View, customer_id: str, now: int, world: World
+    customer: View, customer_id: str, now: int, world: World, moment: Moment | None = None
 ) -> Iterator[tuple[Campaign, Denial | None]]:
-    """The campaigns in line, each with why it makes no offer, None if it may."""
-    if not world.campaigns:
-        yield DEFAULT_CAMPAIGN, None
+    """The campaigns in line, each with why it makes no offer, None if it may.
+
+    Those that begin moments of their own stand in line for such a ``moment`` alone, and then they
+    do if it is theirs; where there are no others, an event is answered as if there were none.
+    """
+    campaigns: Iterator[Campaign] = filterfalse(is_timed, world.campaigns)
+    if moment is not None:
+        campaigns = due_campaigns(customer, moment, now, world)
+    first = next(campaigns, None)
+    if first is None:
+        if moment is None:
+            yield DEFAULT_CAMPAIGN, None
         return
     tired = resting(customer, OF_CAMPAIGN, now, world.settings.policy.rest_campaign)
-    for campaign in world.campaigns:
+    for campaign in chain((first,), campaigns):
         denial = campaign_denial(campaign, customer, customer_id, now, world)
         if denial is None and campaign.campaign_id in tired:
             denial = Denial.CAMPAIGN_DISMISSED

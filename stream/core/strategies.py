@@ -11,22 +11,32 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from stream.core.audience import is_of_segment
-from stream.core.campaign import RECOMMEND, ItemRule, is_within
+from stream.core.campaign import RECOMMEND, REMINDER, WIN_BACK, ItemRule, is_within
 from stream.core.candidates import ORIGINS, WORTH, Candidate, gather, left_out, unbought
 from stream.core.event import Campaign, CatalogItem
+from stream.core.history import CARTED
+from stream.core.moments import due_touches
 from stream.core.offer import Origin
 from stream.core.record import View
 from stream.core.world import World
 
 ASKED: Final = 24  # candidates of one source
+BEHIND = 1e-6  # what was looked at beside what waits in the cart: no margin makes up for that
 DEARER, DEAREST = 1.05, 2.0  # of what is looked at: an upsell costs more, and is not out of reach
 
 
 class Choice:
     """What may be offered in one moment, by strategy; each is found once, and none is on screen."""
 
-    def __init__(self, customer: View, world: World, screen: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        customer: View,
+        world: World,
+        screen: Collection[str] = (),
+        when: tuple[int, int] = (0, 0),
+    ) -> None:
         self.customer, self.world, self.screen = customer, world, screen
+        self.when = when  # a moment of its own came, and it is answered, in ms
         self._all: list[Candidate] | None = None
         self._found: dict[tuple[str, str], list[Candidate]] = {}
 
@@ -40,9 +50,9 @@ class Choice:
     def of(self, campaign: Campaign) -> list[Candidate]:
         """The candidates of a campaign's strategy."""
         name = strategy_for(campaign, self.customer.segment, self.world)
-        if name == RECOMMEND:
+        if name in (RECOMMEND, WIN_BACK):
             return self.all
-        key = name, campaign.campaign_id if name == "rules" else ""
+        key = name, campaign.campaign_id if name in ("rules", REMINDER) else ""
         if key not in self._found:
             found = _STRATEGIES[name](self, campaign)
             self._found[key] = [one for one in found if one.item_id not in self.screen]
@@ -67,6 +77,16 @@ def _viewed_not_bought(choice: Choice, campaign: Campaign) -> list[Candidate]:
     touched = [touch.item_id for touch in unbought(choice.customer)]
     own = [item_id for item_id in touched if item_id not in choice.screen]
     return [Candidate(name, Origin.OWN, 1.0 / rank, name) for rank, name in enumerate(own, 1)]
+
+
+def _reminder(choice: Choice, campaign: Campaign) -> list[Candidate]:
+    """What the moment reminds of: what waits in the cart first, whatever it earns."""
+    touches = due_touches(choice.customer, campaign, *choice.when, choice.world.settings)
+    own = sorted(touches, key=lambda touch: touch.weight != CARTED)
+    return [
+        Candidate(t.item_id, Origin.OWN, (1.0 if t.weight == CARTED else BEHIND) / rank, t.item_id)
+        for rank, t in enumerate(own, 1)
+    ]
 
 
 def _trending(choice: Choice, campaign: Campaign) -> list[Candidate]:
@@ -159,6 +179,7 @@ def _holds(rule: ItemRule, choice: Choice) -> str | None:
 _STRATEGIES: Final[Mapping[str, Callable[[Choice, Campaign], list[Candidate]]]] = {
     "cross_sell": _cross_sell,
     "viewed_not_bought": _viewed_not_bought,
+    REMINDER: _reminder,
     "trending": _trending,
     "new_in_taste": _new_in_taste,
     "upsell": _upsell,

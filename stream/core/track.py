@@ -139,7 +139,8 @@ def run_on(
         happened, due = arrival.event[0], customer["due"]
         time = happened["time"]
         how_far = _how_far(slot, time)
-        if time <= customer["erased"] or (how_far == FORGOTTEN and customer["page"] != NEVER):
+        waits = customer["page"] != NEVER or customer["timer"] != 0
+        if time <= customer["erased"] or (how_far == FORGOTTEN and waits):
             return at, ALONE
         if max(time, clock["stream_time"]) >= slot["ends"]:
             return at, ALONE

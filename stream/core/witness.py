@@ -18,7 +18,7 @@ import numpy as np
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from stream.core.event import Event
+    from stream.core.event import Event, Moment
     from stream.core.offer import Cause
     from stream.core.world import World
 
@@ -45,7 +45,7 @@ class Evidence(NamedTuple):
     """
 
     record: bytes
-    event: Event
+    event: Event | Moment
     cause: Cause
     now: int
     world: World
@@ -69,7 +69,9 @@ class Witness:
         self._watched = world, answers
         return _with(world, lambda name, of: Watched(name, of, answers.append))
 
-    def saw(self, record: bytes, event: Event, cause: Cause, now: int, offer_id: str) -> None:
+    def saw(
+        self, record: bytes, event: Event | Moment, cause: Cause, now: int, offer_id: str
+    ) -> None:
         """Keep what the decision rests on that was watched last, and that came to an offer."""
         assert self._watched is not None, "nothing is watched"
         self._seen.append((offer_id, Evidence(record, event, cause, now, *self._watched)))

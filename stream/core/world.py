@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from stream.config import CoreSettings
-from stream.core.event import Campaign, CatalogItem, Event
+from stream.core.event import Campaign, CatalogItem, Event, Moment
 from stream.core.offer import Cause
 from stream.models.recommender import Ranked as Recommended
 
@@ -56,7 +56,9 @@ class Watching(Protocol):
     def watch(self, world: World) -> World:
         """The world as one decision is to see it: each answer is noted."""
 
-    def saw(self, record: bytes, event: Event, cause: Cause, now: int, offer_id: str) -> None:
+    def saw(
+        self, record: bytes, event: Event | Moment, cause: Cause, now: int, offer_id: str
+    ) -> None:
         """Keep what the decision rests on that was watched last, and that came to an offer."""
 
     def drain(self) -> list[tuple[str, Any]]:

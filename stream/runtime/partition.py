@@ -24,6 +24,7 @@ from stream.codec.state import (
     decode_ledger,
     decode_page,
     decode_record,
+    decode_timers,
     encode_ledger,
     encode_page,
     encode_record,
@@ -36,6 +37,7 @@ from stream.core.due import PAGE, Due, Page
 from stream.core.event import Rejection
 from stream.core.ledger import DECISION, EXAMPLES, OFFER, RECALL, UNSTAMPED, Decided, Entry, Ledger
 from stream.core.record import Desk, front
+from stream.core.timers import PAGES
 from stream.core.witness import Evidence
 from stream.core.world import World
 from stream.runtime.batching.records import Batch
@@ -120,8 +122,8 @@ def ledger_key(partition: int) -> bytes:
 
 
 def page_key(partition: int, number: int) -> bytes:
-    """The key of a page of the queue of due labels in the customers table."""
-    return b"\0due-%d-%d" % (partition, number)
+    """The key of a page of a queue, or of timers, in the customers table."""
+    return (b"\0timers-%d-%d" if number >= PAGES else b"\0due-%d-%d") % (partition, number)
 
 
 class Overlay(dict[K, tuple[int, V]]):
@@ -246,9 +248,9 @@ class Partition:
 
     @property
     def owes(self) -> bool:
-        """Whether the ledger names customers whom nothing is owed any more."""
-        durable = self._durable
-        return any(owed.offset <= durable[owed.source] for owed in self.ledger.owed)
+        """Whether the ledger names erased customers whom nothing is owed any more."""
+        durable, owed = self._durable, self.ledger.owed
+        return any(one.payload and one.offset <= durable[one.source] for one in owed)
 
     def _lookup(self, customer_id: str) -> bytes | None:
         known = self._overlay.get(customer_id)
@@ -282,6 +284,9 @@ class Partition:
         known = self._pages.get(at)
         if known is not None:
             return known[1]
+        if at >= PAGES:  # of timers: whoever was on a lost one is waited for no more
+            empty: Page = ()
+            return self._read(page_key(self.number, at), decode_timers, lambda: empty)
         last = self.ledger.due.last if at >= 0 else ~self.ledger.traces.last
         is_last = at == last  # and will be written to: it must have room
         lost = (STALE,) * (PAGE - is_last)

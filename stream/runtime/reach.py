@@ -18,6 +18,7 @@ from stream.broker.whole import read_topic
 from stream.config import Settings
 from stream.core.audience import is_in
 from stream.core.event import Campaign
+from stream.core.moments import is_timed
 from stream.core.policy import CONTROL, arm_of, by_priority, may_offer
 from stream.core.record import View, record_of
 from stream.core.standing import is_running
@@ -130,13 +131,20 @@ def reach(
         if core.policy.holdout and arm_of(name, core.seed, core.policy) == CONTROL:
             continue
         allowed += 1
-        met = [one.campaign_id for one in _meeting(in_line, state, name, time, world)]
-        audience.update(met)
-        first.update(met[:1])
+        met = list(_meeting(in_line, state, name, time, world))
+        audience.update([one.campaign_id for one in met])
+        first.update([one.campaign_id for one in _firsts(met)])
     stamps = [made for _, made in past.offers]
     newest = max(stamps, default=0)
     made = Counter(name for name, at in past.offers if at >= newest - days * DAY)
     return Reach(until, seen, allowed, audience, first, made, past.unreadable)
+
+
+def _firsts(met: Sequence[Campaign]) -> Iterable[Campaign]:
+    """The first in line, and those that begin moments of their own, where the line is another."""
+    for at, one in enumerate(met):
+        if is_timed(one) or all(map(is_timed, met[:at])):
+            yield one
 
 
 def _meeting(

@@ -5,7 +5,7 @@ Rules:
 - A customer whose record can't be read is one who may not be profiled, nor made offers, until they
   say yes anew: what was allowed may have been withdrawn in it.
 - Customers' records are many: that they are whole is seen here, and the rest when one is used.
-- A ledger, or a page of the queue of due labels, that can't be read is as if it had not been
+- A ledger, or a page of a queue or of timers, that can't be read is as if it had not been
   written; the one before it, where there is one, stands.
 - Of a batch that is damaged, the keys that can still be told are those of customers concerned.
 - What another release wrote is kept as it is: the partition's owner refuses to touch it.
@@ -26,6 +26,7 @@ from stream.codec.state import (
     decode_ledger,
     decode_page,
     decode_state,
+    decode_timers,
     is_foreign,
     is_record,
 )
@@ -41,6 +42,7 @@ OURS: Final = b"\0"
 _OF_OURS: Final[Sequence[tuple[bytes, Callable[[bytes], Any]]]] = (
     (b"\0ledger-", decode_ledger),
     (b"\0due-", decode_page),
+    (b"\0timers-", decode_timers),
 )
 
 

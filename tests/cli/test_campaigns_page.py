@@ -104,7 +104,7 @@ def test_every_file_of_the_page_is_a_campaign(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         read_file(file, schemas.of("campaigns"), ReferenceDecoder(schemas, CoreSettings()))
         found += 1
-    assert found == 4
+    assert found == 5
 
 
 def test_what_is_applied_is_in_force_only_where_it_differs_and_machines_can_read_it(
@@ -140,7 +140,11 @@ def test_what_is_applied_is_in_force_only_where_it_differs_and_machines_can_read
         ("name: [\n", "x.yaml:2: no YAML: "),
         ("priority: 3\n", "x.yaml:1: name is missing"),
         ("name: A\nstrategy: reminders\n", "x.yaml:2: strategy "),
-        ("name: A\nstrategy:\n  reminder: {after: 2h}\n", "x.yaml:2: strategy reminder begins"),
+        ("name: A\nstrategy:\n  reminder: {idle: 2h}\n", "x.yaml:3: "),
+        (
+            "name: A\nstrategy:\n  win_back: {idle: 400d}\n",
+            "x.yaml:3: strategy.win_back",
+        ),
         ("name: A\nstrategy: win_back\n", "x.yaml:2: strategy win_back takes its time below it"),
         ("name: A\ntime_zone: Berlin\n", "x.yaml:2: time_zone is no name of a time zone"),
         ("name: A\nbudget: {pacing: even}\n", "x.yaml:2: budget needs one of"),

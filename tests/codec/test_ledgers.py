@@ -10,12 +10,14 @@ from stream.codec.state import (
     StateError,
     decode_ledger,
     decode_page,
+    decode_timers,
     encode_ledger,
     encode_page,
 )
 from stream.core.due import PAGE, Due, Ends
 from stream.core.ledger import Identity, Ledger
 from stream.core.stamps import stamp
+from stream.core.timers import LEAF
 
 GOOD = Ledger(
     stamps=(stamp(2, 29), -1, 0, 7),
@@ -84,3 +86,11 @@ def test_what_workers_write_is_read() -> None:
 def test_a_page_of_the_wrong_shape_is_refused(page: tuple[Due, ...]) -> None:
     with pytest.raises(StateError):
         decode_page(encode_page(page))
+
+
+def test_a_page_of_timers_may_be_longer_and_is_bounded_too() -> None:
+    full = (Due(5, "anna"),) * LEAF
+    assert decode_timers(encode_page(full)) == full
+    for page in ((*full, Due(5, "anna")), (Due(-2, "anna"),)):
+        with pytest.raises(StateError):
+            decode_timers(encode_page(page))

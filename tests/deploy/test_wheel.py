@@ -12,7 +12,9 @@ import pytest
 
 from tests.kafka.install import ROOT
 
-LINTER = {f"{layer}/ruff.toml" for layer in ("broker", "client", "runtime")}  # of use beside the sources only
+LINTER = {
+    f"{layer}/ruff.toml" for layer in ("broker", "client", "runtime")
+}  # of use beside the sources only
 
 
 @pytest.fixture(scope="module")

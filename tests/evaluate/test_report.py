@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -241,7 +242,9 @@ async def test_a_log_of_an_engine_is_reported(tmp_path: Path) -> None:
         await engine.settle()
     given = ["--broker", settings.broker, "--set", "partitions=2", "--set", "topics.prefix=shop."]
     html = tmp_path / "page.html"
-    told = CliRunner().invoke(command, [*given, "--json", "--html", str(html)])
+    told = await asyncio.to_thread(
+        CliRunner().invoke, command, [*given, "--json", "--html", str(html)]
+    )
     assert told.exit_code == 0, told.output
     found = json.loads(told.stdout)
     assert found["funnel"]["offers"] == len(mine)
@@ -252,7 +255,7 @@ async def test_a_log_of_an_engine_is_reported(tmp_path: Path) -> None:
     assert decided["share"] == 1 and decided["customers"] == 31
     assert decided["arms"]["offer"]["offers"] == len(mine)
     assert sum(decided["arms"]["offer"]["refused"].values()) == sum(found["suppressed"].values())
-    words = CliRunner().invoke(command, [*given, "--since", "7d"])
+    words = await asyncio.to_thread(CliRunner().invoke, command, [*given, "--since", "7d"])
     assert "default / offer" in words.stdout
     assert "Every decision of 100 % of customers:" in words.stdout
 

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from stream.broker.local.log import Log, Record
 from stream.broker.local import compaction, segment
+from stream.broker.local.log import Log, Record
 
 SMALL = [(compaction, "STEP", 3), (segment, "_INDEX_BYTES", 60), (segment, "_CHUNK", 50)]
 TOPICS = {"plain": 2, "compacted": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from dataclasses import replace
@@ -177,10 +178,10 @@ async def test_without_evidence_it_says_what_is_missing(tmp_path: Path) -> None:
         await engine.settle()
         offers = [orjson.loads(offer) for offer in engine.drain_offers()]
     assert offers
-    assert on_topic(quiet, "shop.evidence") == []
-    found = explain(quiet, offers[0]["offer_id"])
+    assert await asyncio.to_thread(on_topic, quiet, "shop.evidence") == []
+    found = await asyncio.to_thread(explain, quiet, offers[0]["offer_id"])
     assert found.verdict is Verdict.NO_EVIDENCE
-    words = run("explain", offers[0]["offer_id"], *options(quiet), code=1)
+    words = await asyncio.to_thread(run, "explain", offers[0]["offer_id"], *options(quiet), code=1)
     assert "It cannot be decided again: the topic shop.evidence holds nothing of it" in words
 
 
@@ -190,32 +191,40 @@ async def test_a_customer_is_told_in_words_and_as_json(shop: Settings) -> None:
         no = an_update(900, "c2", time=time, consent=consent(False))
         await engine.publish([publication(no)])
         await engine.settle()
-    words = run("customer", "c1", *options(shop))
+    words = await asyncio.to_thread(run, "customer", "c1", *options(shop))
     assert words.startswith("Customer c1, as of 2023-11-15T")
     assert "nothing was said" in words
     assert "  offers     " in words
-    known = json.loads(run("customer", "c1", "--json", *options(shop)))
+    known = json.loads(await asyncio.to_thread(run, "customer", "c1", "--json", *options(shop)))
     assert known["customer_id"] == "c1"
     assert known["arm"] == "offer"
     assert known["offers"] == known["offers_on_the_log"] > 0
     assert {offer["customer_id"] for offer in known["open_offers"]} <= {"c1"}
-    refused = json.loads(run("customer", "c2", "--json", *options(shop)))
+    refused = json.loads(await asyncio.to_thread(run, "customer", "c2", "--json", *options(shop)))
     assert refused["refused_now"] == "consent"
     assert refused["permission"]["offers"]["allowed"] is False
-    assert "the customer has not allowed offers" in run("customer", "c2", *options(shop))
-    told = {value["customer_id"] for value in decisions_of(shop)}
-    every = {offer["customer_id"] for offer in offers_of(shop)}
+    assert "the customer has not allowed offers" in await asyncio.to_thread(
+        run, "customer", "c2", *options(shop)
+    )
+    told = {value["customer_id"] for value in await asyncio.to_thread(decisions_of, shop)}
+    every = {offer["customer_id"] for offer in await asyncio.to_thread(offers_of, shop)}
     assert told and told < every, "some of six customers, by a hash of theirs"
     share = "--set=core.decisions_share=0.5"
     for name in every:
-        known = json.loads(run("customer", name, "--json", share, *options(shop)))
-        mine = [value for value in decisions_of(shop) if value["customer_id"] == name]
+        known = json.loads(
+            await asyncio.to_thread(run, "customer", name, "--json", share, *options(shop))
+        )
+        mine = [
+            value
+            for value in await asyncio.to_thread(decisions_of, shop)
+            if value["customer_id"] == name
+        ]
         refusals = [one for one in mine if one["outcome"] == "refused"]
         assert known["decisions_told"] is (name in told)
         assert [one["event_id"] for one in known["last_refusals"]] == [
             one["event_id"] for one in refusals[:-6:-1]
         ]
-        words = run("customer", name, share, *options(shop))
+        words = await asyncio.to_thread(run, "customer", name, share, *options(shop))
         assert ("not told" in words) is (name not in told)
         if refusals:
             assert f"  refused    {refusals[-1]['decided_at']}: " in words
