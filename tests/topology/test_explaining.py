@@ -228,6 +228,6 @@ async def test_a_customer_is_told_in_words_and_as_json(shop: Settings) -> None:
         assert ("not told" in words) is (name not in told)
         if refusals:
             assert f"  refused    {refusals[-1]['decided_at']}: " in words
-    done = CliRunner().invoke(main, ["customer", "nobody", *options(shop)])
+    done = await asyncio.to_thread(CliRunner().invoke, main, ["customer", "nobody", *options(shop)])
     assert done.exit_code == 1
     assert "nothing is kept of a customer 'nobody'" in done.stderr
