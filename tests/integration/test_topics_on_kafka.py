@@ -161,7 +161,7 @@ def test_the_commands_show_make_and_refuse(settings: Settings) -> None:
 
 
 def test_a_worker_is_told_of_missing_topics_and_wrong_partitions(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match=r"and 14 more are missing.*`offerstream topics apply`"):
+    with pytest.raises(ConfigError, match=r"and 15 more are missing.*`offerstream topics apply`"):
         verify(settings)
     assert run(settings, "topics", "apply")[0] == 0
     verify(settings)

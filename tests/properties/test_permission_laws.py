@@ -94,7 +94,7 @@ def log_of(said: Sequence[Said], flood: int) -> dict[str, list[StoredRecord]]:
         if one.fault == "price":
             fields["products" if one.topic == "purchases" else "schema_version"] = -1
         if one.fault == "type":
-            fields["event_id"] = 7
+            fields["event_id"] = [7]
         add(one.topic, one.who, one.time - (3 * DAY if one.fault == "late" else 0), fields)
         if n == len(said) // 2:
             for k in range(flood):

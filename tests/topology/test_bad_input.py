@@ -94,7 +94,7 @@ BAD = [
     Bad("NaN", "decode", raw("NaN"), "not JSON"),
     Bad("infinity", "decode", raw("1e999"), "not JSON"),
     Bad("a list", "schema", b"[1]", "the value is not of type object"),
-    Bad("a wrong type", "schema", click(product_id=7), "/product_id is not of type string"),
+    Bad("a wrong type", "schema", click(product_id=["7"]), "/product_id is not of type"),
     Bad("a missing field", "schema", order(order_id=None), "/order_id", "purchases"),
     Bad("an unknown action", "schema", click(event="stare"), "/event"),
     Bad("an empty order", "schema", order(products=[]), "/products", "purchases"),
