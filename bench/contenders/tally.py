@@ -1,8 +1,8 @@
 """The state job as one would write it: a checked click, a count by customer, an offer for each.
 
 Everybody but this project's own runtimes does it with these two functions. A click is decoded and
-held to the rules of ``schemas/clicks/v1.json`` by msgspec, in one pass: the fastest way there is in
-Python. A customer's record counts the clicks and knows the newest ids, so that none counts twice.
+held to the rules of ``schemas/clicks/v1.json``, plain forms alone, by msgspec, in one pass: the
+fastest way there is in Python. A customer's record counts the clicks and knows the newest ids, so that none counts twice.
 """
 
 from __future__ import annotations
