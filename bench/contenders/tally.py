@@ -2,7 +2,8 @@
 
 Everybody but this project's own runtimes does it with these two functions. A click is decoded and
 held to the rules of ``schemas/clicks/v1.json``, plain forms alone, by msgspec, in one pass: the
-fastest way there is in Python. A customer's record counts the clicks and knows the newest ids, so that none counts twice.
+fastest way there is in Python. A customer's record counts the clicks and knows the newest ids, so
+that none counts twice.
 """
 
 from __future__ import annotations
