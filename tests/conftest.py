@@ -9,6 +9,7 @@ Environment:
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -44,6 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     """Print the seed."""
     return f"seed: OFFERSTREAM_TEST_SEED={os.environ['OFFERSTREAM_TEST_SEED']}"
+
+
+@pytest.fixture(autouse=True)
+def levels_of_logs() -> Iterator[None]:
+    """Have no test hear less because a command that ran in this process before set the levels."""
+    loggers = [logging.getLogger(), logging.getLogger("stream")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture
