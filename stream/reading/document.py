@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import mmap
 import tempfile
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from shutil import copyfileobj
@@ -80,11 +81,8 @@ class Document:
         encoding = encoding_of(head, self.file.encodings, self.name)
         text = head[encoding.mark :]
         if encoding.whole:
-            text = (
-                text[: len(text) // 4 * 4]
-                .decode(encoding.whole, "replace")
-                .encode("utf-8", "replace")
-            )
+            decoder = getincrementaldecoder(encoding.whole)("replace")  # the head may cut a sign
+            text = decoder.decode(text).encode("utf-8", "replace")
         end = line_end(text)
         if self.file.format == "jsonl" or _is_json(text, end):
             return Shape("json", encoding, end, is_stream(text))

@@ -189,7 +189,8 @@ def _numbered(
         if quote and len(sign) == 1 and sign != " ":
             rows = _rows(text, Dialect(sign, quote), document.shape.end, whole=whole)
         if rows is None:
-            rows = [_line_cells(line, sign) for line in re.split("\r\n|\r|\n", text) if line]
+            end = "\r" if document.shape.end == b"\r" else "\r?\n"
+            rows = [_line_cells(line, sign) for line in re.split(end, text) if line]
         widths = Counter(map(len, rows))
         width, count = max(widths.items(), key=lambda each: each[1], default=(1, 0))
         merit = width > 1, count / max(widths.total(), 1), width
