@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from faust.types import TP
 
-from stream.broker.facts import FORBIDDEN
+from stream.broker.facts import refuse_absent
 from stream.broker.opening import open_broker
 from stream.broker.protocol import Broker, Take
 from stream.broker.records import Record
@@ -74,14 +74,9 @@ def counted(take: Take, seen: Callable[[int], None]) -> Take:
 async def _width(broker: Broker, settings: Settings, topic: str, wanted: int) -> int:
     """How many of the wanted partitions there are."""
     fact = (await broker.topics([topic]))[topic]
-    if fact.error == FORBIDDEN:
-        raise ConfigError(f"the login may not read topic {topic}: grant it Read")
     if broker.makes_topics:
         return fact.partitions
-    if not fact.partitions:
-        raise ConfigError(
-            f"topic {topic} is missing on {settings.broker}; run `offerstream topics apply`"
-        )
+    refuse_absent(topic, fact, settings.broker)
     if fact.partitions < wanted:
         raise ConfigError(
             f"topic {topic} has {fact.partitions} partition(s), and the settings ask for "

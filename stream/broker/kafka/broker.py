@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from faust.types import TP
 
-from stream.broker.facts import FORBIDDEN, TopicFacts
+from stream.broker.facts import TopicFacts, refuse_absent
 from stream.broker.kafka.connection import client_options, may_pass, started, stopped
 from stream.broker.kafka.failing import said_in_one_line
 from stream.broker.kafka.fencing import FencedProducer
@@ -26,7 +26,7 @@ from stream.broker.kafka.spans import read_spans
 from stream.broker.protocol import Bounds, CaughtUp, Follower, Placed, Take
 from stream.broker.records import Outgoing, Record
 from stream.broker.topics import DELETIONS
-from stream.config import ConfigError, Settings
+from stream.config import Settings
 
 ONE_RECORD: Final = 64 << 10  # bytes of a partition: one record is wanted, and the first comes
 MANY_RECORDS: Final = 16 << 20
@@ -209,13 +209,7 @@ class KafkaBroker:
 
     async def _partitions(self, topic: str) -> list[TP]:
         fact = (await self.topics([topic]))[topic]
-        if fact.error == FORBIDDEN:
-            raise ConfigError(f"the login may not read topic {topic}: grant it Read")
-        if not fact.partitions:
-            raise ConfigError(
-                f"topic {topic} is missing on {self._settings.broker}; "
-                "run `offerstream topics apply`"
-            )
+        refuse_absent(topic, fact, self._settings.broker)
         return [TP(topic, number) for number in range(fact.partitions)]
 
     async def _answer(self, ask: Callable[[Any], Awaitable[T]]) -> T:
