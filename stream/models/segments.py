@@ -22,17 +22,16 @@ References
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from river import base
 
 from stream.models.coreset import Coreset, Numbers, put
 from stream.models.kernel import kernel
 from stream.models.lloyd import Points, Weights, best_of, distance, inertia, nearest, settled
+from stream.models.named_points import NamedPoints
 from stream.models.naming import Naming, places
 from stream.models.state import (
     State,
@@ -54,7 +53,7 @@ _LATER_STARTS = 4
 _SAME = 0.25
 
 
-class IncrementalKMeans(base.Clusterer):
+class IncrementalKMeans(NamedPoints):
     """Incremental k-means with k-means++ seeding, stable identities and no dead centres.
 
     Parameters
@@ -255,22 +254,6 @@ class IncrementalKMeans(base.Clusterer):
         if not self._naming.names:  # restored from a state of before there were any
             return described(self._centres, self._mean, self._var, labels)
         return self._naming.named(labels)
-
-    def learn_one(self, x: dict[Hashable, Any]) -> None:
-        """Learn one point given as a dictionary; what is missing in it counts as the mean."""
-        if not self._features and x:
-            self._features = sorted(str(name) for name in x)
-        self.learn(self._vector(x))
-
-    def predict_one(self, x: dict[Hashable, Any]) -> int:
-        """Return the segment of a point given as a dictionary, changing nothing."""
-        return self.assign(self._vector(x)) if self._features else 0
-
-    def _vector(self, x: Mapping[Hashable, Any]) -> list[float]:
-        given = {str(name): float(value) for name, value in x.items()}
-        means = self._mean.tolist() or [0.0] * len(self._features)
-        told = [given.get(name, mean) for name, mean in zip(self._features, means, strict=True)]
-        return [v if math.isfinite(v) else mean for v, mean in zip(told, means, strict=True)]
 
     def state(self) -> State:
         """Return all that the future depends on."""

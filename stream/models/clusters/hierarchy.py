@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.models.clusters.linkage import Numbers, Tree, cut, linkage
-from stream.models.clusters.named import NamedPoints
+from stream.models.named_points import NamedPoints
 from stream.models.segments import IncrementalKMeans
 from stream.models.state import State, StateValue, array, integer, nested, part_of, texts
 from stream.models.wording import described

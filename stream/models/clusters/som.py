@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.models.clusters.linkage import Numbers, cut, linkage
-from stream.models.clusters.named import NamedPoints
+from stream.models.named_points import NamedPoints
 from stream.models.state import State, StateError, StateValue, array, integer, length, texts
 from stream.models.wording import described
 
