@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +15,10 @@ from stream.evaluate.periods import SeriesTable, period_of, read_series
 from stream.reading.format import FileFormat
 from stream.reading.inputs import sources
 from stream.reading.table import Table
+from tests.evaluating import Evaluating
+
+EVALUATE = Evaluating("forecast")
+told, refused = EVALUATE.told, EVALUATE.refused
 
 START = datetime(2023, 1, 1)  # noqa: DTZ001 - a file tells no zone
 
@@ -39,20 +41,6 @@ def daily(path: Path, days: int = 90, groups: int = 2) -> Path:
         for group in range(groups)
     ]
     return written(path, rows)
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = CliRunner().invoke(main, ["evaluate", "forecast", *arguments, "--json"])
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
-
-
-def refused(*arguments: str) -> str:
-    result = CliRunner().invoke(main, ["evaluate", "forecast", *arguments])
-    assert result.exit_code == 2, result.output
-    assert result.stdout == "" and len(result.stderr.strip().splitlines()) == 1
-    return str(result.stderr)
 
 
 def test_the_report_has_what_is_promised(tmp_path: Path) -> None:

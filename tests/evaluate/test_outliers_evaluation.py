@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from click.testing import CliRunner
 
-from stream.cli import main
+from tests.evaluating import Evaluating
+
+EVALUATE = Evaluating("outliers")
+invoke, told, refused = EVALUATE.invoke, EVALUATE.told, EVALUATE.refused
 
 COLUMNS = "id,amount,items,country,kind"
 
@@ -21,24 +21,6 @@ def payments(path: Path, rows: int = 900, header: bool = True) -> Path:
         lines.append(f"{n},{amount:.2f},{items},{rng.choice(['de', 'fr'])},{'x' if odd else 'o'}")
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-def invoke(*arguments: str) -> Any:
-    return CliRunner().invoke(main, ["evaluate", "outliers", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
-
-
-def refused(*arguments: str) -> str:
-    result = invoke(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == "" and len(result.stderr.strip().splitlines()) == 1
-    return str(result.stderr)
 
 
 def test_the_report_has_what_is_promised(tmp_path: Path) -> None:

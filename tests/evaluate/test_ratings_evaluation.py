@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from stream.cli import main
+from tests.evaluating import Evaluating
+
+EVALUATE = Evaluating("ratings")
+invoke, told, refused = EVALUATE.invoke, EVALUATE.told, EVALUATE.refused
 
 USUAL = ["--user", "who", "--item", "what", "--rating", "stars", "--time", "when"]
 
@@ -31,24 +31,6 @@ def stars(path: Path, rows: int = 3_000, delimiter: str = ",", header: bool = Tr
     first = [delimiter.join(("who", "what", "stars", "when"))] if header else []
     path.write_text("\n".join(first + lines), encoding="utf-8")
     return path
-
-
-def invoke(*arguments: str) -> Any:
-    return CliRunner().invoke(main, ["evaluate", "ratings", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
-
-
-def refused(*arguments: str) -> str:
-    result = invoke(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == "" and len(result.stderr.strip().splitlines()) == 1
-    return str(result.stderr)
 
 
 def test_the_report_has_what_is_promised(tmp_path: Path) -> None:

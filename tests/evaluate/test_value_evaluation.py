@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +10,10 @@ from click.testing import CliRunner
 from stream.cli import main
 from stream.evaluate.lifetimes import Histories, Lifetimes
 from stream.evaluate.value import deciles, gini
+from tests.evaluating import Evaluating
+
+EVALUATE = Evaluating("value")
+told, refused = EVALUATE.told, EVALUATE.refused
 
 START = datetime(2023, 1, 1)  # noqa: DTZ001 - a file tells no zone
 
@@ -34,20 +36,6 @@ def orders(path: Path, customers: int = 120, days: int = 200) -> Path:
 
 
 USUAL = ["--customer", "who", "--time", "when", "--amount", "price*quantity"]
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = CliRunner().invoke(main, ["evaluate", "value", *arguments, "--json"])
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
-
-
-def refused(*arguments: str) -> str:
-    result = CliRunner().invoke(main, ["evaluate", "value", *arguments])
-    assert result.exit_code == 2, result.output
-    assert result.stdout == "" and len(result.stderr.strip().splitlines()) == 1
-    return str(result.stderr)
 
 
 def test_the_report_has_what_is_promised(tmp_path: Path) -> None:
