@@ -18,13 +18,15 @@ story goes on after a withdrawal only once that is surely decided, two waves lat
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Final, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
+T = TypeVar("T")
 DAY: Final = 86_400_000  # ms
 SETTLED: Final = 2  # waves after which what was sent is known to be decided
 FLOOD: Final = 120  # events of one moment: more than a person makes
@@ -177,6 +179,12 @@ class Customer:
         return May.YES
 
 
+def dealt(cards: Sequence[T], chance: random.Random) -> Iterator[T]:
+    """All of them in random order, again and again: none is left out by chance."""
+    while True:
+        yield from chance.sample(cards, len(cards))
+
+
 class Shop:
     """A shop's events in waves, the same for the same seed.
 
@@ -207,13 +215,19 @@ class Shop:
         self._ids, self._now = 0, start
         self.ends: list[int] = []  # of waves, in event time
         self.bought: dict[tuple[int, str], int] = {}  # who bought what, and in which wave last
-        stories = chance.choices([*SHARES], [*SHARES.values()], k=customers)
-        self.customers = [self._customer(n, story) for n, story in enumerate(stories)]
+        stories = dealt([story for story, share in SHARES.items() for _ in range(share)], chance)
+        ways = {
+            story: dealt([way for way in Way if way is not UNFIT.get(story)], chance)
+            for story in Story
+        }
+        self.customers = [
+            self._customer(n, story, next(ways[story]))
+            for n, story in enumerate(islice(stories, customers))
+        ]
 
-    def _customer(self, number: int, story: Story) -> Customer:
-        ways = [way for way in Way if way is not UNFIT.get(story)]
+    def _customer(self, number: int, story: Story, way: Way) -> Customer:
         turn = self._chance.randrange(1, max(2, self.waves - 3 * SETTLED))
-        return Customer(number, f"{self._name}-{number}", story, self._chance.choice(ways), turn)
+        return Customer(number, f"{self._name}-{number}", story, way, turn)
 
     # ------------------------------------------------------------------------------------ waves
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import faulthandler
 import multiprocessing
 import os
 import re
@@ -23,7 +24,7 @@ from stream.runtime.engine import Engine
 from stream.runtime.environment import load
 from stream.runtime.topics import verify
 from tests.chaos.points import Doom
-from tests.chaos.shop import Sent, events
+from tests.chaos.shop import Sent, events, with_new_customers
 from tests.waiting import PATIENCE, InVain, eventually
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -75,6 +76,8 @@ class Life:
         """Wait for the end; the exit code."""
         await asyncio.to_thread(self.process.join, PATIENCE)
         if self.code is None:
+            self.send(signal.SIGUSR1)
+            await asyncio.sleep(1.0)
             raise InVain(f"the end of {self.log.parent.name}", PATIENCE, self.words())
         return self.code
 
@@ -123,9 +126,10 @@ def engine(
     """Be an engine that publishes to its own log until its end; not doomed, it settles."""
     born(environ, folder, doom)
     settings = load(file=None, environ=os.environ, options={}).settings
-    asyncio.run(
-        _engine(settings, events(seed, 300, number * 100_000), until_killed=doom is not None)
-    )
+    after = number * 100_000
+    # Without new customers a long life would use up the day's offers, and never get to its end.
+    source = with_new_customers(events(seed, 300, after), after)
+    asyncio.run(_engine(settings, source, until_killed=doom is not None))
 
 
 async def _engine(settings: Settings, source: Iterator[Sent], until_killed: bool) -> None:
@@ -148,6 +152,7 @@ def born(environ: Mapping[str, str], folder: Path, doom: Doom | None) -> None:
     with (folder / "words.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    faulthandler.register(signal.SIGUSR1, sys.stderr)
     os.chdir(folder)
     if doom is not None:
         doom.arm()

@@ -6,12 +6,14 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from stream.broker.whole import read_topic
 from stream.config import Settings
 
 START = 1_760_000_000_000  # ms; October 2025, so that no event is from the future
+NEW = 10  # every so many-th event is of a new customer
 
 
 class Sent(NamedTuple):
@@ -100,6 +102,21 @@ def events(seed: int, customers: int, after: int = 0) -> Iterator[Sent]:
             record |= {"event": action, "product_id": f"p{chance.randrange(300)}"}
             click = Sent("clicks", key, json.dumps(record).encode())
             yield from [click] if drawn <= 0.99 else [click, click]
+
+
+def with_new_customers(source: Iterator[Sent], after: int = 0) -> Iterator[Sent]:
+    """The events, every tenth of them of a new customer: there is always someone to offer to.
+
+    ``after`` is as for `events`.
+    """
+    for n, sent in enumerate(source, after):
+        if n % NEW:
+            yield sent
+            continue
+        with suppress(ValueError):
+            new = f"new-{n}"  # and the event, which may have been a repetition
+            record = json.loads(sent.value) | {"customer_id": new, "event_id": new}
+            yield Sent(sent.topic, new.encode(), json.dumps(record).encode())
 
 
 class Tide:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -21,13 +21,12 @@ from stream.evaluate.plot import line_chart
 from tests.chaos.faults import Figures, Load
 from tests.chaos.lab import Lab
 from tests.chaos.lives import Life
-from tests.chaos.shop import Sent, events
+from tests.chaos.shop import events, with_new_customers
 
 EVERY = 2.0  # seconds between samples
 WARM_UP = 0.4  # of the time: caches fill, the allocator finds its size
 BLOCKS = 12  # means that the line is fitted to
 LIMIT = 1.0  # MiB an hour
-NEW = 10  # every so many events are of a customer who was never seen
 SMALL = {  # each is full long before the warm-up ends
     "OFFERSTREAM_WORKER__CACHED_CUSTOMERS": "200",
     "OFFERSTREAM_WORKER__STORE_CACHE": str(4 << 20),
@@ -59,18 +58,6 @@ class Slope(NamedTuple):
     def grows(self) -> bool:
         """Whether it is beyond the limit, and that beyond doubt."""
         return self.value - 2 * self.error > LIMIT
-
-
-def with_new_customers(source: Iterator[Sent]) -> Iterator[Sent]:
-    """The events, every tenth of them of a new customer."""
-    for n, sent in enumerate(source):
-        if n % NEW:
-            yield sent
-            continue
-        with suppress(ValueError):
-            new = f"new-{n}"  # and the event, which may have been a repetition
-            record = json.loads(sent.value) | {"customer_id": new, "event_id": new}
-            yield Sent(sent.topic, record["customer_id"].encode(), json.dumps(record).encode())
 
 
 def settled(samples: Sequence[Sample]) -> list[Sample]:

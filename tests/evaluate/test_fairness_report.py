@@ -16,9 +16,11 @@ def drawn(rates: dict[str, float], size: int, seed: int) -> tuple[dict[str, str]
     return groups, [who for who, name in groups.items() if rng.random() < rates[name]]
 
 
-def test_a_group_that_is_treated_worse_is_told(seed: int) -> None:
-    groups, offered = drawn({"young": 0.40, "old": 0.20, "middle": 0.38}, 5_000, seed)
-    treated = {"offer": set(offered), "incentive": set[str]()}
+def test_a_group_that_is_treated_worse_is_told() -> None:
+    offered = {"young": 2_000, "old": 1_000, "middle": 1_900}  # of 5,000 each
+    groups = {f"{name}{n}": name for name in offered for n in range(5_000)}
+    made = {f"{name}{n}" for name, times in offered.items() for n in range(times)}
+    treated = {"offer": made, "incentive": set[str]()}
     (told,) = fairness({"age": groups}, list(groups), treated, 100)
     found = {one["value"]: one for one in told["values"]}
     old, middle = found["old"]["offer"], found["middle"]["offer"]
