@@ -46,7 +46,7 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 
 $(KERNELS): $(RUNTIME) $(shell grep -rl 'import kernel' stream)
 	@echo 'Compiling what must be fast: a minute or two, once. It is kept beside its source.'
-	@$(RUN) -m stream.core.warm deciding & $(RUN) -m stream.core.warm && wait $$!
+	@$(RUN) -m stream.decide.warm deciding & $(RUN) -m stream.decide.warm && wait $$!
 	@touch $@
 
 .PHONY: lock

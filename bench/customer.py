@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench.run import Run
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.customers import decode_record, encode_record
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.offers import encode_offer
 from stream.codec.schema import load_schemas
-from stream.codec.state import decode_record, encode_record
-from stream.core.decide import decide
-from stream.core.event import Source
-from stream.core.offer import Cause
-from stream.core.record import NEW
-from stream.core.world import World
+from stream.decide.decide import decide
+from stream.decide.rows.record import NEW
+from stream.decide.world import World
+from stream.domain.event import Source
+from stream.domain.offer import Cause
 
 
 class StateJob:

@@ -25,11 +25,11 @@ import numpy as np
 
 from stream.broker.opening import open_cluster
 from stream.cli.progress import gauge
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.config import LearningSettings, Settings, Topics
-from stream.core.event import Action, Click, Consent
-from stream.runtime.engine import Engine, Publication
-from stream.runtime.topics import apply, plan
+from stream.domain.event import Action, Click, Consent
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine, Publication
 
 PATIENCE = 60.0  # seconds for one probe
 CONSENT = Consent(profiling=True, offers=True)

@@ -26,14 +26,14 @@ from bench.run import Run
 from bench.told import ROOT, Job
 from bench.workload import Keyed
 from stream.broker.opening import open_cluster
-from stream.runtime.topics import apply, plan
+from stream.worker.checks.topics import apply, plan
 from tests.kafka.broker import Broker, free_ports
 
 LOOK = 0.02  # seconds between two looks at a topic's end
 PATIENCE = 60.0  # seconds without any new output after which a contender counts as stuck
 STOP_SECONDS = 30
 BATCH_BYTES = 900_000
-_LEARNER = "stream.runtime.learning.process"
+_LEARNER = "stream.worker.learning.process"
 
 
 class Stuck(Exception):

@@ -20,14 +20,14 @@ import numpy as np
 
 from bench.propensity import propensity_cost
 from stream.cli.progress import gauge
-from stream.codec.models import Collector, Published, Publisher, Reader
+from stream.codec.snapshots.models import Collector, Published, Publisher, Reader
 from stream.config import LearningSettings
-from stream.core import example
-from stream.core.estimators import Estimators
-from stream.core.learner import Learner
-from stream.models.cooccurrence import CoOccurrence
-from stream.models.recommender import Recommender
-from stream.models.steps import Step
+from stream.decide import example
+from stream.learn.estimators import Estimators
+from stream.learn.learner import Learner
+from stream.models.recommend.cooccurrence import CoOccurrence
+from stream.models.recommend.recommender import Recommender
+from stream.models.recommend.steps import Step
 
 BATCH = 256
 PART = 64  # batches in one measured part

@@ -24,9 +24,9 @@ from bench.run import Run
 from bench.scrape import recovery_seconds
 from bench.systems import OFFERSTREAM
 from bench.workload import START_MS, Keyed, Shape, catalog, clicks
-from stream.codec.state import decode_state, encode_state
-from stream.core.ledger import UNSTAMPED
-from stream.runtime.batching.store import ERASED, ORIGIN
+from stream.codec.customers import decode_state, encode_state
+from stream.decide.ledger import UNSTAMPED
+from stream.worker.faust.store import ERASED, ORIGIN
 
 MB = 1_000_000
 _OFFSET = b"__faust\0offset__"  # where the store keeps how far it has come

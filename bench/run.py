@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.told import OFFER_GAP_MS, Job, Told
 from stream.config import Settings
-from stream.runtime.environment import catalogue, load
+from stream.host.environment import catalogue, load
 
 # Every event may get an offer: no holdout, no quiet hours, nobody is taken for a bot; caps go by
 # impressions, of which there are none.

@@ -260,7 +260,7 @@ class Topics:
 
     @property
     def events(self) -> tuple[str, str, str, str]:
-        """The event topics in the order of ``stream.core.event.Source``."""
+        """The event topics in the order of ``stream.domain.event.Source``."""
         return (self.clicks, self.purchases, self.feedback, self.customers)
 
 

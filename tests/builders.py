@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stream.config import CoreSettings, PolicySettings
-from stream.core.event import (
+from stream.decide.world import World
+from stream.domain.event import (
     Action,
     Click,
     Consent,
@@ -17,8 +18,7 @@ from stream.core.event import (
     Source,
     Trade,
 )
-from stream.core.offer import Cause
-from stream.core.world import World
+from stream.domain.offer import Cause
 
 NOON = 1_700_049_600_000  # 2023-11-15 12:00 UTC: no quiet hour
 SECOND = 1_000

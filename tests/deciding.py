@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stream.codec.examples import decode_examples
-from stream.core import decide as core
-from stream.core.admission import Outcome
-from stream.core.event import Event
-from stream.core.example import Example, framed
-from stream.core.offer import Cause, Offer
-from stream.core.policy import Denial
-from stream.core.record import View, record_of
-from stream.core.state import CustomerState, Effect
-from stream.core.world import World
+from stream.decide import decide as core
+from stream.decide.example import Example, framed
+from stream.decide.policy import Denial
+from stream.decide.rows.admission import Outcome
+from stream.decide.rows.record import View, record_of
+from stream.decide.rows.state import CustomerState, Effect
+from stream.decide.world import World
+from stream.domain.event import Event
+from stream.domain.offer import Cause, Offer
 
 
 class Step(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from stream.core.example import Basket, Example, Labelled, Portrait, Step
-from stream.core.features import FEATURES, PORTRAIT, pack
+from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.decide.rows.features import FEATURES, PORTRAIT, pack
 
 DAY = 86_400_000
 NAMES = ("i", "tea ", "Öl", "商品", "🫖", "x" * 120)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.codec.examples import decode_examples, decode_lesson
-from stream.codec.models import Assembler
+from stream.codec.snapshots.models import Assembler
 from stream.config import Settings
-from stream.core.learner import LOG
+from stream.learn.learner import LOG
 
 
 class Publication(NamedTuple):

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from stream.runtime.allocator import let_go_of_large_blocks
+from stream.host.allocator import let_go_of_large_blocks
 
 MOST: Final = 1_000  # MB, of 10^6 bytes
 MUCH: Final = 50  # MB more than after the last collection from which on garbage is collected

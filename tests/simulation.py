@@ -36,24 +36,25 @@ from stream.broker.facts import TopicFacts
 from stream.broker.local.frame import StoredRecord
 from stream.broker.protocol import Bounds
 from stream.broker.records import Outgoing, Record
+from stream.codec.customers import decode_ledger, decode_state, encode_ledger
 from stream.codec.deadletters import CODE
 from stream.codec.examples import decode_lesson
 from stream.codec.offers import is_recall
-from stream.codec.state import decode_ledger, decode_state, encode_ledger
 from stream.config import ConfigError, Settings
-from stream.core import decide
-from stream.core.event import Click, Event, Rejection, RejectionCode, Source
-from stream.core.ledger import Entry, Ledger
-from stream.core.record import Desk
-from stream.core.stamps import next_place
-from stream.core.state import CustomerState
-from stream.core.world import World
-from stream.runtime import pipeline, renewal
-from stream.runtime.batching.lane import Group, LaneQueue
-from stream.runtime.batching.records import Batch, Lane
-from stream.runtime.batching.store import StoreFault, Write
-from stream.runtime.inspection import Inspection
-from stream.runtime.partition import ledger_key
+from stream.decide import decide
+from stream.decide.ledger import Entry, Ledger
+from stream.decide.rows.record import Desk
+from stream.decide.rows.state import CustomerState
+from stream.decide.world import World
+from stream.domain.event import Click, Event, Rejection, RejectionCode, Source
+from stream.domain.stamps import next_place
+from stream.worker import pipeline
+from stream.worker.checks import renewal
+from stream.worker.checks.inspection import Inspection
+from stream.worker.faust.lane import Group, LaneQueue
+from stream.worker.faust.records import Batch, Lane
+from stream.worker.faust.store import StoreFault, Write
+from stream.worker.partition import ledger_key
 
 Topics = list[list[Event | Rejection]]
 Action = Callable[[], None]

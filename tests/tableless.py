@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stream.codec.customers import decode_ledger, encode_ledger
 from stream.codec.decisions import encode_said
-from stream.codec.state import decode_ledger, encode_ledger
-from stream.core.batch import decide_batch
-from stream.core.due import Page
-from stream.core.ledger import UNSTAMPED, Decided, Entry, Ledger
-from stream.core.state import CustomerState, Effect
-from stream.core.world import World
+from stream.decide.batch import decide_batch
+from stream.decide.ledger import UNSTAMPED, Decided, Entry, Ledger
+from stream.decide.rows.due import Page
+from stream.decide.rows.state import CustomerState, Effect
+from stream.decide.world import World
 from tests.deciding import values_of
 
 

@@ -21,17 +21,17 @@ from rocksdict import Options, Rdict, WriteBatch
 from bench.run import Run
 from stream.broker.kafka.follow import KafkaFollower
 from stream.broker.records import Outgoing, Record
-from stream.codec.models import SLOTS
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
-from stream.core.record import Desk
-from stream.runtime.batching.records import Arrived, Batch, Lane
-from stream.runtime.learning.trainer import Trainer
-from stream.runtime.partition import Partition
-from stream.runtime.pipeline import LARGEST_WRITE
-from stream.runtime.reading import EventReader
-from stream.runtime.script import Acknowledge, Append, Effect, Keep, Script, Send, Settle, script
-from stream.runtime.worldview import WorldView
+from stream.codec.snapshots.models import SLOTS
+from stream.decide.rows.record import Desk
+from stream.worker.faust.records import Arrived, Batch, Lane
+from stream.worker.learning.trainer import Trainer
+from stream.worker.partition import Partition
+from stream.worker.pipeline import LARGEST_WRITE
+from stream.worker.reading import EventReader
+from stream.worker.script import Acknowledge, Append, Effect, Keep, Script, Send, Settle, script
+from stream.worker.worldview import WorldView
 
 AHEAD = 3  # batches of a partition that may be on their way, as in the worker
 COMMIT_SECONDS = 1.0

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from bench.figures import Sample, window
 from bench.run import Run
 from stream.codec.schema import load_schemas
-from stream.runtime.reading import EventReader
+from stream.worker.reading import EventReader
 
 POLL_RECORDS = 2_000
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from stream.codec.recordbatch import SetAside
+from stream.codec.batches.recordbatch import SetAside
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 Outgoing: TypeAlias = tuple[bytes | None, bytes | None, int | None, Headers]

@@ -26,7 +26,7 @@ import click  # noqa: E402
 import stream  # noqa: E402
 from stream.cli.errors import OneLineGroup  # noqa: E402
 from stream.cli.lazy import LazyGroup  # noqa: E402
-from stream.runtime.discretion import guard_tracebacks  # noqa: E402
+from stream.host.discretion import guard_tracebacks  # noqa: E402
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
 

@@ -19,8 +19,8 @@ from stream.codec.campaign_files import SUFFIXES, FileFault, Written, paused, re
 from stream.codec.reference import ReferenceDecoder, encode_campaign
 from stream.codec.schema import load_schemas
 from stream.config import ConfigError, Settings
-from stream.core.campaign import Incentive, Reward
-from stream.core.event import Campaign
+from stream.domain.campaign import Incentive, Reward
+from stream.domain.event import Campaign
 
 F = TypeVar("F", bound=Callable[..., Any])
 NEW, CHANGED, SAME, STRAY = "new", "changed", "unchanged", "not in the folder"
@@ -145,7 +145,7 @@ def apply(settings: Settings, folder: Path, prune: bool, as_json: bool) -> None:
 
     Only what differs is published. On a local log no worker may have it open.
     """
-    from stream.runtime.campaigns import publish_campaigns
+    from stream.insight.campaigns import publish_campaigns
 
     written = _sound(folder, settings)
     changes, _ = _changes(written, settings)
@@ -174,7 +174,7 @@ def apply(settings: Settings, folder: Path, prune: bool, as_json: bool) -> None:
 @settings_option
 def show(settings: Settings, folder: Path, offline: bool, as_json: bool) -> None:
     """List the campaigns of DIR in the order in which they stand in line."""
-    from stream.core.policy import by_priority
+    from stream.decide.policy import by_priority
 
     written = _sound(folder, settings)
     kinds: dict[str, str] = {}
@@ -215,7 +215,7 @@ def pause(settings: Settings, folder: Path, campaign_id: str, resume: bool) -> N
 
     Nothing else of the file is changed; --resume lets it run again.
     """
-    from stream.runtime.campaigns import publish_campaigns
+    from stream.insight.campaigns import publish_campaigns
 
     found = {one.campaign.campaign_id: one for one in _sound(folder, settings)}
     if campaign_id not in found:
@@ -256,7 +256,7 @@ def _sound(folder: Path, settings: Settings) -> list[Written]:
 def _changes(
     written: list[Written], settings: Settings
 ) -> tuple[list[Change], Mapping[str, Campaign]]:
-    from stream.runtime.campaigns import read_campaigns
+    from stream.insight.campaigns import read_campaigns
 
     in_force = read_campaigns(settings, ReferenceDecoder(load_schemas(), settings.core)).campaigns
     changes = []
@@ -279,7 +279,7 @@ def _changes(
 
 
 def _reach(standing: list[Campaign], settings: Settings, days: float) -> Any:
-    from stream.runtime.reach import reach, read_past
+    from stream.insight.reach import reach, read_past
 
     past = read_past(settings)
     with gauge("asking customers' records", len(past.customers), "customers", quiet=False) as shown:

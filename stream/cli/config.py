@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from stream.cli.options import loaded_option
-from stream.runtime.environment import Loaded, load, shown
+from stream.host.environment import Loaded, load, shown
 
 
 @click.group

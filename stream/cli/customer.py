@@ -13,11 +13,11 @@ from stream.cli.moments import Moment
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
 from stream.config import CoreSettings, Settings
-from stream.core.state import CustomerState, Permission
+from stream.decide.rows.state import CustomerState, Permission
 
 if TYPE_CHECKING:
     from stream.client.lookup import Found
-    from stream.core.ledger import Ledger
+    from stream.decide.ledger import Ledger
 
 LAST = 5  # refusals that are shown
 _REFUSED = {
@@ -51,8 +51,8 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
     offerstream customer c-42 --json
     """
     from stream.client.lookup import find_decisions, find_offers
-    from stream.core.text import tidy
-    from stream.runtime.changelog import read_customer
+    from stream.domain.text import tidy
+    from stream.insight.changelog import read_customer
 
     name = tidy(customer_id)
     with gauge("reading the partition", None, "records", quiet=as_json) as progress:
@@ -88,8 +88,8 @@ def _known(
     decided: list[dict[str, Any]],
 ) -> dict[str, Any]:
     from stream.client.offer import Offer, Recall
-    from stream.core.decision import is_sampled
-    from stream.core.policy import arm_of
+    from stream.decide.decision import is_sampled
+    from stream.decide.policy import arm_of
 
     made = [said for said in found.made if isinstance(said, Offer)]
     gone = {said.offer_id: said.reason for said in found.made if isinstance(said, Recall)}
@@ -118,9 +118,9 @@ def _known(
 
 def _refused(customer_id: str, state: CustomerState, core: CoreSettings, now: int) -> str | None:
     """The first rule that would refuse an offer now, before any campaign is asked."""
-    from stream.core.policy import customer_denial
-    from stream.core.record import View, record_of
-    from stream.core.world import World
+    from stream.decide.policy import customer_denial
+    from stream.decide.rows.record import View, record_of
+    from stream.decide.world import World
 
     denial = customer_denial(View(record_of(state)), customer_id, now, World(settings=core))
     return None if denial is None else denial.value
@@ -192,6 +192,6 @@ def _time(milliseconds: int) -> str:
 
 
 def _money(minor: int, currency: str) -> str:
-    from stream.core.money import to_major
+    from stream.domain.money import to_major
 
     return f"{to_major(minor, currency)} {currency}"

@@ -12,11 +12,11 @@ from msgspec.structs import asdict
 
 from stream.cli.options import settings_option
 from stream.config import Settings
-from stream.core.event import Source
-from stream.core.state import CustomerState
+from stream.decide.rows.state import CustomerState
+from stream.domain.event import Source
 
 if TYPE_CHECKING:
-    from stream.runtime.changelog import Customers
+    from stream.insight.changelog import Customers
 
 
 @click.command
@@ -35,7 +35,7 @@ def customers(settings: Settings, customer_id: str | None, as_json: bool) -> Non
     offerstream customers c-42 --broker kafka://127.0.0.1:9092
     offerstream customers --json > customers.jsonl
     """
-    from stream.runtime.changelog import read_customer, read_customers
+    from stream.insight.changelog import read_customer, read_customers
 
     found = (
         read_customers(settings) if customer_id is None else read_customer(settings, customer_id)

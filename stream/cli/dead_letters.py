@@ -17,7 +17,7 @@ from stream.cli.moments import Moment
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
 from stream.config import ConfigError, Settings
-from stream.core.event import RejectionCode
+from stream.domain.event import RejectionCode
 
 if TYPE_CHECKING:
     from stream.client.burials import Filter, Letter, Replayed

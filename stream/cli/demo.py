@@ -20,9 +20,9 @@ import orjson
 from rich.console import Console
 from rich.live import Live
 
-from stream.cli.signals import interruptible
 from stream.config import CoreSettings, PolicySettings, Settings
-from stream.runtime.logs import start_logging
+from stream.host.logs import start_logging
+from stream.host.signals import interruptible
 from stream.simulate.scene import Scene, as_json
 from stream.simulate.words import line, summary
 
@@ -60,7 +60,7 @@ def demo(seconds: float, customers: int, seed: int, in_json: bool, plain: bool) 
 
 def _warm(in_json: bool) -> None:
     """Have the kernels at hand before time counts: on a new machine each is compiled first."""
-    from stream.core.warm import warm
+    from stream.decide.warm import warm
 
     words = Timer(_SLOW, click.echo, ["compiling kernels, once: a minute or two"], {"err": True})
     words.daemon = True
@@ -99,12 +99,12 @@ class _Clocks:
 async def _play(
     directory: Path, seconds: float, customers: int, seed: int, show: Show, every: float
 ) -> Scene:
-    from stream.core.policy import CONTROL, arm_of  # Faust takes half a second to import
-    from stream.runtime.engine import Engine
-    from stream.runtime.topics import verify
+    from stream.decide.policy import CONTROL, arm_of  # Faust takes half a second to import
     from stream.simulate.people import EVENTS_A_CUSTOMER_DAY, customer_id
     from stream.simulate.play import Play, opening
     from stream.simulate.shoppers import Shoppers
+    from stream.worker.checks.topics import verify
+    from stream.worker.engine import Engine
 
     clocks, settings = _Clocks(), demo_settings(directory)
     await asyncio.to_thread(verify, settings)

@@ -2,7 +2,7 @@
 
 Rules: 2 is a mistake in the command line or the settings, 1 a fault of the surroundings (a disk,
 a network), 130 an interrupt. With ``--debug`` the traceback is shown; a bug of ours always shows
-its own. What a traceback or a line may tell is for :mod:`stream.runtime.discretion` to say.
+its own. What a traceback or a line may tell is for :mod:`stream.host.discretion` to say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from stream.config import ConfigError
-from stream.runtime.discretion import masked
+from stream.host.discretion import masked
 
 
 class OneLineGroup(click.Group):

@@ -13,8 +13,8 @@ from stream.cli.progress import gauge
 from stream.config import Settings
 
 if TYPE_CHECKING:
-    from stream.core.retelling import Considered
-    from stream.runtime.explaining import Explanation
+    from stream.decide.retelling import Considered
+    from stream.insight.explaining import Explanation
 
 _SOURCES = {
     "bought_together": "often bought together with {}",
@@ -42,8 +42,8 @@ def explain(settings: Settings, offer_id: str, customer: str | None, as_json: bo
     offerstream explain d1e65ee0b9…
     offerstream explain d1e65ee0b9… --customer c-7 --json
     """
-    from stream.runtime.explaining import Verdict
-    from stream.runtime.explaining import explain as find
+    from stream.insight.explaining import Verdict
+    from stream.insight.explaining import explain as find
 
     with gauge("reading the log", None, "records", quiet=as_json) as progress:
         found = find(settings, offer_id, customer, progress.show)

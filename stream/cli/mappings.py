@@ -9,10 +9,10 @@ import click
 
 from stream.cli.inputs import FILE, found
 from stream.cli.progress import gauge
-from stream.codec.events import EventDecoder
+from stream.codec.events.decoding import EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import ConfigError, CoreSettings
-from stream.core.event import Rejection, Source
+from stream.domain.event import Rejection, Source
 from stream.replay.mapping_file import load_mapping, shipped_mappings
 from stream.replay.outcome import Published
 from stream.replay.replay import Replay

@@ -14,8 +14,8 @@ import orjson
 from stream.cli.moments import Moment, Span, now_ms
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
-from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
+from stream.host.signals import interruptible
 
 if TYPE_CHECKING:
     from stream.broker.records import Record
@@ -154,7 +154,7 @@ async def _serve(
     from stream.client import OfferReader
     from stream.client.http import offers_route
     from stream.client.reader import wall_clock
-    from stream.runtime.serving import LOOPBACK, TextServer
+    from stream.host.serving import LOOPBACK, TextServer
 
     time = wall_clock if clock == "now" else clock
     with listening, interruptible() as stop:
@@ -235,7 +235,7 @@ def offer_lines(offer: Offer) -> list[str]:
 
 
 def _price(final: int | None, full: int | None, currency: str) -> str:
-    from stream.core.money import to_major
+    from stream.domain.money import to_major
 
     if final is None:
         return ""

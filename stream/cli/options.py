@@ -11,8 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from stream.config import ConfigError, Settings
-from stream.runtime.discretion import keep_secret
-from stream.runtime.environment import Loaded, load, secrets
+from stream.host.discretion import keep_secret
+from stream.host.environment import Loaded, load, secrets
 
 P = ParamSpec("P")
 R = TypeVar("R")

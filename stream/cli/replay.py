@@ -25,9 +25,11 @@ from stream.broker.directory import ensure_writable
 from stream.cli.options import loaded_option
 from stream.cli.outputs import files_of, outputs
 from stream.cli.progress import gauge
-from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
-from stream.models.foresight import Quality
+from stream.host.environment import Loaded
+from stream.host.logs import start_logging
+from stream.host.signals import interruptible
+from stream.models.propensity.foresight import Quality
 from stream.reading.inputs import sources
 from stream.reading.source import Source
 from stream.replay.deadletters import DeadRow, dead_rows
@@ -37,14 +39,12 @@ from stream.replay.outcome import Refused
 from stream.replay.pace import Pace, parse_pace
 from stream.replay.plan import Plan
 from stream.replay.replay import Replay
-from stream.runtime.environment import Loaded
-from stream.runtime.logs import start_logging
 
 if TYPE_CHECKING:
     from stream.replay.drive import Sink, Step
     from stream.replay.report import Report
     from stream.replay.resume import Resume
-    from stream.runtime.engine import Engine
+    from stream.worker.engine import Engine
 
 _SHOWN_OFFERS = 3
 
@@ -279,7 +279,7 @@ class _Run:
 
     def report(self) -> Report:
         """Replay, and tell what came of it."""
-        from stream.runtime.topics import verify
+        from stream.worker.checks.topics import verify
 
         verify(self._settings)
         plan = self._plan()
@@ -331,7 +331,7 @@ class _Run:
 
     async def _with_engine(self, plan: Plan, resume: Resume, report: Report) -> None:
         from stream.replay.report import count_people
-        from stream.runtime.engine import Engine
+        from stream.worker.engine import Engine
 
         async with Engine(self._settings, lockstep=True) as engine:
             _check_alone(engine)

@@ -8,7 +8,7 @@ from math import isnan
 
 import orjson
 
-from stream.core.money import to_major
+from stream.domain.money import to_major
 from stream.replay.report import Report, by_reason, outcomes
 from stream.simulate.words import REASONS
 

@@ -35,9 +35,9 @@ def report(settings: Settings, since: str | None, html: Path | None, in_json: bo
       offerstream report --since 7d --html week.html --broker kafka://127.0.0.1:9092
       offerstream report --json --set core.credit=linear
     """
-    from stream.evaluate.report.figures import report as figures
-    from stream.evaluate.report.gather import gather
-    from stream.evaluate.report.page import page
+    from stream.insight.report.figures import report as figures
+    from stream.insight.report.gather import gather
+    from stream.insight.report.page import page
 
     seconds = None if since is None else _seconds(since)
     with gauge("reading", None, "records", quiet=in_json) as progress:
@@ -67,8 +67,8 @@ def _write(file: Path, text: str) -> None:
 
 
 def _words(told: dict[str, Any]) -> str:
-    from stream.core.money import to_major
-    from stream.evaluate.report.page import words_of_lift
+    from stream.domain.money import to_major
+    from stream.insight.report.page import words_of_lift
 
     currency = told["currency"]
     head = f"{'campaign / arm':<32}{'offers':>9}{'shown':>9}{'clicked':>9}{'converted':>11}"
@@ -117,7 +117,7 @@ def _decisions(told: dict[str, Any]) -> list[str]:
 
 
 def _fairness(told: dict[str, Any]) -> list[str]:
-    from stream.evaluate.report.fairness import words
+    from stream.insight.report.fairness import words
 
     lines = []
     for group in told["fairness"]:

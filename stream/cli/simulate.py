@@ -9,9 +9,9 @@ from time import time
 import click
 
 from stream.cli.options import settings_option
-from stream.cli.signals import interruptible
 from stream.config import ConfigError, Settings
-from stream.runtime.logs import start_logging
+from stream.host.logs import start_logging
+from stream.host.signals import interruptible
 
 
 @click.command

@@ -12,8 +12,8 @@ from stream.broker.opening import open_cluster
 from stream.broker.topics import TopicSpec
 from stream.cli.options import settings_option
 from stream.config import Settings
-from stream.runtime.renewal import Whence, renew
-from stream.runtime.topics import Change, Kind, Plan, apply, plan
+from stream.worker.checks.renewal import Whence, renew
+from stream.worker.checks.topics import Change, Kind, Plan, apply, plan
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
 _replication = click.option(

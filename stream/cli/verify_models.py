@@ -22,7 +22,7 @@ def verify_models(settings: Settings, as_json: bool) -> None:
     \b
     offerstream verify-models --broker kafka://127.0.0.1:9092
     """
-    from stream.runtime.verification import verify_models as verify
+    from stream.worker.learning.verification import verify_models as verify
 
     verdict = verify(settings)
     if as_json:

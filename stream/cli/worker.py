@@ -12,12 +12,12 @@ import click
 from stream.broker.directory import ensure_writable, held
 from stream.cli.options import settings_option
 from stream.config import Settings
-from stream.runtime.allocator import let_go_of_large_blocks
-from stream.runtime.descriptors import allow_descriptors
-from stream.runtime.health import Health, HealthServer
-from stream.runtime.logs import start_logging
-from stream.runtime.metrics import Metrics
-from stream.runtime.topics import verify
+from stream.host.allocator import let_go_of_large_blocks
+from stream.host.descriptors import allow_descriptors
+from stream.host.logs import start_logging
+from stream.worker.checks.topics import verify
+from stream.worker.telemetry.health import Health, HealthServer
+from stream.worker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ def _run(settings: Settings) -> int:
         start_logging(settings.log_level)  # what goes wrong before is one line and no log
         log.info("health and metrics at http://%s:%d", settings.metrics.host, server.port)
         # Probes are answered while Faust is imported.
-        from stream.runtime.app import build_app, rebuilds_of
-        from stream.runtime.worker import run
+        from stream.worker.app import build_app, rebuilds_of
+        from stream.worker.running import run
 
         apart = settings.learning.own_process and settings.embedded_log is None
         rebuilds = rebuilds_of(metrics)

@@ -22,7 +22,7 @@ from stream.broker.records import Record
 from stream.client.producer import Acknowledged, EventProducer, NotSent
 from stream.codec.deadletters import DeadLetter, Restored, restore, retried
 from stream.config import ConfigError, Settings
-from stream.core.event import RejectionCode
+from stream.domain.event import RejectionCode
 
 PRODUCER_HEADERS: Final = ("producer", "ce_source", "client.id")
 _POINTER: Final = re.compile(r"/\S*")

@@ -18,7 +18,7 @@ import orjson
 from stream.client.offer import read_offer
 from stream.client.openrtb import user_data
 from stream.client.reader import ReaderStopped
-from stream.runtime.serving import TEXT, Answer
+from stream.host.serving import TEXT, Answer
 
 JSON: Final = "application/json"
 _PATH: Final = re.compile(r"/customers/([^/]{1,1600})/offers")  # an id has 128 characters
@@ -35,7 +35,7 @@ class Reads(Protocol):
 
 
 def offers_route(reader: Reads) -> Callable[[str], Answer | None]:
-    """Return the route of a :class:`stream.runtime.serving.TextServer` over a reader."""
+    """Return the route of a :class:`stream.host.serving.TextServer` over a reader."""
 
     def route(target: str) -> Answer | None:
         path, _, query = target.partition("?")

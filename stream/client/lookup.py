@@ -13,7 +13,7 @@ from stream.client.book import OfferBook
 from stream.client.offer import Offer, Recall, read_record
 from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
-from stream.core.text import tidy
+from stream.domain.text import tidy
 
 
 class Found(NamedTuple):

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from stream.broker.opening import open_broker
 from stream.broker.protocol import Broker, Placed
 from stream.client.validation import TOPICS, Checked, Fault, Validator
-from stream.codec.envelope import Headers
+from stream.codec.events.envelope import Headers
 from stream.config import ConfigError, Settings
 
 IN_FLIGHT: Final = 10_000  # events at once that are not yet acknowledged

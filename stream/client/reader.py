@@ -15,7 +15,7 @@ from stream.broker.records import Record, value_of
 from stream.client.book import Limits, OfferBook, Taken
 from stream.client.offer import Offer
 from stream.config import Settings
-from stream.core.text import tidy
+from stream.domain.text import tidy
 
 DAY: Final = 86_400.0
 Heard = Callable[[Record, Taken], None]

@@ -13,17 +13,17 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from stream.client.nearest import nearest_form, nearest_name
-from stream.codec.envelope import Headers, parse
-from stream.codec.events import Decoded, EventDecoder, Ignored
-from stream.codec.home import home_of
-from stream.codec.opening import native_of
-from stream.codec.permission import ENVELOPE
-from stream.codec.plain import text
+from stream.codec.events.decoding import Decoded, EventDecoder, Ignored
+from stream.codec.events.envelope import Headers, parse
+from stream.codec.events.home import home_of
+from stream.codec.events.opening import native_of
+from stream.codec.events.permission import ENVELOPE
+from stream.codec.events.plain import text
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas, TopicSchema, load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Rejection, RejectionCode, Source
-from stream.core.text import tidy
+from stream.domain.event import Rejection, RejectionCode, Source
+from stream.domain.text import tidy
 
 TOPICS: Final = tuple(source.name.lower() for source in Source)
 """The topics of events: ``clicks``, ``purchases``, ``feedback``, ``customers``."""

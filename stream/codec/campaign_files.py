@@ -18,8 +18,8 @@ from jsonschema_rs import ValidationError
 
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import TopicSchema, nearest
-from stream.core.campaign import TIMED
-from stream.core.event import Campaign
+from stream.domain.campaign import TIMED
+from stream.domain.event import Campaign
 
 SUFFIXES: Final = (".yaml", ".yml")
 MOST_BYTES: Final = 1 << 20

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
 
-from stream.codec.native import Native, cut, instant, label, present
+from stream.codec.events.native import Native, cut, instant, label, present
 from stream.codec.refused import Refused
-from stream.core.campaign import (
+from stream.domain.campaign import (
     NO_REWARD,
     RECOMMEND,
     TIMED,
@@ -30,8 +30,8 @@ from stream.core.campaign import (
     Unit,
     zone_of,
 )
-from stream.core.event import Campaign, RejectionCode
-from stream.core.text import tidy
+from stream.domain.event import Campaign, RejectionCode
+from stream.domain.text import tidy
 
 NAME_LENGTH: Final = 256
 DEEPEST: Final = 8  # audiences within audiences

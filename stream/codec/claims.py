@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from stream.core.budgets import Claim
+from stream.decide.campaigns.budgets import Claim
 
 MOST: Final = 1 << 53
 _Amount = Annotated[int, Meta(ge=0, le=MOST)]

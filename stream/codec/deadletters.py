@@ -16,8 +16,8 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from stream.codec.envelope import Headers
-from stream.core.event import Rejection, RejectionCode
+from stream.codec.events.envelope import Headers
+from stream.domain.event import Rejection, RejectionCode
 
 PREFIX: Final = "offerstream."
 KEPT_OF_OVERSIZE: Final = 4096
@@ -108,7 +108,7 @@ def build_dead_letter(
 
     Examples
     --------
-    >>> from stream.core.event import Rejection, RejectionCode
+    >>> from stream.domain.event import Rejection, RejectionCode
     >>> record = Record("clicks", 3, 17, 1569888001000, b"c1", b"{", (("trace", b"1"),))
     >>> letter = build_dead_letter(
     ...     record, Rejection(RejectionCode.DECODE, "not JSON"), stage="decode", version="1.0"

@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from stream.codec.offers import TOPICS, encode_offer, rfc3339
-from stream.core.decision import Decision
-from stream.core.offer import Offer, Recall
-from stream.core.stamps import offset_of
+from stream.decide.decision import Decision
+from stream.domain.offer import Offer, Recall
+from stream.domain.stamps import offset_of
 
 
 class _Decision(msgspec.Struct, gc=False):

@@ -15,10 +15,12 @@ import cramjam
 import msgspec
 import numpy as np
 
-from stream.codec.recordbatch import Damaged
-from stream.codec.room import into_room
+from stream.codec.batches.recordbatch import Damaged
+from stream.codec.batches.room import into_room
 from stream.config import ConfigError, CoreSettings
-from stream.core.event import (
+from stream.decide.witness import Evidence
+from stream.decide.world import Models, World
+from stream.domain.event import (
     Campaign,
     CatalogItem,
     Click,
@@ -27,10 +29,8 @@ from stream.core.event import (
     Moment,
     Purchase,
 )
-from stream.core.offer import Cause
-from stream.core.witness import Evidence
-from stream.core.world import Models, World
-from stream.models.recommender import Ranked as Recommended
+from stream.domain.offer import Cause
+from stream.models.recommend.recommender import Ranked as Recommended
 
 Packed: TypeAlias = Any
 """What MessagePack has; a value of a class of ours is a map of one, by the class's name."""

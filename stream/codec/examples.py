@@ -17,14 +17,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from stream.core.columns import Columns, Labels
-from stream.core.event import Source
-from stream.core.example import Basket, Example, Labelled, Portrait, Step
-from stream.models.itemfacts import Told
-from stream.models.kernel import COMPILED
-from stream.models.names import Codes, Names
-from stream.models.packed import ROOM, columns_of
-from stream.models.steps import Steps, starts_of
+from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.domain.event import Source
+from stream.learn.columns import Columns, Labels
+from stream.models.base.kernel import COMPILED
+from stream.models.base.names import Codes, Names
+from stream.models.base.packed import ROOM, columns_of
+from stream.models.recommend.itemfacts import Told
+from stream.models.recommend.steps import Steps, starts_of
 
 MOST_PARTITIONS: Final = 1_024
 FAR: Final = 1e9  # of a portrait's axes
@@ -43,7 +43,7 @@ class LessonError(Exception):
 
 
 class Taught(NamedTuple):
-    """The encoded examples of one event; ``offset`` is a stamp of :mod:`stream.core.stamps`."""
+    """The encoded examples of one event; ``offset`` is a stamp of :mod:`stream.domain.stamps`."""
 
     source: Annotated[int, Meta(ge=0, lt=len(Source))]
     offset: Annotated[int, Meta(ge=0, lt=2**62)]

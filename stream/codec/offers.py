@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from stream.core.campaign import Incentive, Reward
-from stream.core.event import Source
-from stream.core.offer import Offer, OfferItem, Origin, Recall
-from stream.core.stamps import offset_of
+from stream.domain.campaign import Incentive, Reward
+from stream.domain.event import Source
+from stream.domain.offer import Offer, OfferItem, Origin, Recall
+from stream.domain.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TOPICS: Final = {source: source.name.lower() for source in Source}
@@ -144,7 +144,7 @@ def encode_offer(offer: Offer | Recall) -> bytes:
 def is_recall(data: bytes) -> bool:
     """Whether a record of the topic is a recall, of those that `encode_offer` wrote.
 
-    >>> from stream.core.offer import Reason
+    >>> from stream.domain.offer import Reason
     >>> is_recall(encode_offer(Recall("ab", "anna", 7, Reason.PURCHASE)))
     True
     """

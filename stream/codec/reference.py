@@ -1,8 +1,8 @@
 """Reference data: what is in the catalog, and which campaigns run.
 
 Rules. Both topics are compacted: a record's key is the id, the last record of a key counts, and
-one without a value removes it. Otherwise the rules of `stream.codec.events` hold, but for time:
-a catalog may say today what is on sale tomorrow.
+one without a value removes it. Otherwise the rules of `stream.codec.events.decoding` hold, but for
+time: a catalog may say today what is on sale tomorrow.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import orjson
 
 from stream.codec.campaigns import NAME_LENGTH, read_campaign, write_campaign
-from stream.codec.envelope import Headers
-from stream.codec.native import Native, currency_of, cut, instant, label, minor, present
-from stream.codec.opening import bounded, opened
+from stream.codec.events.envelope import Headers
+from stream.codec.events.native import Native, currency_of, cut, instant, label, minor, present
+from stream.codec.events.opening import bounded, opened
 from stream.codec.refused import Refused
 from stream.codec.schema import Schemas
 from stream.config import CoreSettings
-from stream.core.event import Campaign, CatalogItem, Rejection, RejectionCode
-from stream.core.fairness import asked_for
-from stream.core.text import tidy
+from stream.decide.fairness import asked_for
+from stream.domain.event import Campaign, CatalogItem, Rejection, RejectionCode
+from stream.domain.text import tidy
 
 TEXT_LENGTH: Final = 4096
 _ID_LENGTH: Final = 128

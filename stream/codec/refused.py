@@ -1,11 +1,11 @@
 """The one exception inside the codec: how a nested reader says that the sender is at fault.
 
-It never leaves the codec; what callers see is the :class:`~stream.core.event.Rejection` in it.
+It never leaves the codec; what callers see is the :class:`~stream.domain.event.Rejection` in it.
 """
 
 from __future__ import annotations
 
-from stream.core.event import Rejection, RejectionCode
+from stream.domain.event import Rejection, RejectionCode
 
 
 class Refused(Exception):  # the sender is at fault, as expected

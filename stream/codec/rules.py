@@ -12,8 +12,8 @@ import msgspec
 import orjson
 from msgspec import Meta
 
-from stream.core.rulebook import Key, Said
-from stream.models.rules import Rule
+from stream.learn.rulebook import Key, Said
+from stream.models.association import Rule
 
 ARROW: Final = "→"
 PLACES: Final = 6

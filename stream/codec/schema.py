@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from stream.codec.plain import Plain, plain_document, plain_of
-from stream.core.event import Rejection, RejectionCode
+from stream.codec.events.plain import Plain, plain_document, plain_of
+from stream.domain.event import Rejection, RejectionCode
 
 _COMPARED: Final = 64  # names, and letters of each, that are compared with known ones
 _FILE: Final = re.compile(r"v([1-9][0-9]*)\.json")

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from unicodedata import category
 
-from stream.core.money import EXPONENTS
+from stream.domain.money import EXPONENTS
 
 MOST: Final = 10**12
 """Of units or minor units; from here on, it is no number of anything."""

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from stream.core.event import Trade
-from stream.core.text import tidy
+from stream.domain.event import Trade
+from stream.domain.text import tidy
 from stream.grammar.numbers import code_in
 from stream.reading.records import Row
 from stream.replay.fields import Binder, Fields, Getter, nothing

@@ -21,7 +21,7 @@ from stream.replay.pace import Pace
 from stream.replay.resume import Resume, headers_of
 
 if TYPE_CHECKING:
-    from stream.runtime.engine import Publication
+    from stream.worker.engine import Publication
 
 
 class Sink(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-from stream.core.event import Action, Response, Trade
+from stream.domain.event import Action, Response, Trade
 from stream.grammar.numbers import NumberFormat
 from stream.reading.format import FileFormat
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stream.core.state import CustomerState
+from stream.decide.rows.state import CustomerState
 from stream.replay.replay import Account
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from stream.core.event import Trade
-from stream.core.text import tidy
+from stream.domain.event import Trade
+from stream.domain.text import tidy
 from stream.grammar.numbers import whole
 from stream.grammar.times import Choice, reader_of
 from stream.grammar.words import flag

@@ -13,13 +13,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final, cast
 
-from stream.codec.home import home_of
-from stream.codec.native import MAX_TIME, MIN_TIME, instant
-from stream.codec.opening import Ignored, native_of
-from stream.codec.plain import text
+from stream.codec.events.home import home_of
+from stream.codec.events.native import MAX_TIME, MIN_TIME, instant
+from stream.codec.events.opening import Ignored, native_of
+from stream.codec.events.plain import text
 from stream.codec.refused import Refused as NotOpened
 from stream.codec.schema import Schemas, load_schemas
-from stream.core.text import tidy
+from stream.domain.text import tidy
 from stream.grammar.times import Choice
 from stream.reading.format import NoRow
 from stream.reading.records import Row

@@ -20,7 +20,7 @@ from stream.config import Settings
 from stream.replay.drive import Sink
 
 if TYPE_CHECKING:
-    from stream.runtime.engine import Publication
+    from stream.worker.engine import Publication
 
 
 @asynccontextmanager

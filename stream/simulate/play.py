@@ -18,14 +18,14 @@ from typing import Protocol
 
 import orjson
 
-from stream.core.admission import Outcome
-from stream.runtime.engine import Publication, Status
+from stream.decide.rows.admission import Outcome
 from stream.simulate.rhythm import DAY_MS, HOUR_MS
 from stream.simulate.scene import Scene
 from stream.simulate.shop import Counts
 from stream.simulate.shoppers import Shoppers
 from stream.simulate.timeline import EVENTS, Record
 from stream.simulate.witness import Witness
+from stream.worker.engine import Publication, Status
 
 _OPENING_HOUR = 7  # quiet hours end: a demo that begins in the night shows nothing
 _TICK = 0.05  # s between steps, which an offer waits for its shopper at most

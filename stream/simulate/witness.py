@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.core.offer import Origin
-from stream.models.foresight import WINDOW
-from stream.runtime.engine import Status
+from stream.domain.offer import Origin
+from stream.models.propensity.foresight import WINDOW
 from stream.simulate.scene import (
     Learning,
     Scene,
@@ -23,6 +22,7 @@ from stream.simulate.scene import (
 )
 from stream.simulate.shop import Counts
 from stream.simulate.shoppers import Shoppers
+from stream.worker.engine import Status
 
 _POINTS = 80  # of a sparkline
 _SAMPLE = 0.5  # s between them

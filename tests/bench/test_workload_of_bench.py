@@ -11,7 +11,7 @@ import pytest
 from bench.run import Run
 from bench.told import OFFER_GAP_MS
 from bench.workload import Shape, catalog, clicks, tellings
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings

@@ -9,7 +9,7 @@ from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.codec.offers import is_recall
 from stream.config import Settings
-from stream.runtime.changelog import Customers, read_customers
+from stream.insight.changelog import Customers, read_customers
 from tests.chaos.shop import Oracle
 from tests.lessons import publications
 

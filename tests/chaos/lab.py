@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from stream.codec.partition import partition_for
 from stream.config import KafkaSettings, Settings, Topics
-from stream.runtime.batching.coordinator import heed_refusals
+from stream.worker.faust.coordinator import heed_refusals
 from tests.chaos.lives import Fleet, Lived, worker
 from tests.chaos.shop import Sent, Tide, events
 from tests.waiting import eventually, run

@@ -20,16 +20,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from stream.config import Settings
-from stream.runtime.engine import Engine
-from stream.runtime.environment import load
-from stream.runtime.topics import verify
+from stream.host.environment import load
+from stream.worker.checks.topics import verify
+from stream.worker.engine import Engine
 from tests.chaos.points import Doom
 from tests.chaos.shop import Sent, events, with_new_customers
 from tests.waiting import PATIENCE, InVain, eventually
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["stream.cli.worker", "stream.runtime.app", "stream.runtime.worker", "rocksdict", __name__]
+    ["stream.cli.worker", "stream.worker.app", "stream.worker.running", "rocksdict", __name__]
 )
 Lived = Callable[[Mapping[str, str], Path, Doom | None], None]
 DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG

@@ -61,13 +61,13 @@ def outside_recovery(*_: Any) -> bool:
     return "absorb" not in callers
 
 
-PARTITION = "stream.runtime.partition:Partition"
-PIPELINE = "stream.runtime.pipeline:Pipeline"
-TABLE = "stream.runtime.batching.table:BatchTable"
+PARTITION = "stream.worker.partition:Partition"
+PIPELINE = "stream.worker.pipeline:Pipeline"
+TABLE = "stream.worker.faust.table:BatchTable"
 PRODUCER, CONSUMER = "{transport}Producer", "{transport}Consumer"
 TRANSPORTS = {
-    "kafka": "stream.runtime.batching.kafka:Kafka",
-    "local": "stream.runtime.batching.local:Local",
+    "kafka": "stream.worker.faust.kafka:Kafka",
+    "local": "stream.worker.faust.local.batches:Local",
 }
 POINTS = {
     "before decide": Point(BEFORE, f"{PARTITION}.decide"),

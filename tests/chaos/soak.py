@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from stream.evaluate.plot import line_chart
+from stream.insight.plot import line_chart
 from tests.chaos.faults import Figures, Load
 from tests.chaos.lab import Lab
 from tests.chaos.lives import Life

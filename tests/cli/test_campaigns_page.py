@@ -14,13 +14,13 @@ from click.testing import CliRunner
 
 from stream.cli import main
 from stream.codec.campaign_files import read_file
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings, Settings
-from stream.core.event import Consent, Event
-from stream.runtime.engine import Engine
-from stream.runtime.topics import verify
+from stream.domain.event import Consent, Event
+from stream.worker.checks.topics import verify
+from stream.worker.engine import Engine
 from tests.builders import NOON, SECOND, a_click, an_update, consent
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaigns.md"

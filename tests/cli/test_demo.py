@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli.demo import demo, demo_settings
-from stream.core.admission import Outcome
+from stream.decide.rows.admission import Outcome
 from tests import waiting
 from tests.waiting import ended, line_with, reading
 

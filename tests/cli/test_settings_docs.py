@@ -15,7 +15,7 @@ from pathlib import Path
 
 import stream.config
 from stream.config import Secret
-from stream.runtime.environment import Setting, catalogue
+from stream.host.environment import Setting, catalogue
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 TABLES = re.compile(r"(?<=<!-- tables -->\n).*(?=<!-- /tables -->)", re.DOTALL)

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from stream.codec.offers import encode_offer
-from stream.core.event import Source
-from stream.core.offer import Cause, Offer, OfferItem, Origin
+from stream.domain.event import Source
+from stream.domain.offer import Cause, Offer, OfferItem, Origin
 from tests.builders import HOUR, NOON
 
 

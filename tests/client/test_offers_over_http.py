@@ -14,8 +14,8 @@ import pytest
 from stream.client.book import OfferBook
 from stream.client.http import offers_route
 from stream.client.reader import ReaderStopped
-from stream.core.text import tidy
-from stream.runtime.serving import LOOPBACK, TextServer
+from stream.domain.text import tidy
+from stream.host.serving import LOOPBACK, TextServer
 from tests.builders import NOON
 from tests.client.serving_offers import an_offer
 

@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from stream.client.validation import TOPICS, Validator
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Rejection, Source
+from stream.domain.event import Rejection, Source
 
 ROOT = Path(__file__).parents[2] / "schemas"
 FAR = 4_102_444_800_000

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from stream.codec.native import MAX_TIME, MIN_TIME
-from stream.core.audience import FIGURES
-from stream.core.campaign import (
+from stream.codec.events.native import MAX_TIME, MIN_TIME
+from stream.decide.campaigns.audience import FIGURES
+from stream.domain.campaign import (
     NO_REWARD,
     STRATEGIES,
     Audience,
@@ -21,8 +21,8 @@ from stream.core.campaign import (
     Trait,
     Unit,
 )
-from stream.core.event import Campaign
-from stream.core.text import tidy
+from stream.domain.event import Campaign
+from stream.domain.text import tidy
 
 LARGEST = 2**53 - 1
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from stream.codec.events import EventDecoder, Outcome
+from stream.codec.events.decoding import EventDecoder, Outcome
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import Schemas, load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Rejection, RejectionCode
+from stream.domain.event import Rejection, RejectionCode
 
 TIME: Final = 1_714_555_800_250  # 2024-05-01T09:30:00.250Z
 ABSENT: Final = object()

@@ -15,7 +15,7 @@ from stream.codec.deadletters import (
     restore,
     retried,
 )
-from stream.core.event import Rejection, RejectionCode
+from stream.domain.event import Rejection, RejectionCode
 
 REJECTION = Rejection(RejectionCode.SCHEMA, "/event is missing")
 HEADERS = (("x", b"1"), ("x", b"2"), ("y", None))

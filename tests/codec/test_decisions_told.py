@@ -13,11 +13,11 @@ import pytest
 from stream.codec.decisions import encode_decision
 from stream.codec.schema import load_schemas
 from stream.config import PolicySettings
-from stream.core.decision import MOST_PASSED, is_sampled, told
-from stream.core.event import Campaign, Event, Source
-from stream.core.ledger import DECISION, OFFER, Entry
-from stream.core.offer import Cause
-from stream.core.policy import Denial, arm_of
+from stream.decide.decision import MOST_PASSED, is_sampled, told
+from stream.decide.ledger import DECISION, OFFER, Entry
+from stream.decide.policy import Denial, arm_of
+from stream.domain.event import Campaign, Event, Source
+from stream.domain.offer import Cause
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, a_world, an_update, consent
 from tests.tableless import Tableless
 

@@ -14,11 +14,20 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from stream.client.validation import Validator
-from stream.codec.events import Decoded, Ignored, Outcome, encode
-from stream.codec.plain import text
+from stream.codec.events.decoding import Decoded, Ignored, Outcome, encode
+from stream.codec.events.plain import text
 from stream.codec.schema import schemas_root
-from stream.core.event import Action, Click, Event, Feedback, Line, Purchase, RejectionCode, Source
-from stream.core.money import EXPONENTS
+from stream.domain.event import (
+    Action,
+    Click,
+    Event,
+    Feedback,
+    Line,
+    Purchase,
+    RejectionCode,
+    Source,
+)
+from stream.domain.money import EXPONENTS
 from stream.grammar.words import is_nothing
 from tests.codec.mutating import AMOUNTS
 from tests.codec.producing import PAYLOADS, TIME, code, decode, decoder, payload, send

@@ -7,8 +7,8 @@ import json
 import orjson
 import pytest
 
-from stream.codec.events import Decoded
-from stream.core.event import (
+from stream.codec.events.decoding import Decoded
+from stream.domain.event import (
     Action,
     Click,
     Consent,

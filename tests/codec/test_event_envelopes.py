@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.events import Decoded, Ignored
-from stream.core.event import (
+from stream.codec.events.decoding import Decoded, Ignored
+from stream.domain.event import (
     Action,
     Click,
     Consent,

@@ -7,13 +7,13 @@ import random
 import numpy as np
 import pytest
 
+from stream.codec.customers import decode_record, encode_state
 from stream.codec.evidence import decode_evidence, encode_evidence, pack, unpack
-from stream.codec.state import decode_record, encode_state
-from stream.core.decide import decide
-from stream.core.event import CatalogItem
-from stream.core.retelling import decided_again, told_again
-from stream.core.state import NEW_CUSTOMER
-from stream.core.witness import Differs, Evidence, Witness
+from stream.decide.decide import decide
+from stream.decide.retelling import decided_again, told_again
+from stream.decide.rows.state import NEW_CUSTOMER
+from stream.decide.witness import Differs, Evidence, Witness
+from stream.domain.event import CatalogItem
 from tests.builders import a_cause, a_click, a_world
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from stream.codec.examples import LessonError, decode_examples, encode_examples, read_examples
-from stream.core.columns import Columns
-from stream.core.features import FEATURES, PORTRAIT
-from stream.models import packed
-from stream.models.names import Names
+from stream.decide.rows.features import FEATURES, PORTRAIT
+from stream.learn.columns import Columns
+from stream.models.base import packed
+from stream.models.base.names import Names
 from tests.examples import drawn
 from tests.uncompiled import uncompiled
 

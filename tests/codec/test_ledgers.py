@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.codec.state import (
+from stream.codec.customers import (
     StateError,
     decode_ledger,
     decode_page,
@@ -14,10 +14,10 @@ from stream.codec.state import (
     encode_ledger,
     encode_page,
 )
-from stream.core.due import PAGE, Due, Ends
-from stream.core.ledger import Identity, Ledger
-from stream.core.stamps import stamp
-from stream.core.timers import LEAF
+from stream.decide.ledger import Identity, Ledger
+from stream.decide.rows.due import PAGE, Due, Ends
+from stream.decide.rows.timers import LEAF
+from stream.domain.stamps import stamp
 
 GOOD = Ledger(
     stamps=(stamp(2, 29), -1, 0, 7),

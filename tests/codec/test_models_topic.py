@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.codec import models
-from stream.codec.models import Assembler, Collector, Published, Publisher, Reader
-from stream.codec.parts import PartError, split
-from stream.core.learner import LOG
+from stream.codec.snapshots import models
+from stream.codec.snapshots.models import Assembler, Collector, Published, Publisher, Reader
+from stream.codec.snapshots.parts import PartError, split
+from stream.learn.learner import LOG
 
 Records = list[tuple[bytes, bytes]]
 

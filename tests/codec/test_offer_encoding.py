@@ -9,8 +9,8 @@ import pytest
 from msgspec import structs
 
 from stream.codec.offers import encode_offer
-from stream.core.event import Source
-from stream.core.offer import Cause, Offer, OfferItem, Origin
+from stream.domain.event import Source
+from stream.domain.offer import Cause, Offer, OfferItem, Origin
 from tests.codec.producing import TIME, schemas
 
 OFFER = Offer(

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.events import Decoded, Outcome, carefully
-from stream.codec.opening import MAX_HEADERS
-from stream.codec.outcome import Decode
-from stream.codec.quick import MOST, quickly
+from stream.codec.events.decoding import Decoded, Outcome, carefully
+from stream.codec.events.opening import MAX_HEADERS
+from stream.codec.events.outcome import Decode
+from stream.codec.events.quick import MOST, quickly
 from stream.config import CoreSettings
 from tests.codec.mutating import values
 from tests.codec.producing import ABSENT, PAYLOADS, TIME, payload, schemas

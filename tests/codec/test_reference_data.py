@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from stream.codec.reference import Entry, encode_campaign, encode_item
-from stream.core.event import Campaign, CatalogItem, Rejection, RejectionCode
+from stream.domain.event import Campaign, CatalogItem, Rejection, RejectionCode
 from tests.codec.producing import TIME, code, references
 
 ITEM = CatalogItem("p1", "Washer", "kitchen", "acme", 39900, "EUR", -1250, 17, TIME, "quiet")

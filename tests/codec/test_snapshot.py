@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.codec.entries import DTYPES, pack_state
-from stream.codec.snapshot import Snapshot, SnapshotError, decode, encode, fingerprint
+from stream.codec.snapshots.entries import DTYPES, pack_state
+from stream.codec.snapshots.snapshot import Snapshot, SnapshotError, decode, encode, fingerprint
 
 KEY = b"a key of the operator's"
 STATE = {

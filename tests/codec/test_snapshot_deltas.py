@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.codec.delta import apply, delta
-from stream.codec.snapshot import fingerprint
-from stream.models.state import StateError
+from stream.codec.snapshots.delta import apply, delta
+from stream.codec.snapshots.snapshot import fingerprint
+from stream.models.base.state import StateError
 
 names = st.sampled_from(["a", "b", "c", "d"])
 vectors = arrays.arrays(np.float32, 20, elements=st.sampled_from([0.0, -0.0, 1.0, np.nan]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.codec.parts import PartError, join, split
+from stream.codec.snapshots.parts import PartError, join, split
 
 WHOLE = bytes(range(256)) * 10
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream.codec.typed import fields_of
+from stream.codec.events.typed import fields_of
 
 NUMBER = {"type": "integer", "minimum": 0, "maximum": 9}
 

@@ -12,12 +12,12 @@ import pytest
 
 from stream.broker.local.frame import StoredRecord
 from stream.broker.records import Unreadable
-from stream.codec.events import Decoded
-from stream.codec.recordbatch import Cut, SetAside
+from stream.codec.batches.recordbatch import Cut, SetAside
+from stream.codec.events.decoding import Decoded
 from stream.config import Topics
-from stream.core.consent import word_of
-from stream.core.event import Consent, Rejection, RejectionCode, Word
-from stream.runtime.reading import EventReader
+from stream.decide.consent import word_of
+from stream.domain.event import Consent, Rejection, RejectionCode, Word
+from stream.worker.reading import EventReader
 from tests.codec.producing import ABSENT, PAYLOADS, TIME, code, decode, decoder, payload, send
 
 EARLIER = TIME - 3_600_000

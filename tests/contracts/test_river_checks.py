@@ -9,13 +9,14 @@ import pytest
 from river import base, compose, datasets, preprocessing
 from river.checks import common, yield_checks
 
-from stream.models.clusters import HierarchicalSegments, SelfOrganisingMap
-from stream.models.density import DensitySegments
+from stream.models.base.least_squares import RecursiveLeastSquares
 from stream.models.forecast import SeriesForecaster
-from stream.models.least_squares import RecursiveLeastSquares
-from stream.models.network import HashedNetwork
 from stream.models.propensity import Propensity
-from stream.models.segments import IncrementalKMeans
+from stream.models.propensity.network import HashedNetwork
+from stream.models.segments.density import DensitySegments
+from stream.models.segments.hierarchy import HierarchicalSegments
+from stream.models.segments.kmeans import IncrementalKMeans
+from stream.models.segments.som import SelfOrganisingMap
 from stream.models.value import SpendRegressor
 
 ESTIMATORS: list[base.Estimator] = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from river.checks import common, reco
 
-from stream.models.ranker import SessionRanker
+from stream.models.recommend.ranker import SessionRanker
 
 # What river asks of every estimator and of every ranker; the rest of its suite feeds data sets of
 # scikit-learn's to regressors and classifiers.

@@ -10,9 +10,9 @@ import sys
 
 DECIDES = """
 import sys
-import stream.runtime.app, stream.runtime.worker
+import stream.worker.app, stream.worker.running
 from stream.config import LearningSettings
-from stream.core.estimators import Estimators
+from stream.learn.estimators import Estimators
 
 estimators = Estimators(LearningSettings(), 7)
 Estimators.from_states(estimators.states(), {}, 0).models()

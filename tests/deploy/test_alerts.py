@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from stream.runtime.metrics import Metrics
+from stream.worker.telemetry.metrics import Metrics
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROMETHEUS: Final = ROOT / "deploy" / "prometheus"

@@ -25,7 +25,7 @@ import yaml
 from aiokafka import AIOKafkaConsumer
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.runtime.environment import load
+from stream.host.environment import load
 from tests.kafka import install
 from tests.kafka.broker import Broker, free_ports
 from tests.waiting import PATIENCE, ended, eventually, run, within

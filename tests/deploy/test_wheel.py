@@ -52,7 +52,7 @@ def test_the_command_and_the_local_transport_are_announced(unpacked: Path) -> No
     announced = ConfigParser()
     announced.read(file)
     assert announced["console_scripts"]["offerstream"] == "stream.cli:main"
-    assert announced["faust.transports"]["local"] == "stream.runtime.local.transport:Transport"
+    assert announced["faust.transports"]["local"] == "stream.worker.faust.local.transport:Transport"
 
 
 def test_what_is_installed_finds_its_schemas_and_mappings(unpacked: Path) -> None:

@@ -17,9 +17,9 @@ from stream.broker.kafka.broker import KafkaBroker
 from stream.broker.opening import open_cluster
 from stream.codec.partition import partition_for
 from stream.config import LearningSettings, Settings, Topics
-from stream.core.event import Event
-from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, plan
+from stream.domain.event import Event
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine
 from tests.kafka.topics import admin_of
 from tests.topology.embedded import publication, settings_in
 

@@ -11,8 +11,8 @@ import pytest
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from stream.config import ConfigError, KafkaSettings, Secret, Settings, Topics
-from stream.runtime.engine import Engine
-from stream.runtime.topics import verify
+from stream.worker.checks.topics import verify
+from stream.worker.engine import Engine
 from tests.builders import a_click
 from tests.integration.shops import Shop, views
 from tests.kafka.broker import Broker, Node, free_ports

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.broker.opening import open_cluster
 from stream.config import Settings, Topics
-from stream.runtime.app import build_app
-from stream.runtime.metrics import Metrics
-from stream.runtime.topics import apply, plan
+from stream.worker.app import build_app
+from stream.worker.checks.topics import apply, plan
+from stream.worker.telemetry.metrics import Metrics
 from tests.waiting import PATIENCE, within
 
 PATIENCE_MS = int(PATIENCE * 1000)

@@ -13,12 +13,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream.broker.opening import open_cluster
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
-from stream.core.event import Consent, Event
-from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, plan
+from stream.domain.event import Consent, Event
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine
 from tests.builders import NOON, OPEN, SECOND, a_click, an_update
 from tests.topology.embedded import KINDS, settings_in
 

@@ -15,8 +15,8 @@ from stream.cli import main
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings, Topics
-from stream.runtime.topics import apply, plan
-from stream.runtime.worldview import WorldView
+from stream.worker.checks.topics import apply, plan
+from stream.worker.worldview import WorldView
 from tests.waiting import eventually
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream.runtime.batching.coordinator import heed_refusals
+from stream.worker.faust.coordinator import heed_refusals
 from tests.integration.test_broker import create_topics
 from tests.kafka.broker import Cluster
 

@@ -13,9 +13,9 @@ import pytest
 
 from stream.broker.opening import open_cluster
 from stream.config import Settings, Topics
-from stream.core.event import Event
-from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, plan
+from stream.domain.event import Event
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine
 from tests.builders import a_click, a_purchase, an_update
 from tests.kafka.broker import Broker
 from tests.topology.embedded import publication, settings_in

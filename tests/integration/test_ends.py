@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.codec.partition import partition_for
 from tests import waiting
 from tests.builders import a_click
@@ -257,7 +257,7 @@ def learner_of(worker: Worker) -> int:
         with suppress(OSError):  # one that has just ended
             parent = int((about / "stat").read_text().rpartition(")")[2].split()[1])
             command = (about / "cmdline").read_bytes()
-            if parent == worker.process.pid and b"stream.runtime.learning.process" in command:
+            if parent == worker.process.pid and b"stream.worker.learning.process" in command:
                 return int(about.name)
     return 0
 

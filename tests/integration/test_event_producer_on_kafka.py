@@ -12,7 +12,7 @@ from stream.client.burials import Filter, replay
 from stream.codec.deadletters import Record, build_dead_letter
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
-from stream.core.event import Rejection, RejectionCode
+from stream.domain.event import Rejection, RejectionCode
 from tests.kafka.topics import create_topics
 
 REJECTION = Rejection(RejectionCode.VALUE_RANGE, "/price is below 0")

@@ -16,8 +16,8 @@ from stream.broker.kafka.broker import KafkaBroker
 from stream.broker.kafka.fencing import FencedProducer
 from stream.broker.opening import open_cluster
 from stream.config import Topics
-from stream.runtime.batching.kafka import NotOwned
-from stream.runtime.topics import apply, plan
+from stream.worker.checks.topics import apply, plan
+from stream.worker.faust.kafka import NotOwned
 from tests.kafka.broker import Broker
 from tests.topology.embedded import PatientEngine, settings_in
 from tests.waiting import within

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from stream.codec.partition import partition_for
 from stream.config import ConfigError
-from stream.core.event import Click
+from stream.domain.event import Click
 from tests.builders import a_click
 from tests.integration.shops import PARTITIONS, Shop, lost
 from tests.topology.embedded import PatientEngine, publication

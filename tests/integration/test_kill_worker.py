@@ -43,8 +43,8 @@ from stream.config import (
     Topics,
     WorkerSettings,
 )
-from stream.runtime.changelog import read_customers
-from stream.runtime.topics import apply, plan
+from stream.insight.changelog import read_customers
+from stream.worker.checks.topics import apply, plan
 from tests.lessons import publications
 from tests.oracle import Sent, a_history, kept_of, recount
 from tests.waiting import ended, eventually, reading, until
@@ -355,7 +355,7 @@ def is_trainer(process: int) -> bool:
         command = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"stream.runtime.learning.process" in command.split(b"\0")
+    return b"stream.worker.learning.process" in command.split(b"\0")
 
 
 def wait_for_the_end_of(trainer: int) -> None:
@@ -368,10 +368,10 @@ def wait_for_the_end_of(trainer: int) -> None:
 ENGINE = '''
 import asyncio, random, sys
 from pathlib import Path
-from stream.runtime.batching.table import BatchTable
-from stream.runtime.engine import Engine
-from stream.runtime.pipeline import Pipeline
-from stream.runtime.topics import verify
+from stream.worker.faust.table import BatchTable
+from stream.worker.engine import Engine
+from stream.worker.pipeline import Pipeline
+from stream.worker.checks.topics import verify
 from tests.integration import test_kill_worker as ours
 from tests.oracle import a_history
 

@@ -13,8 +13,8 @@ from stream.broker.opening import open_cluster
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.config import Settings, Topics
-from stream.core.event import Line
-from stream.runtime.topics import apply, plan
+from stream.domain.event import Line
+from stream.worker.checks.topics import apply, plan
 from tests.builders import NOON, a_click, a_purchase
 from tests.topology.embedded import PatientEngine, publication, settings_in
 

@@ -17,19 +17,19 @@ from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.codec.rules import decode_rule, encode_key
 from stream.codec.schema import load_schemas
-from stream.codec.snapshot import fingerprint
+from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import CoreSettings, LearningSettings, Settings, Topics
-from stream.core.estimators import HALF_LIFE
-from stream.core.event import Click
-from stream.core.learner import STEPS
-from stream.core.rulebook import Said, standing
-from stream.evaluate import next_item
-from stream.evaluate.next_item import Sessions, prequential
-from stream.models.recommender import Recommender
-from stream.models.rules import AssociationRules
-from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, plan
-from stream.runtime.verification import verify_models
+from stream.domain.event import Click
+from stream.insight import next_item
+from stream.insight.next_item import Sessions, prequential
+from stream.learn.estimators import HALF_LIFE
+from stream.learn.learner import STEPS
+from stream.learn.rulebook import Said, standing
+from stream.models.association import AssociationRules
+from stream.models.recommend.recommender import Recommender
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine
+from stream.worker.learning.verification import verify_models
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase
 from tests.kafka.topics import admin_of
 from tests.lessons import publications

@@ -34,8 +34,8 @@ SECRETS = (PASSWORD, KEY, MARK)
 WORKER = """
 import asyncio, logging, os, sys, warnings, zlib
 sys.argv = ["/stream/__main__.py", *sys.argv[1:]]
-import stream.core.decide as core
-from stream.runtime.batching.table import BatchTable
+import stream.decide.decide as core
+from stream.worker.faust.table import BatchTable
 
 packed, store = core.packed, BatchTable.store
 
@@ -204,7 +204,7 @@ def learner_of(worker: int) -> int:
             parent = int((about / "stat").read_text().rpartition(")")[2].split()[1])
             if (
                 parent == worker
-                and b"stream.runtime.learning.process" in (about / "cmdline").read_bytes()
+                and b"stream.worker.learning.process" in (about / "cmdline").read_bytes()
             ):
                 return int(about.name)
         except OSError:  # one that has just ended

@@ -17,9 +17,9 @@ from aiokafka import AIOKafkaProducer
 from stream.broker.whole import read_topic
 from stream.codec.deadletters import DeadLetter, restore, retried
 from stream.codec.partition import partition_for
-from stream.core import decide as core_decide
-from stream.runtime.breaker import Tripped
-from stream.runtime.changelog import read_customers
+from stream.decide import decide as core_decide
+from stream.insight.changelog import read_customers
+from stream.worker.breaker import Tripped
 from tests.builders import SECOND, a_click
 from tests.chaos.lab import Lab
 from tests.oracle import a_history, kept_of, recount
@@ -55,8 +55,8 @@ async def test_where_every_event_meets_a_bug_of_ours_the_breaker_stops_the_worke
     def bug(*_: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("stream.core.decide.packed", bug)
-    monkeypatch.setattr("stream.runtime.breaker.monotonic", lambda: now[0])
+    monkeypatch.setattr("stream.decide.decide.packed", bug)
+    monkeypatch.setattr("stream.worker.breaker.monotonic", lambda: now[0])
     async with running(settings_in(tmp_path)) as engine:
         with pytest.raises(Tripped):
             for n in range(20):
@@ -80,7 +80,7 @@ async def test_when_a_bug_is_mended_and_its_letters_are_sent_again_it_is_as_if_i
 
     with monkeypatch.context() as patched:
         patched.setattr(core_decide, "packed", buggy)
-        patched.setattr("stream.runtime.breaker.Breaker.note", lambda *_: None)
+        patched.setattr("stream.worker.breaker.Breaker.note", lambda *_: None)
         async with running(settings_in(tmp_path, 2)) as engine:
             await engine.publish([(*sent, (), None) for sent in history])
             broken = await look(engine)

@@ -9,14 +9,14 @@ import pytest
 
 from stream.broker.opening import open_cluster
 from stream.broker.records import Outgoing
+from stream.codec.customers import encode_state
 from stream.codec.partition import partition_for
-from stream.codec.state import encode_state
 from stream.config import Settings, Topics
-from stream.core.state import CustomerState, Profile
-from stream.core.value import Value
-from stream.runtime.app import OfferstreamApp, build_app
-from stream.runtime.metrics import Metrics
-from stream.runtime.topics import apply, plan
+from stream.decide.rows.state import CustomerState, Profile
+from stream.domain.value import Value
+from stream.worker.app import OfferstreamApp, build_app
+from stream.worker.checks.topics import apply, plan
+from stream.worker.telemetry.metrics import Metrics
 from tests.waiting import within
 
 PARTITIONS = 2

@@ -11,12 +11,12 @@ import pytest
 
 from stream.broker.opening import open_cluster
 from stream.config import Topics, WorkerSettings
-from stream.runtime.batching.kafka import KafkaConsumer
-from stream.runtime.topics import apply, plan
+from stream.worker.checks.topics import apply, plan
+from stream.worker.faust.kafka import KafkaConsumer
 from tests.builders import NOON, SECOND, a_click, a_purchase
-from tests.runtime.test_rebalancing import recovered
 from tests.topology.embedded import PatientEngine, publication, settings_in
 from tests.waiting import eventually
+from tests.worker.test_rebalancing import recovered
 
 
 async def test_what_was_fetched_and_not_decided_is_fetched_again_though_nothing_was_committed(

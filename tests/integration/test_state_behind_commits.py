@@ -14,14 +14,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust.types import TP
 from rocksdict import Options, Rdict
 
-from stream.codec.state import encode_state
+from stream.codec.customers import encode_state
 from stream.config import ConfigError
-from stream.core.event import Event
-from stream.core.state import NEW_CUSTOMER
-from stream.runtime.batching.origin import decode_origin, encode_origin
-from stream.runtime.batching.store import ORIGIN
-from stream.runtime.engine import Engine
-from stream.runtime.partition import ledger_key
+from stream.decide.rows.state import NEW_CUSTOMER
+from stream.domain.event import Event
+from stream.worker.engine import Engine
+from stream.worker.faust.origin import decode_origin, encode_origin
+from stream.worker.faust.store import ORIGIN
+from stream.worker.partition import ledger_key
 from tests.builders import HOUR, NOON, a_click, an_update
 from tests.integration.shops import PARTITIONS, Shop, lost, views
 from tests.waiting import eventually

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from stream.config import ConfigError
-from stream.core.event import Event
-from stream.runtime.batching.consumer import BatchingConsumer
-from stream.runtime.engine import Engine
-from stream.runtime.renewal import renew
+from stream.domain.event import Event
+from stream.worker.checks.renewal import renew
+from stream.worker.engine import Engine
+from stream.worker.faust.consumer import BatchingConsumer
 from tests.builders import a_click
 from tests.chaos.lab import Lab
 from tests.integration.shops import LOOKS, Shop, lost, views
@@ -80,7 +80,7 @@ async def test_what_a_topic_made_anew_holds_may_be_passed_over(shop: Shop) -> No
 async def test_a_topic_made_anew_while_a_worker_runs_ends_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, again: int
 ) -> None:
-    monkeypatch.setattr("stream.runtime.inspection.INTERVAL", 0.3)
+    monkeypatch.setattr("stream.worker.checks.inspection.INTERVAL", 0.3)
     before = clicks(0, 50)
     await shop.publish(before)
     with pytest.raises(ConfigError, match=r"topic \S*clicks (is missing|was deleted|went back)"):
@@ -97,7 +97,7 @@ async def test_a_topic_made_anew_while_a_worker_runs_ends_it(
 async def test_any_topic_made_anew_while_a_worker_runs_ends_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("stream.runtime.inspection.INTERVAL", 0.3)
+    monkeypatch.setattr("stream.worker.checks.inspection.INTERVAL", 0.3)
     settings = shop.settings
     topic = settings.customers_changelog if kind == "changelog" else getattr(settings.topics, kind)
     with pytest.raises(ConfigError, match=rf"topic {topic} (is missing|was deleted)") as no:
@@ -192,7 +192,7 @@ async def fetched_ahead(engine: Engine, shop: Shop) -> list[Event]:
 async def test_partitions_added_while_a_worker_runs_end_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("stream.runtime.inspection.INTERVAL", 0.3)
+    monkeypatch.setattr("stream.worker.checks.inspection.INTERVAL", 0.3)
     settings = shop.settings
     topic = settings.customers_changelog if kind == "changelog" else getattr(settings.topics, kind)
     with pytest.raises(ConfigError, match=rf"topic {topic} has 4 partitions, and .* ask") as no:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from stream.broker.opening import open_cluster
 from stream.cli import main
 from stream.config import ConfigError, Settings, Topics
-from stream.runtime.topics import MAX_SNAPSHOT, Kind, apply, plan, verify
+from stream.worker.checks.topics import MAX_SNAPSHOT, Kind, apply, plan, verify
 
 WRITTEN = (
     "offers",

@@ -17,12 +17,12 @@ from stream.broker.opening import open_cluster
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
 from stream.codec.deadletters import DeadLetter, Restored, restore, retried
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.config import Settings, Topics
-from stream.core.event import Consent, RejectionCode
+from stream.domain.event import Consent, RejectionCode
 from stream.replay.topic_ends import last_records, offers_so_far
-from stream.runtime.engine import Engine
-from stream.runtime.topics import apply, plan
+from stream.worker.checks.topics import apply, plan
+from stream.worker.engine import Engine
 from tests.builders import a_click
 from tests.chaos.lab import Lab
 from tests.kafka.batches import (

@@ -16,7 +16,7 @@ from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 
-from stream.codec.recordbatch import HEADER
+from stream.codec.batches.recordbatch import HEADER
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 PACK: dict[int, Any] = {

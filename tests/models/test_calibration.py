@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models.calibration import Calibration
-from stream.models.metrics import calibration_error
-from stream.models.truth import whole
+from stream.models.base.calibration import Calibration
+from stream.models.base.metrics import calibration_error
+from stream.models.base.truth import whole
 
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])

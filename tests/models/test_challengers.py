@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.challengers import Challenger, challengers
-from stream.models.metrics import auc
+from stream.models.base.metrics import auc
+from stream.models.propensity.challengers import Challenger, challengers
 
 NAMES = ["logistic", "passive_aggressive", "linear_svm", "hoeffding_tree", "adaptive_forest"]
 

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from stream.codec.snapshot import fingerprint
-from stream.models.content import Content
+from stream.codec.snapshots.snapshot import fingerprint
+from stream.models.recommend.content import Content
 from tests.uncompiled import uncompiled
 
 

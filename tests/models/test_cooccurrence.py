@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.cooccurrence import CoOccurrence
+from stream.models.recommend.cooccurrence import CoOccurrence
 
 DAY = 86_400_000
 

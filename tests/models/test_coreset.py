@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models.coreset import Coreset
+from stream.models.segments.coreset import Coreset
 
 
 def test_until_it_is_full_everything_is_kept() -> None:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from stream.codec.snapshot import decode, encode, fingerprint
-from stream.models.state import StateError
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.models.base.state import StateError
 from stream.models.value import Purchases, SpendRegressor
 from stream.models.value.purchases import DAY
 

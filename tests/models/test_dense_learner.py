@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.metrics import quality
+from stream.models.base.metrics import quality
+from stream.models.base.state import StateError
 from stream.models.propensity import Encoder, Propensity
 from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.encoding import Row
 from stream.models.propensity.scaling import Places, Scale
-from stream.models.state import StateError
 
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])

@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from stream.models.factors import Factors
-from stream.models.vocabulary import Vocabulary
+from stream.models.base.vocabulary import Vocabulary
+from stream.models.recommend.factors import Factors
 
 
 def walked(seed: int, capacity: int = 64) -> tuple[Vocabulary, Factors]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from river import datasets
 
-from stream.codec.snapshot import decode, encode, fingerprint
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.models.base.state import StateError
 from stream.models.forecast import ConformalIntervals, SeriesForecaster, SeriesShelf
 from stream.models.forecast.candidates import candidates
-from stream.models.state import StateError
 
 PASSENGERS = [float(y) for _, y in datasets.AirlinePassengers()]
 

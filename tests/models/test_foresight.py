@@ -5,8 +5,8 @@ from math import isnan
 import numpy as np
 import pytest
 
-from stream.models.foresight import FEWEST, Foresight
-from stream.models.metrics import auc, log_loss
+from stream.models.base.metrics import auc, log_loss
+from stream.models.propensity.foresight import FEWEST, Foresight
 
 
 def test_without_labels_there_are_no_figures() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.models.hashing import draw, feature_hash, log_bin, mix
+from stream.models.base.hashing import draw, feature_hash, log_bin, mix
 
 PROGRAM = """
 from stream.models.propensity import Propensity
-from stream.models.segments import IncrementalKMeans
-from stream.codec.snapshot import fingerprint
+from stream.models.segments.kmeans import IncrementalKMeans
+from stream.codec.snapshots.snapshot import fingerprint
 p, s = Propensity(bits=10), IncrementalKMeans(k=3)
 for n in range(300):
     p.learn_one({"brand": f"b{n % 7}", "price": n * 1.5, "new": n % 2 == 0}, n % 3 == 0)

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from stream.models.kernel import COMPILED, kernel, uncompiled
+from stream.models.base.kernel import COMPILED, kernel, uncompiled
 
 
 @kernel

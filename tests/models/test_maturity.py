@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.maturity import SCALES, Maturity
 from stream.models.propensity import Propensity
+from stream.models.propensity.maturity import SCALES, Maturity
 from tests.uncompiled import uncompiled
 
 HOUR = 3_600_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models.metrics import Rolling, auc, calibration_error, log_loss, quality
+from stream.models.base.metrics import Rolling, auc, calibration_error, log_loss, quality
 
 
 def slow_auc(labels: np.ndarray, scores: np.ndarray) -> float:

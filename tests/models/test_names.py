@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models import names as module
-from stream.models.names import Names, coded
-from stream.models.vocabulary import Vocabulary
+from stream.models.base import names as module
+from stream.models.base.names import Names, coded
+from stream.models.base.vocabulary import Vocabulary
 
 
 def codes_of(spelled: list[bytes], names: Names) -> list[int]:

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from stream.codec.snapshot import decode, encode, fingerprint
-from stream.models.metrics import auc
-from stream.models.network import HashedNetwork
-from stream.models.state import StateError
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.models.base.metrics import auc
+from stream.models.base.state import StateError
+from stream.models.propensity.network import HashedNetwork
 
 Rows = list[tuple[dict[object, object], bool]]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from river.checks import common
 
-from stream.codec.snapshot import decode, encode, fingerprint
-from stream.models.metrics import auc
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.models.base.metrics import auc
+from stream.models.base.state import StateError
 from stream.models.outliers import OutlierDetector
 from stream.models.outliers.isolation import batch_scores
-from stream.models.state import StateError
 
 CHECKS = [
     common.check_repr,

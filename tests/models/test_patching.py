@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.codec.delta import delta
-from stream.codec.snapshot import fingerprint
-from stream.models.changes import Changes, fitting, patched, shapes
-from stream.models.cooccurrence import CoOccurrence
-from stream.models.itemfacts import ItemFacts
-from stream.models.recommender import Recommender, Step
-from stream.models.rules import AssociationRules
-from stream.models.state import StateError
-from stream.models.trending import Trending
+from stream.codec.snapshots.delta import delta
+from stream.codec.snapshots.snapshot import fingerprint
+from stream.models.association import AssociationRules
+from stream.models.base.changes import Changes, fitting, patched, shapes
+from stream.models.base.state import StateError
+from stream.models.recommend.cooccurrence import CoOccurrence
+from stream.models.recommend.itemfacts import ItemFacts
+from stream.models.recommend.recommender import Recommender, Step
+from stream.models.recommend.trending import Trending
 
 Learn = Callable[[Any, random.Random, int], None]
 

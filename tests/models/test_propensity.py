@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.codec.snapshot import decode, encode, fingerprint
-from stream.evaluate.propensity import Evaluation, Examples, Labels, typed
-from stream.models.hashing import feature_hash
-from stream.models.metrics import Quality, quality
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.insight.propensity import Evaluation, Examples, Labels, typed
+from stream.models.base.hashing import feature_hash
+from stream.models.base.metrics import Quality, quality
+from stream.models.base.state import StateError
 from stream.models.propensity import Encoded, Propensity
 from stream.models.propensity.cells import SQUARE
-from stream.models.state import StateError
 from stream.reading.inputs import sources
 
 Rows = list[list[int]]

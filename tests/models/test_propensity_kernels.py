@@ -8,15 +8,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from stream.codec.snapshot import fingerprint
-from stream.models.calibration import Calibration
-from stream.models.hashing import mix
+from stream.codec.snapshots.snapshot import fingerprint
+from stream.models.base.calibration import Calibration
+from stream.models.base.hashing import mix
+from stream.models.base.solving import solved
+from stream.models.base.truth import whole
 from stream.models.propensity import Encoded, HashedFTRL, Propensity
 from stream.models.propensity.buckets import PADDING, PAIR, TRIPLE, singles, sparse, together
 from stream.models.propensity.cells import SQUARE, empty_cells
 from stream.models.propensity.ftrl import grouped
-from stream.models.solving import solved
-from stream.models.truth import whole
 from tests.uncompiled import uncompiled
 
 BITS = 8

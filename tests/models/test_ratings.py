@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from river.checks import common, reco
 
-from stream.codec.snapshot import decode, encode, fingerprint
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.models.base.state import StateError
 from stream.models.ratings import RatingModel
-from stream.models.state import StateError
 from tests.uncompiled import uncompiled
 
 SMALL: dict[str, Any] = {"factors": 6, "latest": 16, "memory": 4_000}

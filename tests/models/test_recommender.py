@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.recommender import LADDER, Recommender, Step
-from stream.models.sessions import SessionIndex
-from stream.models.vocabulary import Vocabulary
+from stream.models.base.vocabulary import Vocabulary
+from stream.models.recommend.recommender import LADDER, Recommender, Step
+from stream.models.recommend.sessions import SessionIndex
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:

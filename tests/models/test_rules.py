@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.evaluate.rules import bounded, mine
-from stream.models.cooccurrence import CoOccurrence
-from stream.models.rules import AssociationRules, TooMany, itemsets
+from stream.insight.rules import bounded, mine
+from stream.models.association import AssociationRules, TooMany, itemsets
+from stream.models.recommend.cooccurrence import CoOccurrence
 
 
 def drawn_baskets(seed: int, baskets: int, items: int) -> list[list[str]]:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.codec.snapshot import decode, encode, fingerprint
-from stream.evaluate.segments import Comparison, log_scaled
-from stream.models.density import DensitySegments
-from stream.models.lloyd import best_of, inertia
-from stream.models.naming import Naming
-from stream.models.segmenters import DECIDING, SEGMENTERS, segmenter, segmenter_from
-from stream.models.segments import IncrementalKMeans
-from stream.models.state import StateError
+from stream.codec.snapshots.snapshot import decode, encode, fingerprint
+from stream.insight.segments import Comparison, log_scaled
+from stream.models.base.state import StateError
+from stream.models.segments.density import DensitySegments
+from stream.models.segments.kmeans import IncrementalKMeans
+from stream.models.segments.lloyd import best_of, inertia
+from stream.models.segments.naming import Naming
+from stream.models.segments.segmenters import DECIDING, SEGMENTERS, segmenter, segmenter_from
 from tests.uncompiled import uncompiled
 
 Model = IncrementalKMeans | DensitySegments

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.models.shadow import CHAMPION, FULL, Shadow
+from stream.models.propensity.shadow import CHAMPION, FULL, Shadow
 
 
 def examples(seed: int, count: int) -> list[tuple[dict[str, Any], int]]:

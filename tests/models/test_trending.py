@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stream.codec.delta import delta
-from stream.models.changes import Changes
-from stream.models.trending import Trending
+from stream.codec.snapshots.delta import delta
+from stream.models.base.changes import Changes
+from stream.models.recommend.trending import Trending
 
 HOUR = 3_600_000
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from stream.models.kernel import COMPILED
+from stream.models.base.kernel import COMPILED
 
 EVERYTHING = """
 import importlib, pkgutil
@@ -16,8 +16,8 @@ import stream.core, stream.models
 for package in (stream.models, stream.core):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
-from stream.models.kernel import uncompiled
-from stream.core.warm import warm
+from stream.models.base.kernel import uncompiled
+from stream.decide.warm import warm
 warm()
 print(uncompiled())
 """
@@ -25,7 +25,7 @@ print(uncompiled())
 ANSWERS = """
 import hashlib, sys
 import numpy as np
-from stream.models.recommender import Recommender
+from stream.models.recommend.recommender import Recommender
 from tests.models.test_recommender import drawn_steps, learn
 digest = hashlib.sha256()
 for n in range(int(sys.argv[2])):

@@ -13,13 +13,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack, structs
 
+from stream.codec.customers import decode_state, encode_state
 from stream.codec.examples import encode_examples
 from stream.codec.offers import encode_offer
-from stream.codec.snapshot import fingerprint
-from stream.codec.state import decode_state, encode_state
+from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import CoreSettings, LearningSettings, PolicySettings
-from stream.core.admission import Outcome
-from stream.core.event import (
+from stream.decide.ledger import Entry, Ledger
+from stream.decide.policy import CONTROL, arm_of, by_priority
+from stream.decide.rows.admission import Outcome
+from stream.decide.rows.layout import ENTRY_SIZE, MADE_SIZE, TRAITS
+from stream.decide.rows.state import NEW_CUSTOMER, Admission, CustomerState
+from stream.decide.rows.traits import MOST
+from stream.decide.world import World
+from stream.domain.event import (
     Action,
     Campaign,
     CatalogItem,
@@ -31,14 +37,8 @@ from stream.core.event import (
     Source,
     Trade,
 )
-from stream.core.layout import ENTRY_SIZE, MADE_SIZE, TRAITS
-from stream.core.learner import Learner
-from stream.core.ledger import Entry, Ledger
-from stream.core.offer import Cause, Offer
-from stream.core.policy import CONTROL, arm_of, by_priority
-from stream.core.state import NEW_CUSTOMER, Admission, CustomerState
-from stream.core.traits import MOST
-from stream.core.world import World
+from stream.domain.offer import Cause, Offer
+from stream.learn.learner import Learner
 from tests.builders import (
     DAY,
     HOUR,

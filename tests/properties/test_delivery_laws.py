@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.config import CoreSettings
-from stream.core.event import Campaign, Event, Purchase, Response, Source
-from stream.core.ledger import OFFER, RECALL, Entry
-from stream.core.world import World
+from stream.decide.ledger import OFFER, RECALL, Entry
+from stream.decide.world import World
+from stream.domain.event import Campaign, Event, Purchase, Response, Source
 from tests.builders import (
     DAY,
     HOUR,

@@ -18,12 +18,12 @@ from msgspec.structs import replace as changed
 
 from stream.codec.decisions import encode_said
 from stream.codec.examples import decode_examples
-from stream.core import delivery
-from stream.core.batch import decide_batch
-from stream.core.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
-from stream.core.example import Basket, Step
-from stream.core.ledger import UNSTAMPED, Entry, Ledger
-from stream.core.world import World
+from stream.decide.batch import decide_batch
+from stream.decide.example import Basket, Step
+from stream.decide.ledger import UNSTAMPED, Entry, Ledger
+from stream.decide.rows import delivery
+from stream.decide.world import World
+from stream.domain.event import Action, Click, Event, Purchase, Rejection, RejectionCode, Source
 from tests.builders import (
     DAY,
     OPEN,

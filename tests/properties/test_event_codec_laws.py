@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stream.codec.deadletters import Record, build_dead_letter, restore
-from stream.codec.envelope import is_tidy
-from stream.codec.events import Decoded, Ignored, Outcome, encode
-from stream.codec.native import MAX_TIME, MIN_TIME
+from stream.codec.events.decoding import Decoded, Ignored, Outcome, encode
+from stream.codec.events.envelope import is_tidy
+from stream.codec.events.native import MAX_TIME, MIN_TIME
 from stream.codec.reference import Entry, encode_campaign, encode_item
-from stream.core.event import (
+from stream.domain.event import (
     Action,
     Campaign,
     CatalogItem,
@@ -32,8 +32,8 @@ from stream.core.event import (
     Source,
     Trade,
 )
-from stream.core.money import EXPONENTS, MAX_MINOR
-from stream.core.text import tidy
+from stream.domain.money import EXPONENTS, MAX_MINOR
+from stream.domain.text import tidy
 from stream.grammar.words import is_nobody
 from tests.codec.campaigning import campaigns
 from tests.codec.producing import PAYLOADS, TIME, decoder, payload, references

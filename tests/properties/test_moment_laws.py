@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream.core.event import Campaign
+from stream.domain.event import Campaign
 from tests.builders import OPEN, a_world
 from tests.properties.test_effectively_once import a_history, contents_of, judge_account
 from tests.simulation import Broker, run

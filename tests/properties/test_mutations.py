@@ -11,21 +11,22 @@ from typing import Any
 
 import pytest
 
+from stream.codec.customers import StateError, encode_ledger, encode_page
 from stream.codec.examples import decode_examples
-from stream.codec.state import StateError, encode_ledger, encode_page
 from stream.config import LearningSettings
-from stream.core import batch, decide
-from stream.core.due import Ends
-from stream.core.learner import Learner
-from stream.core.ledger import UNSTAMPED, Entry, Ledger
-from stream.core.run import Run
-from stream.runtime import inspection, partition, pipeline
-from stream.runtime.agreement import GoOn
-from stream.runtime.batching.lane import LaneQueue
-from stream.runtime.batching.records import Batch
-from stream.runtime.batching.store import StoreFault
-from stream.runtime.partition import Overlay
-from stream.runtime.script import Acknowledge, Append, Keep, Script, Send, Settle
+from stream.decide import batch, decide
+from stream.decide.ledger import UNSTAMPED, Entry, Ledger
+from stream.decide.rows.due import Ends
+from stream.decide.run import Run
+from stream.learn.learner import Learner
+from stream.worker import partition, pipeline
+from stream.worker.checks import inspection
+from stream.worker.checks.agreement import GoOn
+from stream.worker.faust.lane import LaneQueue
+from stream.worker.faust.records import Batch
+from stream.worker.faust.store import StoreFault
+from stream.worker.partition import Overlay
+from stream.worker.script import Acknowledge, Append, Keep, Script, Send, Settle
 from tests import simulation
 from tests.builders import a_world
 from tests.properties import test_effectively_once as laws

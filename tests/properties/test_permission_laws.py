@@ -17,18 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.broker.local.frame import StoredRecord
-from stream.codec.events import EventDecoder
+from stream.codec.customers import decode_ledger, decode_state
+from stream.codec.events.decoding import EventDecoder
 from stream.codec.schema import load_schemas
-from stream.codec.state import decode_ledger, decode_state
 from stream.config import CoreSettings, PolicySettings, Topics
-from stream.core.event import Source
-from stream.core.state import CustomerState
-from stream.core.world import World
-from stream.runtime.batching.lane import Group, LaneQueue
-from stream.runtime.batching.records import Batch, Lane
-from stream.runtime.batching.table import BatchTable
-from stream.runtime.partition import Partition, ledger_key
-from stream.runtime.reading import EventReader
+from stream.decide.rows.state import CustomerState
+from stream.decide.world import World
+from stream.domain.event import Source
+from stream.worker.faust.lane import Group, LaneQueue
+from stream.worker.faust.records import Batch, Lane
+from stream.worker.faust.table import BatchTable
+from stream.worker.partition import Partition, ledger_key
+from stream.worker.reading import EventReader
 from tests.builders import DAY, HOUR, NOON, SECOND
 
 TOPICS = Topics().events

@@ -14,8 +14,8 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as changed
 
-from stream.core.event import Consent, CustomerUpdate, Event, Rejection, Source
-from stream.core.state import CustomerState
+from stream.decide.rows.state import CustomerState
+from stream.domain.event import Consent, CustomerUpdate, Event, Rejection, Source
 from tests.builders import a_click, a_purchase, a_world, an_update
 from tests.properties.test_effectively_once import (
     FAULTS,

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import ConfigError, CoreSettings
-from stream.core.event import Click, Purchase, Source
+from stream.domain.event import Click, Purchase, Source
 from stream.replay.mapping_file import parse_mapping
 from stream.replay.outcome import Published
 from stream.replay.replay import Replay

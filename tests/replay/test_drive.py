@@ -12,7 +12,7 @@ from stream.replay.drive import Drive, Step
 from stream.replay.outcome import Published, Refused
 from stream.replay.pace import Pace, parse_pace
 from stream.replay.resume import Resume
-from stream.runtime.engine import Publication
+from stream.worker.engine import Publication
 
 SETTINGS = Settings(partitions=1)
 FASTEST, NOTHING = Pace(), Resume()

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.events import Decoded, EventDecoder, Outcome
+from stream.codec.events.decoding import Decoded, EventDecoder, Outcome
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import (
+from stream.domain.event import (
     Action,
     Click,
     Consent,

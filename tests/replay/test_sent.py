@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.events import Decoded
+from stream.codec.events.decoding import Decoded
 from stream.config import ConfigError
-from stream.core.event import Source
+from stream.domain.event import Source
 from stream.replay.mapping_file import load_mapping, parse_mapping
 from stream.replay.outcome import Published, Refused
 from stream.replay.replay import Replay

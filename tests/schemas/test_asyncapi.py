@@ -13,8 +13,8 @@ import yaml
 
 from stream.codec import deadletters
 from stream.config import Settings
-from stream.core.event import Rejection, RejectionCode
-from stream.runtime.topics import topic_specs
+from stream.domain.event import Rejection, RejectionCode
+from stream.worker.checks.topics import topic_specs
 
 ROOT = Path(__file__).parents[2] / "schemas"
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "asyncapi.yaml").read_text(encoding="utf-8"))

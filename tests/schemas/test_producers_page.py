@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stream.codec.events import Decoded, EventDecoder, Ignored
+from stream.codec.events.decoding import Decoded, EventDecoder, Ignored
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Rejection, RejectionCode
+from stream.domain.event import Rejection, RejectionCode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"<!-- (\w+): (\w+) (\S+)( [^\n]*)? -->\n```json\n(.*?)```", PAGE, re.DOTALL)

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from stream.codec.events import Decoded, EventDecoder, encode
+from stream.codec.events.decoding import Decoded, EventDecoder, encode
 from stream.codec.reference import Entry, ReferenceDecoder
 from stream.codec.schema import Schemas, load_schemas
 from stream.config import CoreSettings

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from stream.broker.opening import open_cluster
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
-from stream.runtime.topics import apply, plan
+from stream.worker.checks.topics import apply, plan
 from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]

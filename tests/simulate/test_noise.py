@@ -7,10 +7,10 @@ from functools import cache
 
 import orjson
 
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Rejection, Source
+from stream.domain.event import Rejection, Source
 from stream.simulate import Record, Shoppers
 
 START = 1_760_000_000_000

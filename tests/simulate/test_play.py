@@ -9,15 +9,15 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.models.foresight import WINDOW as QUALITY_WINDOW
-from stream.models.foresight import Quality
-from stream.runtime.engine import Publication, Status
+from stream.models.propensity.foresight import WINDOW as QUALITY_WINDOW
+from stream.models.propensity.foresight import Quality
 from stream.simulate.people import EVENTS_A_CUSTOMER_DAY
 from stream.simulate.play import Play, opening
 from stream.simulate.rhythm import DAY_MS
 from stream.simulate.scene import Scene
 from stream.simulate.shoppers import Shoppers
 from stream.simulate.timeline import EVENTS
+from stream.worker.engine import Publication, Status
 from tests.waiting import within
 
 WALL = 1_760_000_000_000

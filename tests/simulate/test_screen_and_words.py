@@ -6,8 +6,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from stream.core.event import RejectionCode
-from stream.core.policy import Denial
+from stream.decide.policy import Denial
+from stream.domain.event import RejectionCode
 from stream.simulate.scene import (
     Answers,
     Effect,

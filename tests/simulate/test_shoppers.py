@@ -16,10 +16,10 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.codec.events import Decoded, EventDecoder
+from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.core.event import Source
+from stream.domain.event import Source
 from stream.simulate import Record, Shoppers
 from stream.simulate.people import ARCHETYPES, traits
 

@@ -13,17 +13,17 @@ from typing import Any, Self
 from msgspec import structs
 
 from stream.broker.local.frame import StoredRecord
-from stream.codec.events import encode
+from stream.codec.customers import decode_ledger
+from stream.codec.events.decoding import encode
 from stream.codec.partition import partition_for
 from stream.codec.reference import encode_item
-from stream.codec.state import decode_ledger
 from stream.config import CoreSettings, LearningSettings, PolicySettings, Settings, Topics
-from stream.core.event import CatalogItem, Event, Source
-from stream.core.ledger import Ledger
-from stream.core.state import CustomerState
-from stream.runtime.engine import Engine, Publication
-from stream.runtime.partition import ledger_key
-from stream.runtime.topics import verify
+from stream.decide.ledger import Ledger
+from stream.decide.rows.state import CustomerState
+from stream.domain.event import CatalogItem, Event, Source
+from stream.worker.checks.topics import verify
+from stream.worker.engine import Engine, Publication
+from stream.worker.partition import ledger_key
 from tests.builders import DAY, NEW_ITEMS, NOON, OPEN
 from tests.memory import garbage
 from tests.waiting import within

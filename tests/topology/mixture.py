@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from stream.core.event import Event
-from stream.runtime.engine import Publication
+from stream.domain.event import Event
+from stream.worker.engine import Publication
 from tests.builders import DAY, NOON, SECOND, a_click, a_purchase, an_impression, an_update
 from tests.topology.embedded import OUTCOMES, judged, publication
 

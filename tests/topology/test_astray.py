@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from stream.codec.deadletters import restore
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.codec.partition import partition_for
-from stream.core.event import Event, RejectionCode
-from stream.runtime.engine import Engine
+from stream.domain.event import Event, RejectionCode
+from stream.worker.engine import Engine
 from tests.builders import a_click, a_purchase, an_update, consent
 from tests.topology.embedded import look, running, settings_in
 

@@ -17,10 +17,10 @@ import pytest_asyncio
 
 from stream.broker.local.frame import StoredRecord
 from stream.codec.deadletters import Record, restore
-from stream.codec.events import encode
-from stream.core import arriving
-from stream.core.event import Event
-from stream.runtime.engine import Engine
+from stream.codec.events.decoding import encode
+from stream.decide.rows import arriving
+from stream.domain.event import Event
+from stream.worker.engine import Engine
 from tests.builders import DAY, HOUR, NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import (
     Seen,
@@ -332,7 +332,7 @@ async def test_a_bug_in_deciding_costs_one_record(
     def packed(event: Event, *more: Any) -> Any:
         return (buggy if event.event_id == "poison" else arriving.packed)(event, *more)
 
-    monkeypatch.setattr("stream.core.decide.packed", packed)
+    monkeypatch.setattr("stream.decide.decide.packed", packed)
     kind, key, value, headers, _ = publication(a_click(5, name, event_id="poison"))
     sent = (kind, key, value, headers, NOON)
     before, after, (topic, partition, offset) = await tell(
@@ -353,7 +353,7 @@ async def test_a_bug_in_decoding_costs_one_record(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = "who met another bug"
-    monkeypatch.setattr("stream.codec.native.currency_of", buggy)
+    monkeypatch.setattr("stream.codec.events.native.currency_of", buggy)
     bought = publication(a_purchase(1, name))
     before, after, (topic, partition, offset) = await tell(
         engine, name, lambda: place(engine, bought)

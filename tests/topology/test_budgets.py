@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 
 from stream.config import Settings
-from stream.core.campaign import Budget, Unit
-from stream.core.event import Campaign
+from stream.domain.campaign import Budget, Unit
+from stream.domain.event import Campaign
 from tests.builders import NOON, OPEN, SECOND, a_click
 from tests.topology.embedded import publication, running, settings_in
 from tests.topology.test_whole_app import a_campaign, offers_to, taken

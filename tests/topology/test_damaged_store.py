@@ -19,12 +19,12 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from stream.broker.local.log import Log
 from stream.cli import main
-from stream.codec.state import VERSION
+from stream.codec.customers import VERSION
 from stream.config import ConfigError, Settings
-from stream.core.event import Event
-from stream.core.state import Profile
-from stream.runtime.batching.store import DiskStore, StoreFault
-from stream.runtime.partition import ledger_key, page_key
+from stream.decide.rows.state import Profile
+from stream.domain.event import Event
+from stream.worker.faust.store import DiskStore, StoreFault
+from stream.worker.partition import ledger_key, page_key
 from tests.builders import HOUR, NOON, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import Seen, look, publication, running, settings_in
 

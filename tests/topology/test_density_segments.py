@@ -4,10 +4,10 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from stream.codec.snapshot import fingerprint
+from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import LearningSettings
-from stream.core.event import Event
-from stream.models.density import DensitySegments
+from stream.domain.event import Event
+from stream.models.segments.density import DensitySegments
 from tests.builders import HOUR, NOON, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in
 

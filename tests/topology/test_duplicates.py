@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from stream.config import CoreSettings
-from stream.core.event import Event, Trade
-from stream.core.state import CustomerState
+from stream.decide.rows.state import CustomerState
+from stream.domain.event import Event, Trade
 from tests.builders import DAY, NOON, OPEN, SECOND, a_click, a_purchase, an_impression, an_update
 from tests.topology.embedded import Seen, arrived, judged, look, publication, running, settings_in
 

@@ -14,8 +14,8 @@ from typing import Literal
 import pytest
 
 from stream.config import Settings
-from stream.core.event import Event
-from stream.runtime.engine import Engine
+from stream.domain.event import Event
+from stream.worker.engine import Engine
 from tests.builders import NOON, SECOND, a_click, a_purchase, an_update
 from tests.topology.embedded import publication, running, settings_in
 from tests.waiting import eventually
@@ -133,7 +133,7 @@ async def test_the_erased_leave_the_changelogs_files_with_two_compactions(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stream.runtime.topics.DAY", 0)  # deletions may go at once
+    monkeypatch.setattr("stream.worker.checks.topics.DAY", 0)  # deletions may go at once
     chance = random.Random(seed)
     settings = settings_for(tmp_path, store)
     changelog = settings.customers_changelog

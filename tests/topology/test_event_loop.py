@@ -18,18 +18,18 @@ from typing import Any
 import pytest
 
 from stream.broker.turns import TURN
-from stream.codec.events import EventDecoder
-from stream.codec.models import Publisher
+from stream.codec.events.decoding import EventDecoder
 from stream.codec.reference import ReferenceDecoder, encode_campaign, encode_item
+from stream.codec.snapshots.models import Publisher
 from stream.config import LearningSettings
-from stream.core.estimators import Estimators, States
-from stream.core.event import Campaign, CatalogItem
-from stream.core.example import Basket, Example, Step
-from stream.core.learner import LOG, Learner
-from stream.core.policy import by_priority
-from stream.core.world import Models, World
-from stream.runtime import worldview
-from stream.runtime.engine import Engine, Publication
+from stream.decide.example import Basket, Example, Step
+from stream.decide.policy import by_priority
+from stream.decide.world import Models, World
+from stream.domain.event import Campaign, CatalogItem
+from stream.learn.estimators import Estimators, States
+from stream.learn.learner import LOG, Learner
+from stream.worker import worldview
+from stream.worker.engine import Engine, Publication
 from tests.builders import NOON, a_click
 from tests.holding import Watchdog, slowness
 from tests.topology.embedded import look, publication, running, settings_in

@@ -19,8 +19,8 @@ from stream.codec.evidence import decode_evidence, encode_evidence
 from stream.codec.offers import is_recall
 from stream.codec.reference import encode_campaign, encode_item
 from stream.config import ConfigError, Settings
-from stream.core.event import Action, Campaign, CatalogItem
-from stream.runtime.explaining import Verdict, explain
+from stream.domain.event import Action, Campaign, CatalogItem
+from stream.insight.explaining import Verdict, explain
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import publication, running, settings_in
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.codec.models import Publisher
-from stream.core.learner import LOG
-from stream.runtime.engine import Engine
-from stream.runtime.learning.process import Here
+from stream.codec.snapshots.models import Publisher
+from stream.learn.learner import LOG
+from stream.worker.engine import Engine
+from stream.worker.learning.process import Here
 from tests.builders import NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in
 

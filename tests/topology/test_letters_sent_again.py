@@ -15,7 +15,7 @@ from stream.broker.local.log import Log
 from stream.cli import main
 from stream.codec.partition import partition_for
 from stream.config import Settings
-from stream.runtime.engine import Publication
+from stream.worker.engine import Publication
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase
 from tests.topology.embedded import look, publication, running, settings_in, unstamped
 

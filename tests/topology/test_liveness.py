@@ -13,8 +13,8 @@ from faust.types import TP
 
 from stream.codec.reference import encode_item
 from stream.config import WorkerSettings
-from stream.core.event import CatalogItem
-from stream.runtime.engine import Publication
+from stream.domain.event import CatalogItem
+from stream.worker.engine import Publication
 from tests.builders import a_click
 from tests.topology.embedded import look, publication, running, settings_in
 
@@ -28,7 +28,7 @@ def an_item(number: int, added: int = 1_767_225_600_000) -> Publication:
 async def test_descriptions_are_read_beside_the_event_loop_and_offers_go_on_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stream.core.alike import Fresh
+    from stream.decide.choice.alike import Fresh
 
     look_at, may_end, loop_thread = Fresh.look, threading.Event(), threading.get_ident()
     seen: list[int] = []

@@ -12,9 +12,9 @@ import pytest
 
 from stream.broker.local.log import Log
 from stream.config import ConfigError, Settings
-from stream.runtime.engine import Engine
-from stream.runtime.renewal import Whence, renew
-from stream.runtime.topics import verify
+from stream.worker.checks.renewal import Whence, renew
+from stream.worker.checks.topics import verify
+from stream.worker.engine import Engine
 from tests.builders import a_click
 from tests.topology.embedded import publication, running, settings_in, stored
 from tests.waiting import eventually

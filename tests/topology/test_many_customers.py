@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from stream.config import LearningSettings, WorkerSettings
-from stream.runtime.batching.store import _compact
-from stream.runtime.engine import Engine
-from stream.runtime.observing import WAITS
+from stream.worker.engine import Engine
+from stream.worker.faust.store import _compact
+from stream.worker.telemetry.observing import WAITS
 from tests.builders import NOON, a_click
 from tests.topology.embedded import publication, running, settings_in
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import pytest
 
 from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
-from stream.core.example import Basket
-from stream.core.stamps import stamp
-from stream.runtime.engine import Engine
-from stream.runtime.verification import verify_models
+from stream.decide.example import Basket
+from stream.domain.stamps import stamp
+from stream.worker.engine import Engine
+from stream.worker.learning.verification import verify_models
 from tests.builders import NOON, SECOND, a_click
 from tests.topology.embedded import look, publication, running, settings_in
 from tests.topology.test_poisoned_internals import lesson, step

@@ -15,8 +15,8 @@ from stream.cli import main
 from stream.codec.offers import is_recall
 from stream.codec.reference import encode_campaign
 from stream.config import Settings
-from stream.core.event import Action, Campaign
-from stream.runtime.explaining import Verdict, explain
+from stream.domain.event import Action, Campaign
+from stream.insight.explaining import Verdict, explain
 from tests.builders import HOUR, NOON, OPEN, SECOND, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in
 

@@ -23,7 +23,7 @@ from stream.client.offer import Offer, Recall, read_record
 from stream.client.openrtb import user_data
 from stream.codec.reference import encode_campaign, encode_item
 from stream.codec.schema import load_schemas
-from stream.core.event import Action, Campaign, CatalogItem
+from stream.domain.event import Action, Campaign, CatalogItem
 from tests.builders import a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in
 from tests.waiting import run

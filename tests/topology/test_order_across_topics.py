@@ -15,8 +15,8 @@ import pytest
 from faust.types import TP
 
 from stream.config import Settings
-from stream.core.event import Event
-from stream.runtime.batching.local import LocalConsumer
+from stream.domain.event import Event
+from stream.worker.faust.local.batches import LocalConsumer
 from tests.builders import NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import look, publication, running, settings_in
 
@@ -151,7 +151,7 @@ async def test_a_broker_that_does_not_say_where_topics_end_is_told_of_and_holds_
         return await real(self, *tps)
 
     monkeypatch.setattr(LocalConsumer, "highwaters", silent)
-    monkeypatch.setattr("stream.runtime.batching.consumer.ASK", 0.05)
+    monkeypatch.setattr("stream.worker.faust.consumer.ASK", 0.05)
     settings = replace(settings, worker=replace(settings.worker, order_wait=0.05))
     with told("did not tell where topics end") as heard:
         async with running(settings) as engine:

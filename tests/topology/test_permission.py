@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from stream.codec.events import encode
+from stream.codec.events.decoding import encode
 from stream.codec.offers import is_recall
 from stream.config import PolicySettings
-from stream.core.event import Consent, Event
-from stream.core.state import CustomerState
-from stream.runtime.engine import Engine, Publication
+from stream.decide.rows.state import CustomerState
+from stream.domain.event import Consent, Event
+from stream.worker.engine import Engine, Publication
 from tests.builders import DAY, HOUR, NOON, OPEN, SECOND, a_click, a_purchase, an_update, consent
 from tests.topology.embedded import (
     arrived,

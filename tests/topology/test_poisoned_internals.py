@@ -16,10 +16,8 @@ from msgspec.structs import replace
 
 from stream.broker.local.frame import StoredRecord
 from stream.broker.records import Unreadable
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
-from stream.codec.recordbatch import SetAside
-from stream.codec.rules import encode_key, encode_rule
-from stream.codec.state import (
+from stream.codec.batches.recordbatch import SetAside
+from stream.codec.customers import (
     LOST,
     decode_ledger,
     decode_record,
@@ -30,19 +28,21 @@ from stream.codec.state import (
     encode_state,
     is_record,
 )
-from stream.core import features
-from stream.core.due import Due, Ends
-from stream.core.event import Consent, Rejection, RejectionCode, Source
-from stream.core.example import Basket, Labelled, Portrait, Step
-from stream.core.layout import EXPOSURE, HEAD, SIZE
-from stream.core.rulebook import Said
-from stream.core.state import CustomerState, Effect
-from stream.models.rules import Rule
-from stream.runtime.changelog import read_customers
-from stream.runtime.engine import Engine
-from stream.runtime.partition import ledger_key, page_key
-from stream.runtime.restoring import Restoring
-from stream.runtime.verification import verify_models
+from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.rules import encode_key, encode_rule
+from stream.decide.example import Basket, Labelled, Portrait, Step
+from stream.decide.rows import features
+from stream.decide.rows.due import Due, Ends
+from stream.decide.rows.layout import EXPOSURE, HEAD, SIZE
+from stream.decide.rows.state import CustomerState, Effect
+from stream.domain.event import Consent, Rejection, RejectionCode, Source
+from stream.insight.changelog import read_customers
+from stream.learn.rulebook import Said
+from stream.models.association import Rule
+from stream.worker.engine import Engine
+from stream.worker.learning.verification import verify_models
+from stream.worker.partition import ledger_key, page_key
+from stream.worker.restoring import Restoring
 from tests.builders import SECOND, a_click, a_purchase, an_update
 from tests.topology.embedded import look, publication, running, settings_in
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.codec.models import Publisher
+from stream.codec.snapshots.models import Publisher
 from stream.config import Secret, Settings
-from stream.runtime.engine import Engine
-from stream.runtime.learning.process import Here
+from stream.worker.engine import Engine
+from stream.worker.learning.process import Here
 from tests.builders import NOON, SECOND, a_click, a_purchase
 from tests.topology.embedded import publication, running, settings_in, stored
 

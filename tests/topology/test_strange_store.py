@@ -16,11 +16,11 @@ from rocksdict import Options, Rdict
 from stream.broker.local.log import Log
 from stream.broker.records import Record
 from stream.config import ConfigError, Settings
-from stream.core.event import Event
-from stream.runtime.batching.origin import HOUR as HOUR_MS
-from stream.runtime.batching.origin import decode_origin, encode_origin
-from stream.runtime.batching.store import ORIGIN, StoreFault
-from stream.runtime.batching.table import BatchTable
+from stream.domain.event import Event
+from stream.worker.faust.origin import HOUR as HOUR_MS
+from stream.worker.faust.origin import decode_origin, encode_origin
+from stream.worker.faust.store import ORIGIN, StoreFault
+from stream.worker.faust.table import BatchTable
 from tests.builders import HOUR, NOON, SECOND, a_click, an_update, consent
 from tests.topology.embedded import Seen, look, publication, running, settings_in
 

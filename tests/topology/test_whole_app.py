@@ -17,13 +17,13 @@ import pytest
 
 from stream.codec.deadletters import restore
 from stream.codec.examples import decode_examples, decode_lesson
-from stream.codec.models import Assembler
 from stream.codec.reference import encode_campaign, encode_item
+from stream.codec.snapshots.models import Assembler
 from stream.config import LearningSettings, PolicySettings
-from stream.core.event import Campaign, CatalogItem, Event
-from stream.core.example import Labelled
-from stream.core.policy import CONTROL, arm_of
-from stream.runtime.engine import Engine, Publication
+from stream.decide.example import Labelled
+from stream.decide.policy import CONTROL, arm_of
+from stream.domain.event import Campaign, CatalogItem, Event
+from stream.worker.engine import Engine, Publication
 from tests.builders import (
     HOUR,
     NEW_ITEMS,

@@ -4,7 +4,7 @@ aiokafka's own reader is quick, and trusts: a header's name that is not UTF-8, a
 not know, or a damaged batch raise out of every fetch, at every start; and it inflates whatever it
 is told to, in the event loop. Here a fetch is opened first: checked, and inflated within bounds,
 in a thread if anything is to be. aiokafka's reader then reads what it can; from where it can't,
-:mod:`stream.codec.recordbatch` does. Rules:
+:mod:`stream.codec.batches.recordbatch` does. Rules:
 
 - A batch that inflates to more than `IN_MEMORY` is streamed, and what is too large of it is cut.
 - Of one fetch no more than about `AT_ONCE` is opened; the rest is left, and fetched again.
@@ -31,8 +31,8 @@ from mode import get_logger
 
 from stream.broker.kafka.inflating import inflated, streamed
 from stream.broker.records import Fetched, Unreadable
-from stream.codec.fetched import Frame, frames, head_of, nameless, old_items
-from stream.codec.recordbatch import (
+from stream.codec.batches.fetched import Frame, frames, head_of, nameless, old_items
+from stream.codec.batches.recordbatch import (
     CODEC,
     CRC_END,
     HEADER,

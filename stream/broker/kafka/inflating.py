@@ -19,8 +19,8 @@ from typing import Final
 
 import cramjam
 
-from stream.codec.recordbatch import Damaged
-from stream.codec.room import Inflate, heard, into_room, tried
+from stream.codec.batches.recordbatch import Damaged
+from stream.codec.batches.room import Inflate, heard, into_room, tried
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 Chunks = Generator[bytes, None, None]

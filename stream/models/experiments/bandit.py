@@ -22,7 +22,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.state import State, StateError, StateValue, array, length, number
+from stream.models.base.state import State, StateError, StateValue, array, length, number
 
 Floats = npt.NDArray[np.float64]
 _GRID: Final = 201

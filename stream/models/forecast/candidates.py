@@ -25,8 +25,8 @@ from typing import Any, Protocol
 import numpy as np
 from river import time_series
 
-from stream.models.least_squares import RecursiveLeastSquares
-from stream.models.state import (
+from stream.models.base.least_squares import RecursiveLeastSquares
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,

@@ -24,7 +24,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from stream.models.state import State, StateValue, array, integer, number
+from stream.models.base.state import State, StateValue, array, integer, number
 
 LEAST: Final = 9  # with fewer errors, there is no quantile of 90 %
 _BEYOND: Final = 4.0  # how fast a width grows beyond the largest error

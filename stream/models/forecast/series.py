@@ -27,9 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from river import time_series
 
-from stream.models.forecast.candidates import Candidate, candidates, is_factor
-from stream.models.forecast.intervals import ConformalIntervals
-from stream.models.state import (
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,
@@ -39,6 +37,8 @@ from stream.models.state import (
     number,
     part_of,
 )
+from stream.models.forecast.candidates import Candidate, candidates, is_factor
+from stream.models.forecast.intervals import ConformalIntervals
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,8 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from stream.models.forecast.series import Forecast, SeriesForecaster
-from stream.models.state import (
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,
@@ -18,6 +17,7 @@ from stream.models.state import (
     number,
     texts,
 )
+from stream.models.forecast.series import Forecast, SeriesForecaster
 
 
 class SeriesShelf:

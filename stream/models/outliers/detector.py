@@ -20,11 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.hashing import draws, feature_hash
-from stream.models.outliers.halfspace import HalfSpaceTrees
-from stream.models.outliers.isolation import IsolationTrees
-from stream.models.outliers.robust import Scale, deviations, oddness, scale_of, squeezed
-from stream.models.state import (
+from stream.models.base.hashing import draws, feature_hash
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,
@@ -35,6 +32,9 @@ from stream.models.state import (
     part_of,
     texts,
 )
+from stream.models.outliers.halfspace import HalfSpaceTrees
+from stream.models.outliers.isolation import IsolationTrees
+from stream.models.outliers.robust import Scale, deviations, oddness, scale_of, squeezed
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.state import State, StateValue, array, integer
+from stream.models.base.state import State, StateValue, array, integer
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]

@@ -15,11 +15,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.calibration import NOBODY, Calibration, Numbers, Segments, corrected, numbered
-from stream.models.kernel import kernel
-from stream.models.propensity.stack import OnlineStack, blended
-from stream.models.sigmoid import Floats, sigmoids
-from stream.models.state import (
+from stream.models.base.calibration import (
+    NOBODY,
+    Calibration,
+    Numbers,
+    Segments,
+    corrected,
+    numbered,
+)
+from stream.models.base.kernel import kernel
+from stream.models.base.sigmoid import Floats, sigmoids
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,
@@ -29,7 +35,8 @@ from stream.models.state import (
     nested,
     part_of,
 )
-from stream.models.truth import Truth
+from stream.models.base.truth import Truth
+from stream.models.propensity.stack import OnlineStack, blended
 
 _ROWS = 128  # in a step
 _BEGINNING = 1024  # rows that are learned at once

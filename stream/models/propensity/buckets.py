@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.kernel import kernel
+from stream.models.base.kernel import kernel
 from stream.models.propensity.cells import SQUARE, Cells
 
 Rows: TypeAlias = Sequence[Sequence[int]] | npt.NDArray[np.uint32]
@@ -87,7 +87,7 @@ def flat_numbers(rows: Iterable[Iterable[int]]) -> Hashes:
 
 @kernel
 def mixed(number: int) -> np.uint64:
-    """Return a hash, below 2**32, as `stream.models.hashing.mix` spreads it."""
+    """Return a hash, below 2**32, as `stream.models.base.hashing.mix` spreads it."""
     spread = np.uint64(number) * _GOLDEN & _ALL
     return spread ^ (spread >> np.uint64(15))
 

@@ -12,7 +12,7 @@ Rules
   squared gradients are cut), and stack and calibration forget as much, so that what is new is
   learned fast, without throwing away what was known.
 - Predicting never changes the model.
-- What is told late is learned in two parts, which add up: see `stream.models.truth`.
+- What is told late is learned in two parts, which add up: see `stream.models.base.truth`.
 - A label must be 0 or 1; a batch with any other is refused whole, before anything is learned.
   Features are hashes, so no input can be NaN.
 """
@@ -27,10 +27,21 @@ import numpy as np
 import numpy.typing as npt
 from river import base
 
-from stream.models.calibration import Segments, numbered
-from stream.models.drift import DriftWatch
-from stream.models.kernel import kernel
-from stream.models.maturity import Maturity
+from stream.models.base.calibration import Segments, numbered
+from stream.models.base.drift import DriftWatch
+from stream.models.base.kernel import kernel
+from stream.models.base.sigmoid import Floats
+from stream.models.base.state import (
+    State,
+    StateError,
+    Stateful,
+    StateValue,
+    integer,
+    nested,
+    number,
+    part_of,
+)
+from stream.models.base.truth import Truth
 from stream.models.propensity.blend import Blend, called
 from stream.models.propensity.buckets import (
     PAIR,
@@ -47,19 +58,8 @@ from stream.models.propensity.cells import Cells
 from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.encoding import Encoder, Row
 from stream.models.propensity.ftrl import Groups, HashedFTRL, grouped, look
+from stream.models.propensity.maturity import Maturity
 from stream.models.propensity.positions import Combined, Positions
-from stream.models.sigmoid import Floats
-from stream.models.state import (
-    State,
-    StateError,
-    Stateful,
-    StateValue,
-    integer,
-    nested,
-    number,
-    part_of,
-)
-from stream.models.truth import Truth
 
 _FAST = 4.0  # times the slow learner's rate
 _PLAIN = (0.5, 1.5)  # rates without pairs: fewer features, each seen more often
@@ -220,7 +220,7 @@ class Propensity(base.Classifier):
         Parameters
         ----------
         rows
-            32-bit hashes of each row's features; see `stream.models.hashing`.
+            32-bit hashes of each row's features; see `stream.models.base.hashing`.
         segments
             Of each row's customer, if known.
         """
@@ -252,7 +252,7 @@ class Propensity(base.Classifier):
             0 or 1, one a row.
         weights
             Of each row, as `weigh` gives them; None if all labels are whole. See
-            `stream.models.truth`.
+            `stream.models.base.truth`.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class Propensity(base.Classifier):
         return predicted
 
     def weigh(self, times: Numbers, labels: Numbers, waits: Numbers) -> Floats:
-        """Return what labels that are told in two parts count; see `stream.models.maturity`.
+        """Return what labels that are told in two parts count; see the module ``maturity``.
 
         Parameters
         ----------

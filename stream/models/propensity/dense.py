@@ -22,10 +22,10 @@ from typing import Self
 
 import numpy as np
 
+from stream.models.base.sigmoid import Floats, sigmoids
+from stream.models.base.state import State, StateError, StateValue, array, integer, length, number
+from stream.models.base.truth import Truth
 from stream.models.propensity.buckets import flat_numbers
-from stream.models.sigmoid import Floats, sigmoids
-from stream.models.state import State, StateError, StateValue, array, integer, length, number
-from stream.models.truth import Truth
 
 _CERTAIN = 8.0  # log-odds
 _FREE = 0.1  # prior of the bias

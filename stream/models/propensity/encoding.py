@@ -26,9 +26,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.hashing import draw, feature_hash, log_bin
-from stream.models.propensity.scaling import Places, Scale, normal_scores
-from stream.models.state import (
+from stream.models.base.hashing import draw, feature_hash, log_bin
+from stream.models.base.state import (
     State,
     StateError,
     StateValue,
@@ -38,6 +37,7 @@ from stream.models.state import (
     part_of,
     texts,
 )
+from stream.models.propensity.scaling import Places, Scale, normal_scores
 
 Value: TypeAlias = "float | str"
 Floats = npt.NDArray[np.float64]

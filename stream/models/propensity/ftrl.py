@@ -31,12 +31,12 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.kernel import kernel
+from stream.models.base.kernel import kernel
+from stream.models.base.sigmoid import Floats, sigmoid
+from stream.models.base.state import State, StateValue, array, integer, number
+from stream.models.base.truth import Truth
 from stream.models.propensity.buckets import PADDING, Buckets, Numbers
 from stream.models.propensity.cells import GRADIENT, SQUARE, WEIGHT, Cells, both, empty_cells
-from stream.models.sigmoid import Floats, sigmoid
-from stream.models.state import State, StateValue, array, integer, number
-from stream.models.truth import Truth
 
 Rates = npt.NDArray[np.float32]
 Pairs = tuple[tuple[float, float], ...]
@@ -92,7 +92,7 @@ class HashedFTRL:
     >>> buckets = np.array([[1, 17], [1, 99]], dtype=np.int32)
     >>> groups = grouped((2,), ((0.3, 1.2),))
     >>> logits = np.zeros((2, 2))
-    >>> from stream.models.truth import whole
+    >>> from stream.models.base.truth import whole
     >>> for _ in range(50):
     ...     model.look(buckets, groups, logits)
     ...     model.step(buckets, groups, logits, whole(np.array([1.0, 0.0])))

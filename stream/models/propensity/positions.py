@@ -17,8 +17,8 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.kernel import kernel
-from stream.models.state import State, StateValue, array, integer, length
+from stream.models.base.kernel import kernel
+from stream.models.base.state import State, StateValue, array, integer, length
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.int64]

@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from stream.models.state import State, StateError, StateValue, array, integer, length
+from stream.models.base.state import State, StateError, StateValue, array, integer, length
 
 _OFTEN = 8  # times that a text is seen before it has an input
 _COUNTED = 4096  # texts that are counted at once

@@ -23,11 +23,11 @@ from typing import Self
 
 import numpy as np
 
-from stream.models.kernel import kernel
-from stream.models.sigmoid import Floats, sigmoid
-from stream.models.solving import solved
-from stream.models.state import State, StateValue, array, integer, number
-from stream.models.truth import Truth
+from stream.models.base.kernel import kernel
+from stream.models.base.sigmoid import Floats, sigmoid
+from stream.models.base.solving import solved
+from stream.models.base.state import State, StateValue, array, integer, number
+from stream.models.base.truth import Truth
 
 _FAR = 30.0  # of log-odds, in the step: beyond it nothing can be learned
 

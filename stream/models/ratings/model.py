@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from river import reco
 
-from stream.models.hashing import draws
-from stream.models.least_squares import RecursiveLeastSquares
+from stream.models.base.hashing import draws
+from stream.models.base.least_squares import RecursiveLeastSquares
+from stream.models.base.state import State, StateValue, array, integer, nested, number, part_of
 from stream.models.ratings.places import Places
 from stream.models.ratings.steps import descend, expected, neighbourly
-from stream.models.state import State, StateValue, array, integer, nested, number, part_of
 
 Floats = npt.NDArray[np.float64]
 

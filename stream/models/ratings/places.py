@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from stream.models.state import State, StateError, StateValue, array, integer, texts
+from stream.models.base.state import State, StateError, StateValue, array, integer, texts
 
 
 class Places:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.kernel import kernel
+from stream.models.base.kernel import kernel
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from river import linear_model, optim, preprocessing, utils
 
-from stream.models.hashing import feature_hash
-from stream.models.state import State, StateValue, array, integer, number, texts
+from stream.models.base.hashing import feature_hash
+from stream.models.base.state import State, StateValue, array, integer, number, texts
 
 MOST: Final = 1024  # inputs: names of numbers beyond it share places with others
 _CLIP: Final = 5.0  # standard deviations

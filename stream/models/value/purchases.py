@@ -17,7 +17,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.models.state import State, StateError, StateValue, array, integer, texts
+from stream.models.base.state import State, StateError, StateValue, array, integer, texts
 
 Floats = npt.NDArray[np.float64]
 

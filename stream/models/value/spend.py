@@ -26,10 +26,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from river import base
 
-from stream.models.calibration import Calibration
-from stream.models.sigmoid import Floats, sigmoid
-from stream.models.state import State, StateValue, array, integer, nested, number, part_of
-from stream.models.truth import whole
+from stream.models.base.calibration import Calibration
+from stream.models.base.sigmoid import Floats, sigmoid
+from stream.models.base.state import State, StateValue, array, integer, nested, number, part_of
+from stream.models.base.truth import whole
 from stream.models.value.linear import (
     Scaling,
     linear_state,

@@ -1,0 +1,1 @@
+"""An event topic's bytes become events, or reasons why not."""

@@ -1,0 +1,1 @@
+"""Models as bytes: snapshots, what changed between them, and parts that fit into records."""

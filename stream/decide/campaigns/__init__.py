@@ -1,0 +1,1 @@
+"""Which campaigns may speak to a customer: audience, time, budget, order, strategy."""

@@ -1,0 +1,1 @@
+"""Customers' records as rows of bytes, and the kernels that take them an event further."""

@@ -1,0 +1,1 @@
+"""What the system is about, as values: events, offers, campaigns, money, text."""

@@ -1,1 +1,0 @@
-"""How good the answers are: the stream's own estimators, one pass over a file."""

@@ -1,1 +1,0 @@
-"""The runtime: everything that has a clock, a socket or a disk."""

@@ -1,0 +1,1 @@
+"""The worker: Faust agents and tables around decisions and learning."""

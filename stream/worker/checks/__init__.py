@@ -1,0 +1,1 @@
+"""What must agree before a worker reads: topics, stamps, stores, changelogs, models."""

@@ -1,0 +1,109 @@
+"""Reading records as they arrive: the event time by which topics are merged, and the content."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+from typing import Final, Self, TypeAlias
+
+from mode import get_logger
+
+from stream.broker.records import Record, Unreadable
+from stream.codec.events.decoding import Decoded, EventDecoder
+from stream.codec.partition import partition_for
+from stream.codec.schema import Schemas
+from stream.config import Settings, Topics
+from stream.decide.ledger import Entry
+from stream.domain.event import Event, Rejection, RejectionCode, Source, Word
+from stream.worker.deadletters import bug_met
+
+logger = get_logger(__name__)
+Content: TypeAlias = Event | Rejection | None
+ASTRAY: Final = Rejection(
+    RejectionCode.PARTITION,
+    "the key belongs to another partition: publish with Kafka's default partitioner (in librdkafka "
+    "partitioner=murmur2_random), or, if all your producers use another one, set "
+    "topics.partitioner to any",
+)
+
+
+def as_it_is(record: Record) -> tuple[int | None, None]:
+    """Leave a record unread: its agent does that."""
+    return None, None
+
+
+class EventReader:
+    """Reads the event topics' records into entries, each decoded once.
+
+    A customer is in one partition of all topics. A record in another one would make a second
+    customer of them, whose word the first never hears; so it is refused, if ``partitions`` says
+    how many there are. Where its producer puts all keys elsewhere, the setting says so. Where the
+    last ``cached`` customers belong is remembered: they come back, and a hash costs ten look-ups.
+
+    Attributes
+    ----------
+    unknown : Counter[str]
+        Fields that nobody knew, by topic, since somebody last cleared it.
+    first_stamps : dict[tuple[str, int], int]
+        The stamp of offset 0, of each topic and partition that was made anew.
+    """
+
+    def __init__(
+        self, decoder: EventDecoder, topics: Topics, partitions: int, cached: int = 0
+    ) -> None:
+        self._of = {
+            topic: (source, decoder.of(source))
+            for topic, source in zip(topics.events, Source, strict=True)
+        }
+        self._withdrawal = decoder.withdrawal
+        self._partitions = partitions if topics.partitioner == "murmur2" else 0
+        self._partition_for = lru_cache(cached)(partition_for)
+        self._told: set[str] = set()
+        self.unknown: Counter[str] = Counter()
+        self.first_stamps: dict[tuple[str, int], int] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, schemas: Schemas) -> Self:
+        """A reader as the settings have it."""
+        decoder, cached = EventDecoder(schemas, settings.core), settings.worker.cached_customers
+        return cls(decoder, settings.topics, settings.partitions, cached)
+
+    def read(self, record: Record) -> tuple[int | None, Entry]:
+        """The event time, None of what is no event, and the entry."""
+        source, decode = self._of[record.topic]
+        at = record.offset
+        if self.first_stamps:
+            at += self.first_stamps.get((record.topic, record.partition), 0)
+        if isinstance(record, Unreadable):
+            word = None if record.aside.cut else self._word(record)
+            return None, Entry(source, at, record.aside.rejection, word)
+        try:
+            outcome = decode(record.key, record.value, record.headers, record.timestamp)
+        except Exception as error:  # one record must not hold up all behind it
+            bug = bug_met(record, "decode", error)
+            return None, Entry(source, at, bug, self._word(record))
+        if isinstance(outcome, Decoded):
+            if self._partitions and self._is_astray(record):
+                return None, Entry(source, at, ASTRAY, self._word(record))
+            event, extra_fields, word = outcome
+            if extra_fields:
+                self.unknown[record.topic] += extra_fields
+            return event.time, Entry(source, at, event, word)
+        content = outcome if isinstance(outcome, Rejection) else None
+        return None, Entry(source, at, content, self._word(record))
+
+    def _is_astray(self, record: Record) -> bool:
+        partition = self._partition_for(record.key or b"", self._partitions)
+        is_astray = partition != record.partition
+        if is_astray and record.topic not in self._told:
+            self._told.add(record.topic)
+            logger.error("%s-%d: %s", record.topic, record.partition, ASTRAY.detail)
+        return is_astray
+
+    def _word(self, record: Record) -> Word | None:
+        """What a record takes away, though it is no event."""
+        try:
+            return self._withdrawal(record.key, record.value, record.headers, record.timestamp)
+        except Exception as error:
+            bug_met(record, "decode", error)
+            return None
