@@ -1,7 +1,7 @@
 """What is private in Faust and aiokafka, and touched by us, is as it was when ADR 1 was written.
 
-A failure here means that a new version changed something under ``stream/runtime/batching`` or
-``stream/runtime/local``: read the named function again, mend what rests on it, then this table.
+A failure here means that a new version changed something under ``stream/worker/faust``: read the
+named function again, mend what rests on it, then this table.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from stream.models.base.kernel import COMPILED
 
 EVERYTHING = """
 import importlib, pkgutil
-import stream.core, stream.models
-for package in (stream.models, stream.core):
+import stream.decide, stream.learn, stream.models
+for package in (stream.models, stream.decide, stream.learn):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 from stream.models.base.kernel import uncompiled
