@@ -3,13 +3,16 @@
 Clicks and purchases come in from Kafka; offers that a customer may be shown go out. The
 packages are layers, and each imports only those below it::
 
-    cli                               commands for people
-    replay | simulate | evaluate      where events come from, and how good the answers are
-    runtime                           Faust, Kafka, the local log, metrics
-    codec                             bytes <-> values
-    core                              the decision, pure
-    models                            online estimators, pure
-    config                            settings: a leaf
+    cli                             commands for people
+    replay | simulate | insight     where events come from; what topics and files tell
+    worker | client                 Faust's agents and tables; for other services
+    host                            the process: settings' sources, logs, signals
+    broker | reading                topics, on Kafka or on a disk; files
+    codec                           bytes <-> values
+    learn | grammar                 the learner, pure; how words and numbers are written
+    decide                          the decision, pure
+    models | domain                 online estimators; events and offers as values; pure
+    config                          settings: a leaf
 """
 
 __version__ = "0.1.0"

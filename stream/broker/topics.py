@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from stream.config import Settings
@@ -54,3 +55,21 @@ class Cluster(Protocol):
 
     async def refuse_without_access(self, settings: Settings) -> None:
         """Raise a `ConfigError` that names what the login lacks of what a worker needs."""
+
+
+class Kind(StrEnum):
+    """In what way a topic is not as it should be."""
+
+    MISSING = "missing"
+    PARTITIONS = "partitions"
+    CONFIG = "config"
+
+
+class Change(NamedTuple):
+    """One difference: ``key`` is ``have`` and should be ``want``."""
+
+    topic: str
+    kind: Kind
+    key: str
+    have: str
+    want: str

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import click
 
 from stream.broker.opening import open_cluster
-from stream.broker.topics import TopicSpec
+from stream.broker.topics import Change, Kind, TopicSpec
 from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.worker.checks.renewal import Whence, renew
-from stream.worker.checks.topics import Change, Kind, Plan, apply, plan
+from stream.worker.checks.topics import Plan, apply, plan
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
 _replication = click.option(

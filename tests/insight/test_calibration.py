@@ -9,7 +9,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from stream.cli.evaluate.calibration import calibration
-from stream.insight.calibration import Exposures, report
+from stream.insight.evaluate.calibration import Exposures, report
 
 OPEN = ("--set", "core.policy.consent_default=true")
 

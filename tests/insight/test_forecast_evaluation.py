@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
-from stream.insight.dates import time_reader
-from stream.insight.exponential import fitted, smoothed
-from stream.insight.periods import SeriesTable, period_of, read_series
+from stream.insight.evaluate.dates import time_reader
+from stream.insight.evaluate.exponential import fitted, smoothed
+from stream.insight.evaluate.periods import SeriesTable, period_of, read_series
 from stream.reading.format import FileFormat
 from stream.reading.inputs import sources
 from stream.reading.table import Table

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from stream.insight import memory
-from stream.insight.memory import peak_resident_mb
+from stream.insight.evaluate import memory
+from stream.insight.evaluate.memory import peak_resident_mb
 
-ASK = "from stream.insight.memory import peak_resident_mb; print(peak_resident_mb())"
+ASK = "from stream.insight.evaluate.memory import peak_resident_mb; print(peak_resident_mb())"
 
 
 def told(before: str = "") -> float:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
-from stream.insight.next_item import Measure, Row, Tally, learn, session_steps
+from stream.insight.evaluate.next_item import Measure, Row, Tally, learn, session_steps
 from stream.models.recommend.recommender import Recommender
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from stream.cli.evaluate.policy import policy
 from stream.config import ConfigError
-from stream.insight.policy import Columns, log_of, outcome_of, report
+from stream.insight.evaluate.policy import Columns, log_of, outcome_of, report
 
 ARMS = ["mens", "none", "womens"]
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from stream.cli import main
 from stream.cli.evaluate.propensity import propensity
 from stream.config import ConfigError
-from stream.insight.propensity import Evaluation, Examples, Labels
+from stream.insight.evaluate.propensity import Evaluation, Examples, Labels
 from stream.models.base.metrics import quality
 from stream.models.propensity import Propensity
 from stream.reading.format import FileFormat

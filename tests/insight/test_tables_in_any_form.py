@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
-from stream.insight.periods import read_series
+from stream.insight.evaluate.periods import read_series
 from stream.reading.format import FileFormat
 from stream.reading.inputs import sources
 from stream.reading.table import Table

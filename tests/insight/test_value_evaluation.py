@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
-from stream.insight.lifetimes import Histories, Lifetimes
-from stream.insight.value import deciles, gini
+from stream.insight.evaluate.lifetimes import Histories, Lifetimes
+from stream.insight.evaluate.value import deciles, gini
 from tests.evaluating import Evaluating
 
 EVALUATE = Evaluating("value")

@@ -20,8 +20,8 @@ from stream.codec.schema import load_schemas
 from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import CoreSettings, LearningSettings, Settings, Topics
 from stream.domain.event import Click
-from stream.insight import next_item
-from stream.insight.next_item import Sessions, prequential
+from stream.insight.evaluate import next_item
+from stream.insight.evaluate.next_item import Sessions, prequential
 from stream.learn.estimators import HALF_LIFE
 from stream.learn.learner import STEPS
 from stream.learn.rulebook import Said, standing

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from stream.broker.opening import open_cluster
+from stream.broker.topics import Kind
 from stream.cli import main
 from stream.config import ConfigError, Settings, Topics
-from stream.worker.checks.topics import MAX_SNAPSHOT, Kind, apply, plan, verify
+from stream.worker.checks.topics import MAX_SNAPSHOT, apply, plan, verify
 
 WRITTEN = (
     "offers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.models.base.choosing import best, nth_largest
+from stream.models.recommend.choosing import best, nth_largest
 
 
 def test_the_nth_largest_is_the_one_that_sorting_gives(seed: int) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models.base.drift import DriftWatch
+from stream.models.propensity.drift import DriftWatch
 
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])

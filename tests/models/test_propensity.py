@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.codec.snapshots.snapshot import decode, encode, fingerprint
-from stream.insight.propensity import Evaluation, Examples, Labels, typed
+from stream.insight.evaluate.propensity import Evaluation, Examples, Labels, typed
 from stream.models.base.hashing import feature_hash
 from stream.models.base.metrics import Quality, quality
 from stream.models.base.state import StateError

@@ -11,12 +11,12 @@ import pytest
 from stream.codec.snapshots.snapshot import fingerprint
 from stream.models.base.calibration import Calibration
 from stream.models.base.hashing import mix
-from stream.models.base.solving import solved
 from stream.models.base.truth import whole
 from stream.models.propensity import Encoded, HashedFTRL, Propensity
 from stream.models.propensity.buckets import PADDING, PAIR, TRIPLE, singles, sparse, together
 from stream.models.propensity.cells import SQUARE, empty_cells
 from stream.models.propensity.ftrl import grouped
+from stream.models.propensity.solving import solved
 from tests.uncompiled import uncompiled
 
 BITS = 8

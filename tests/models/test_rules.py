@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.insight.rules import bounded, mine
+from stream.insight.evaluate.rules import bounded, mine
 from stream.models.association import AssociationRules, TooMany, itemsets
 from stream.models.recommend.cooccurrence import CoOccurrence
 

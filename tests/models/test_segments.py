@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.codec.snapshots.snapshot import decode, encode, fingerprint
-from stream.insight.segments import Comparison, log_scaled
+from stream.insight.evaluate.segments import Comparison, log_scaled
 from stream.models.base.state import StateError
 from stream.models.segments.density import DensitySegments
 from stream.models.segments.kmeans import IncrementalKMeans

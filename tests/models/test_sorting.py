@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.models.base.sorting import sort
+from stream.models.recommend.sorting import sort
 
 
 @pytest.mark.parametrize("most", [1, 2, 300, 2**40, 2**62])

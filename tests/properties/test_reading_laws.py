@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.cli.event_lines import EventLines
-from stream.insight.periods import read_series
-from stream.insight.propensity import Examples, Labels, typed
-from stream.insight.ratings import read_ratings
-from stream.insight.value import read_sales
+from stream.insight.evaluate.periods import read_series
+from stream.insight.evaluate.propensity import Examples, Labels, typed
+from stream.insight.evaluate.ratings import read_ratings
+from stream.insight.evaluate.value import read_sales
 from stream.reading.format import FileFormat, delimiter_of
 from stream.reading.inputs import sources
 from stream.reading.table import Table, baskets

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from stream.broker.opening import open_cluster
-from stream.broker.topics import DAY, TopicSpec, TopicState
+from stream.broker.topics import DAY, Change, Kind, TopicSpec, TopicState
 from stream.config import ConfigError, KafkaSettings, Settings, Topics
-from stream.worker.checks.topics import Change, Kind, apply, plan, topic_specs, verify
+from stream.worker.checks.topics import apply, plan, topic_specs, verify
 
 SETTINGS = Settings(broker="kafka://127.0.0.1:9092", partitions=3)
 

@@ -44,7 +44,7 @@ def calibration(
       offerstream evaluate calibration my-log.jsonl --mapping my-shop.toml --json
     """
     from stream.cli.replay import rehearsed
-    from stream.insight.calibration import exposures_of, report
+    from stream.insight.evaluate.calibration import exposures_of, report
 
     with (
         rehearsed(loaded, files, mapping_name, limit, quiet=in_json) as (settings, _),

@@ -10,8 +10,8 @@ import click
 from stream.cli.progress import gauge
 from stream.cli.table_options import TableOptions, at_least, shown, table_options
 from stream.config import ConfigError
-from stream.insight.forecast import ForecastEvaluation
-from stream.insight.periods import read_series
+from stream.insight.evaluate.forecast import ForecastEvaluation
+from stream.insight.evaluate.periods import read_series
 from stream.insight.plot import line_chart
 
 

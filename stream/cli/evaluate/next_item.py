@@ -22,8 +22,8 @@ from stream.codec.events.native import MAX_TIME
 from stream.codec.events.withdrawal import ID_LENGTH
 from stream.config import ConfigError
 from stream.domain.event import Action
-from stream.insight.memory import peak_resident_mb
-from stream.insight.next_item import (
+from stream.insight.evaluate.memory import peak_resident_mb
+from stream.insight.evaluate.next_item import (
     Curve,
     Measure,
     Row,

@@ -9,9 +9,9 @@ import click
 
 from stream.cli.progress import gauge
 from stream.cli.table_options import TableOptions, shown, table_options
-from stream.insight.outliers import OutlierEvaluation
+from stream.insight.evaluate.outliers import OutlierEvaluation
+from stream.insight.evaluate.propensity import Labels
 from stream.insight.plot import line_chart
-from stream.insight.propensity import Labels
 
 
 @click.command(short_help="How well what is odd is told from what is usual.")

@@ -11,7 +11,7 @@ import orjson
 from stream.cli.inputs import FILE, READS, found
 from stream.cli.progress import gauge
 from stream.cli.table_options import format_options
-from stream.insight.policy import FOLDS, Columns, choices, log_of, outcome_of, report
+from stream.insight.evaluate.policy import FOLDS, Columns, choices, log_of, outcome_of, report
 from stream.reading.table import Table, told_format
 
 

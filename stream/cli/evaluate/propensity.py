@@ -20,8 +20,8 @@ from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
 from stream.cli.table_options import format_options
 from stream.config import ConfigError
+from stream.insight.evaluate.propensity import Evaluation, Examples, Labels
 from stream.insight.plot import line_chart
-from stream.insight.propensity import Evaluation, Examples, Labels
 from stream.models.propensity import Propensity
 from stream.models.propensity.challengers import Challenger, challengers
 from stream.models.propensity.network import HashedNetwork

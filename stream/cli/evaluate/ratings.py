@@ -9,8 +9,8 @@ import click
 
 from stream.cli.progress import gauge
 from stream.cli.table_options import TableOptions, shown, table_options
+from stream.insight.evaluate.ratings import MODELS, RatingEvaluation, read_ratings
 from stream.insight.plot import line_chart
-from stream.insight.ratings import MODELS, RatingEvaluation, read_ratings
 from stream.models.ratings import RatingModel
 
 

@@ -13,7 +13,7 @@ import click
 from stream.cli.inputs import FILE, READS, delimiter_option, encoding_option, found, left_out
 from stream.cli.progress import gauge
 from stream.config import ConfigError
-from stream.insight.rules import bounded, mine
+from stream.insight.evaluate.rules import bounded, mine
 from stream.models.association import AssociationRules, TooMany
 from stream.models.recommend.cooccurrence import CoOccurrence
 from stream.reading.inputs import told

@@ -14,10 +14,10 @@ from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
 from stream.cli.table_options import format_options, shown
 from stream.config import ConfigError
-from stream.insight.cluster_quality import Qualities
+from stream.insight.evaluate.cluster_quality import Qualities
+from stream.insight.evaluate.segments import Comparison, log_scaled, read_points, standardised
 from stream.insight.pictures import dendrogram, self_organising_map
 from stream.insight.plot import line_chart
-from stream.insight.segments import Comparison, log_scaled, read_points, standardised
 from stream.reading.table import told_format
 
 

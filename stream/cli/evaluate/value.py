@@ -9,8 +9,8 @@ import click
 
 from stream.cli.progress import gauge
 from stream.cli.table_options import TableOptions, at_least, shown, table_options
+from stream.insight.evaluate.value import ValueEvaluation, factors_of, read_sales
 from stream.insight.plot import line_chart
-from stream.insight.value import ValueEvaluation, factors_of, read_sales
 
 
 @click.command(short_help="How well a customer's spend in the next days is foreseen.")

@@ -28,7 +28,6 @@ import numpy.typing as npt
 from river import base
 
 from stream.models.base.calibration import Segments, numbered
-from stream.models.base.drift import DriftWatch
 from stream.models.base.kernel import kernel
 from stream.models.base.sigmoid import Floats
 from stream.models.base.state import (
@@ -56,6 +55,7 @@ from stream.models.propensity.buckets import (
 )
 from stream.models.propensity.cells import Cells
 from stream.models.propensity.dense import DenseLogistic
+from stream.models.propensity.drift import DriftWatch
 from stream.models.propensity.encoding import Encoder, Row
 from stream.models.propensity.ftrl import Groups, HashedFTRL, grouped, look
 from stream.models.propensity.maturity import Maturity

@@ -25,9 +25,9 @@ import numpy as np
 
 from stream.models.base.kernel import kernel
 from stream.models.base.sigmoid import Floats, sigmoid
-from stream.models.base.solving import solved
 from stream.models.base.state import State, StateValue, array, integer, number
 from stream.models.base.truth import Truth
+from stream.models.propensity.solving import solved
 
 _FAR = 30.0  # of log-odds, in the step: beyond it nothing can be learned
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.base.changes import Changes
-from stream.models.base.choosing import nth_largest
 from stream.models.base.kernel import kernel
-from stream.models.base.sorting import sort
 from stream.models.base.state import State
 from stream.models.base.vocabulary import Numbering, Numbers, Vocabulary, lives
+from stream.models.recommend.choosing import nth_largest
+from stream.models.recommend.sorting import sort
 
 Floats = NDArray[np.float32]
 Weights = NDArray[np.float64]

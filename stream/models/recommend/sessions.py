@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.base.changes import Changes
-from stream.models.base.choosing import nth_largest
 from stream.models.base.kernel import kernel
 from stream.models.base.state import State
 from stream.models.base.vocabulary import Numbers, Vocabulary
+from stream.models.recommend.choosing import nth_largest
 from stream.models.recommend.pairs import find
 
 Scores = NDArray[np.float64]

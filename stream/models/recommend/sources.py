@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.models.base.choosing import best
 from stream.models.base.kernel import kernel
 from stream.models.base.vocabulary import Numbering, Numbers, lives
 from stream.models.recommend.blend import Blend, add_slope, log_odds, to_shares
+from stream.models.recommend.choosing import best
 from stream.models.recommend.cooccurrence import TINY, CoOccurrence
 from stream.models.recommend.factors import Factors, Vectors, suits, tasted
 from stream.models.recommend.features import (

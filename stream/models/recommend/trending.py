@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.models.base.changes import Changes
-from stream.models.base.decay import Decay
 from stream.models.base.kernel import kernel
 from stream.models.base.names import Codes, Names
 from stream.models.base.state import State, nested, part_of
 from stream.models.base.vocabulary import Numbering, Numbers, Vocabulary, best_slots
+from stream.models.recommend.decay import Decay
 from stream.models.recommend.steps import Steps
 
 Weights = NDArray[np.float64]

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from stream.broker.topics import TopicSpec, TopicState
-    from stream.worker.checks.topics import Change
+    from stream.broker.topics import Change, TopicSpec, TopicState
 
 LEAST_RETENTION: Final = 3_600_000  # ms: a worker that is away for an hour must lose nothing
 APPLY: Final = "`offerstream topics apply` sets it"

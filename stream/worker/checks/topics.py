@@ -16,11 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from stream.broker.opening import open_cluster
-from stream.broker.topics import DAY, Cluster, TopicSpec, TopicState
+from stream.broker.topics import DAY, Change, Cluster, Kind, TopicSpec, TopicState
 from stream.config import ConfigError, Settings
 from stream.worker.checks.topic_faults import (
     settings_odd,
@@ -41,24 +40,6 @@ MAX_BATCH: Final = 1_048_588
 """Bytes of the largest record batch on any other topic: Kafka's own default."""
 
 _WANTED_REPLICAS: Final = 3  # one broker may fail while another is down for an upgrade
-
-
-class Kind(StrEnum):
-    """In what way a topic is not as it should be."""
-
-    MISSING = "missing"
-    PARTITIONS = "partitions"
-    CONFIG = "config"
-
-
-class Change(NamedTuple):
-    """One difference: ``key`` is ``have`` and should be ``want``."""
-
-    topic: str
-    kind: Kind
-    key: str
-    have: str
-    want: str
 
 
 class Plan(NamedTuple):

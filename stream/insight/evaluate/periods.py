@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.insight.dates import TICK, Tick, times_of
+from stream.insight.evaluate.dates import TICK, Tick, times_of
 from stream.reading.table import Table
 
 Floats = npt.NDArray[np.float64]

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.insight.dates import TICK, Tick, times_of
-from stream.insight.lifetimes import Histories, Lifetimes
-from stream.insight.periods import finite
+from stream.insight.evaluate.dates import TICK, Tick, times_of
+from stream.insight.evaluate.lifetimes import Histories, Lifetimes
+from stream.insight.evaluate.periods import finite
 from stream.models.base.hashing import draw
 from stream.models.base.metrics import auc, calibration_error, log_loss
 from stream.models.value import Purchases, SpendRegressor

@@ -25,8 +25,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream.insight.exponential import fitted, smoothed
-from stream.insight.periods import Series, SeriesTable
+from stream.insight.evaluate.exponential import fitted, smoothed
+from stream.insight.evaluate.periods import Series, SeriesTable
 from stream.models.forecast import SeriesForecaster
 
 Floats = npt.NDArray[np.float64]

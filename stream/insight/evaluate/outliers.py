@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.insight.propensity import Labels, feature
+from stream.insight.evaluate.propensity import Labels, feature
 from stream.models.base.metrics import auc
 from stream.models.outliers import OutlierDetector
 from stream.models.outliers.isolation import batch_scores

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.insight.dates import TICK, Tick, times_of
-from stream.insight.periods import finite
+from stream.insight.evaluate.dates import TICK, Tick, times_of
+from stream.insight.evaluate.periods import finite
 from stream.models.ratings import RatingModel
 from stream.models.ratings.steps import descend, expected
 from stream.reading.table import Table
