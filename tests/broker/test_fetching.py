@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import struct
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -12,7 +13,7 @@ from operator import attrgetter
 
 import cramjam
 import pytest
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from hypothesis import given
@@ -243,6 +244,39 @@ def test_control_batches_and_empty_ones_are_passed() -> None:
     marker = batch([body(0, b"\0\0\0\0", b"")], 1, attributes=0x30)
     log = [batch([good(0)]), marker, batch([], 2, last=3), batch([good(0)], 6)]
     assert told(fetched(log, 0, 7)) == [(0, False), (6, False)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*"tttctan"]), st.integers(0, 2), st.sampled_from([NONE, ZSTD]))
+    ),
+    st.integers(0, 8),
+)
+def test_of_transactions_what_is_committed_is_read_and_what_is_aborted_is_not(
+    steps: list[tuple[str, int, int]], start: int
+) -> None:
+    """As aiokafka's own reader has it: ``t`` sends within a transaction, ``n`` outside of any."""
+    log, begun, aborted = [], dict[int, int](), list[tuple[int, int]]()
+    for at, (step, producer, codec) in enumerate(steps):
+        if step in "tn":
+            attributes = 0x10 if step == "t" else 0
+            log.append(batch([good(0)], at, codec, attributes=attributes, producer=producer))
+            if step == "t":
+                begun.setdefault(producer, at)
+            continue
+        marker = body(0, struct.pack(">hh", 0, step == "c"), b"")
+        log.append(batch([marker], at, attributes=0x30, producer=producer))
+        if producer in begun:
+            first = begun.pop(producer)
+            aborted += [(producer, first)] if step == "a" and at >= start else []
+    data, end = b"".join(log[start:]), len(log)
+    opened = _Opening(Doubts()).opened(data, TP, start, end)
+    ours = CarefulRecords(TP, opened, aborted, start, None, None, True, READ_COMMITTED)
+    stock = PartitionRecords(
+        *(TP, MemoryRecords(data), aborted, start, None, None, True, READ_COMMITTED)
+    )
+    assert [r.offset for r in ours] == [r.offset for r in stock]
+    assert ours.next_fetch_offset == stock.next_fetch_offset
 
 
 @pytest.mark.parametrize("magic", [0, 1])

@@ -114,12 +114,13 @@ def batch(
     last: int | None = None,
     attributes: int = 0,
     damage: int = 0,
+    producer: int = -1,
 ) -> bytes:
     """A batch of records' bodies; ``damage`` is added to its checksum."""
     inside = PACK[codec](b"".join(sized(each) for each in records)) if packed is None else packed
     head = [
         *(base, len(inside) + HEADER.size - 12, 0, 2, 0, attributes | codec),
-        *(len(records) - 1 if last is None else last, T0, T0, -1, -1, -1),
+        *(len(records) - 1 if last is None else last, T0, T0, producer, -1, -1),
         len(records) if count is None else count,
     ]
     whole = bytearray(HEADER.pack(*head) + inside)

@@ -26,6 +26,7 @@ class Worker:
 
     now: float = 1000.0
     ends: dict[TP, int | None] = field(default_factory=dict)
+    stable: dict[TP, int] = field(default_factory=dict)
     done: dict[TP, int] = field(default_factory=dict)
     passed: dict[TP, int] = field(default_factory=dict)
     remaining: int = 0
@@ -52,6 +53,9 @@ class Worker:
 
     def highwater(self, tp: TP) -> int | None:
         return self.ends[tp]
+
+    def readable(self, tp: TP) -> int | None:
+        return self.stable.get(tp, self.ends[tp])
 
     def reached(self, tp: TP, done: int) -> int:
         return max(done, self.passed.get(tp, 0))
@@ -167,6 +171,14 @@ async def test_a_look_that_fails_is_followed_by_another(worker: Worker) -> None:
     task = asyncio.create_task(worker.watch.run(interval=0.001))
     await within("a second look", seen.wait())
     task.cancel()
+
+
+def test_what_waits_for_an_open_transaction_is_lag_and_no_standstill(worker: Worker) -> None:
+    worker.ends, worker.stable, worker.done = {CLICKS: 10}, {CLICKS: 4}, {CLICKS: 4}
+    for _ in range(4):
+        worker.look(50)
+    assert worker.shown("offerstream_consumer_lag_records") == 6
+    assert worker.health.liveness().ok
 
 
 def test_the_oldest_waiting_record_sets_the_time_however_many_come_after_it() -> None:

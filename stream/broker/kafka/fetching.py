@@ -9,6 +9,8 @@ in a thread if anything is to be. aiokafka's reader then reads what it can; from
 - A batch that inflates to more than `IN_MEMORY` is streamed, and what is too large of it is cut.
 - Of one fetch no more than about `AT_ONCE` is opened; the rest is left, and fetched again.
 - A batch of more than `PASSED` is given up on there: what comes behind is set aside together.
+- What a producer sent in a transaction counts when that is committed, and not where it was aborted
+  (KIP-98): a broker hands out nothing beyond the first transaction that is open.
 - A batch that reaches beyond its partition's end is looked at `LOOKS` times before it is damaged: a
   broker tells the end first and reads then, so what is appended between lies beyond what it told.
 """
@@ -43,6 +45,7 @@ from stream.codec.batches.recordbatch import (
     Head,
     Item,
     Source,
+    aborts,
     read_items,
     rest_of,
 )
@@ -65,11 +68,20 @@ Place = tuple[str, int]
 Chunks = Generator[bytes, None, None]
 
 
+class Owner(NamedTuple):
+    """Whose transaction a batch belongs to, where the batch begins, and whether it aborts it."""
+
+    base: int
+    producer: int
+    aborts: bool
+
+
 class Ready(NamedTuple):
     """A batch that can be read: its items, or its bytes with nothing left to inflate in them."""
 
     next_offset: int
     items: list[Item]
+    owner: Owner | None = None
     head: Head | None = None
     data: bytes | bytearray | memoryview = b""
     raw: bytes | memoryview = b""
@@ -93,7 +105,7 @@ class Opened:
 def read_carefully(consumer: Any) -> None:
     """Have a started ``AIOKafkaConsumer`` that has fetched nothing yet read with care."""
     fetcher = consumer._fetcher
-    assert fetcher._isolation_level == stock.READ_UNCOMMITTED, "nothing here heeds transactions"
+    fetcher._isolation_level = stock.READ_COMMITTED
     request = stock.Fetcher._proc_fetch_request
     ours = {"MemoryRecords": lambda opened: opened, "PartitionRecords": CarefulRecords}
     fetcher._client = OpeningClient(fetcher._client)
@@ -139,11 +151,19 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         batches = self._records.batches
         while batches:
             batch = batches.popleft()
-            for record in self._of(batch):
+            for record in () if self._is_aborted(batch.owner) else self._of(batch):
                 if record.offset >= self.next_fetch_offset:
                     self.next_fetch_offset = record.offset + 1
                     yield record
             self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
+
+    def _is_aborted(self, owner: Owner | None) -> bool:
+        if owner is None:
+            return False
+        self._consume_aborted_up_to(owner.base)
+        if owner.aborts:
+            self._aborted_producers.discard(owner.producer)
+        return owner.producer in self._aborted_producers
 
     def _of(self, batch: Ready) -> Iterator[Fetched | Unreadable]:
         (topic, partition), head, items = self._tp, batch.head, iter(batch.items)
@@ -297,11 +317,14 @@ class _Opening:
             if frame.following is None:
                 return None
             return _given_up(frame, position, end, f"the batch is damaged: {error}")
+        owner = None
+        if head.is_transactional:
+            owner = Owner(head.base, head.producer, aborts(head, frame.raw))
         if head.is_control:
-            return Ready(head.last + 1, [])
+            return Ready(head.last + 1, [], owner)
         if not head.codec:
-            return Ready(head.last + 1, [], head, frame.raw, frame.raw)
-        return self._inflated(frame, head, position)
+            return Ready(head.last + 1, [], owner, head, frame.raw, frame.raw)
+        return self._inflated(frame, head, position)._replace(owner=owner)
 
     def _inflated(self, frame: Frame, head: Head, position: int) -> Ready:
         packed = frame.raw[HEADER.size :]
@@ -314,7 +337,7 @@ class _Opening:
         self._held += len(data)
         plain = head._replace(attributes=head.attributes & ~CODEC, length=len(data) - LENGTH_END)
         HEADER.pack_into(data, 0, *plain)
-        return Ready(head.last + 1, [], head, data, frame.raw)
+        return Ready(head.last + 1, [], None, head, data, frame.raw)
 
 
 def _old(frame: Frame, position: int, end: int) -> Ready:

@@ -34,7 +34,8 @@ WHOLE: Final = 16 << 20
 CODEC: Final = 0x07
 """The bits of a batch's attributes that say how its records are compressed."""
 
-_APPEND_TIME, _CONTROL = 0x08, 0x20
+_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x08, 0x10, 0x20
+_MARKER: Final = Struct(">hh")  # a marker's key: version, and 0 where a transaction was aborted
 _HEAD_OF_OVERSIZE: Final = 64 << 10
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -70,6 +71,11 @@ class Head(NamedTuple):
     def is_control(self) -> bool:
         """Whether it holds a transaction's marker, and no records of anyone's."""
         return bool(self.attributes & _CONTROL)
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it belongs to a transaction."""
+        return bool(self.attributes & _TRANSACTIONAL)
 
     @property
     def last(self) -> int:
@@ -219,6 +225,16 @@ def read_items(
             yield item
     if known < head.last and not source.ends():
         yield rest_of(head, batch, known + 1, "the batch holds more than it counts")
+
+
+def aborts(head: Head, batch: bytes | memoryview) -> bool:
+    """Whether a batch is the marker of a transaction that was aborted."""
+    if not head.is_control:
+        return False
+    for item in read_items(head, Source([memoryview(batch)[HEADER.size :]]), batch):
+        key = item.key or b""
+        return len(key) >= _MARKER.size and _MARKER.unpack_from(key)[1] == 0
+    return False
 
 
 def rest_of(

@@ -227,12 +227,16 @@ class BatchingConsumer(Consumer):
         tp = TP(topic, partition)
         if tp not in self._active_partitions:
             return False
-        end: int | None = self.highwater(tp)  # None until the first fetch, whatever its type says
+        end = self.readable(tp)
         end = self._ends.get(tp, end) if end is None else max(end, self._ends.get(tp, 0))
         if end is None:
             return True  # nobody knows yet
         committed = self._read_offset[tp] or 0
         return max(self._fetched.get(tp, committed), self._next_offset(tp) or 0) < end
+
+    def readable(self, tp: TP) -> int | None:
+        """Where what may be read of a partition ends; None until its first fetch."""
+        return self.highwater(tp)
 
     def reached(self, tp: TP, done: int) -> int:
         """How far a partition is done: behind its last record there may be what is none."""

@@ -104,6 +104,11 @@ class KafkaConsumer(BatchingConsumer, driver.Consumer):
         thread: Any = self._thread
         return thread.heard.silence() if thread.heard is not None else 0.0
 
+    def readable(self, tp: TP) -> int | None:
+        """Where what may be read ends: before the first transaction that is open."""
+        stable: int | None = self._thread._ensure_consumer().last_stable_offset(tp)
+        return self.highwater(tp) if stable is None or stable < 0 else stable
+
     def _next_offset(self, tp: TP) -> int | None:
         subscription = self._thread._ensure_consumer()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment

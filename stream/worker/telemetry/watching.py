@@ -40,6 +40,9 @@ class Position(Protocol):
     def highwater(self, tp: TP) -> int | None:
         """The offset that a partition's next record gets; None if it is not known yet."""
 
+    def readable(self, tp: TP) -> int | None:
+        """Where what may be read ends: of a transaction that is open nothing may, as yet."""
+
     def reached(self, tp: TP, done: int) -> int:
         """How far a partition is done when all before ``done`` is: some offsets are no records."""
 
@@ -156,7 +159,9 @@ class Watch:
         records = max(end - (done or 0), 0)
         seconds = arrivals.waited(end, done or 0, self._clock())
         self._metrics.lag(tp.topic, tp.partition, records, seconds)
-        return records if done is not None else 0  # a new group's first records may be deleted
+        if done is None:
+            return 0  # a new group's first records may be deleted
+        return max(min(end, self._consumer.readable(tp) or 0) - done, 0)
 
     def _forget(self, lost: Collection[TP], kept: Collection[TP]) -> None:
         for tp in lost:
