@@ -13,7 +13,7 @@ import pytest
 from tests.kafka.install import ROOT
 
 LINTER = {
-    f"{layer}/ruff.toml" for layer in ("broker", "client", "runtime")
+    f"{layer}/ruff.toml" for layer in ("broker", "client", "host", "worker")
 }  # of use beside the sources only
 
 

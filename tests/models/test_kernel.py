@@ -28,7 +28,7 @@ def test_a_kernel_is_compiled_when_it_is_first_called() -> None:
 
 
 def test_without_the_compiler_kernels_are_functions_as_they_stand() -> None:
-    told = "from stream.models import kernel as k; print(k.COMPILED, k.kernel(max) is max)"
+    told = "from stream.models.base import kernel as k; print(k.COMPILED, k.kernel(max) is max)"
     done = subprocess.run(
         [sys.executable, "-c", told],
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
