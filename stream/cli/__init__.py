@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "simulate": "Write simulated shoppers' events.",
     "evaluate": "Measure the models on a file, in one pass.",
     "verify-models": "Check the published models against their log.",
+    "doctor": "Check what a worker needs, before it starts.",
     "config": "Show or check the settings.",
 }
 """What each command is for, in the order in which one meets them."""
