@@ -14,7 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ from aiokafka import AIOKafkaConsumer
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.host.environment import load
+from tests.deploy.dashboards import asked, of_rules, panels
+from tests.deploy.monitors import MISSING, Monitors, monitors
 from tests.kafka import install
 from tests.kafka.broker import Broker, free_ports
 from tests.waiting import PATIENCE, ended, eventually, run, within
@@ -43,6 +45,16 @@ TARGETS: Final = [
     for group in job["static_configs"]
     for target in group["targets"]
 ]
+
+ALWAYS: Final = {
+    "Workers ready",
+    "Events a second, by topic",
+    "From event to durable offer",
+    "CPU",
+    "Age of the models in use",
+    "Offers a minute, by campaign",
+}
+"""Panels that show something of every shop at work."""
 
 
 def test_the_compose_file_runs_the_kafka_that_the_tests_run() -> None:
@@ -144,9 +156,10 @@ async def test_shoppers_get_offers_and_every_worker_is_seen_at_work(
 ) -> None:
     machine = Machine(tmp_path, broker.address)
     await asyncio.to_thread(machine.run, "topics")
-    with ExitStack() as running:
+    with ExitStack() as running, ExitStack() as leaving:
         for service in WORKERS:
-            running.enter_context(machine.running(service))
+            stack = leaving if service == WORKERS[0] else running
+            stack.enter_context(machine.running(service))
         for service in WORKERS:
             await eventually(
                 f"{service} to be healthy", partial(asyncio.to_thread, machine.healthy, service)
@@ -157,6 +170,33 @@ async def test_shoppers_get_offers_and_every_worker_is_seen_at_work(
         for target in TARGETS:
             taken = partial(asyncio.to_thread, consumed, machine.address(target))
             await eventually(f"events taken by {target}", taken)
+        if not MISSING:
+            await watched(machine, tmp_path, leaving)
+
+
+async def watched(machine: Machine, folder: Path, leaving: ExitStack) -> None:
+    """See the workers through Prometheus, and through Alertmanager that one of them is gone."""
+    with monitors(folder, machine.address) as seen:
+        for panel in (panel for panel in panels() if panel["title"] in ALWAYS):
+            for expression in asked(panel):
+                found = partial(asyncio.to_thread, answered, seen, expression)
+                await eventually(f"an answer to {expression}", found)
+        for expression in [*of_rules(), *(one for panel in panels() for one in asked(panel))]:
+            await asyncio.to_thread(seen.ask, expression)
+        gone = machine.address(TARGETS[0])
+        assert gone not in await asyncio.to_thread(seen.alerts)
+        await asyncio.to_thread(leaving.close)
+        told = await eventually(
+            "a page", partial(asyncio.to_thread, seen.alerts), lambda alerts: gone in alerts
+        )
+        assert told[gone] == ("OfferstreamWorkerDown", "pages")
+
+
+def answered(seen: Monitors, expression: str) -> list[Any]:
+    """What Prometheus answers, once it does."""
+    with suppress(OSError):  # it starts
+        return seen.ask(expression)
+    return []
 
 
 async def some_offers(address: str, count: int) -> list[dict[str, Any]]:
