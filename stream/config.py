@@ -380,6 +380,7 @@ class MetricsSettings:
 
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["console", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +393,7 @@ class Settings:
     data_dir: Path = Path("offerstream-data/state")  # the tables' store; a cache of the changelogs
     store: Literal["auto", "memory", "rocksdb"] = "auto"  # rocksdb on Kafka, memory embedded
     log_level: LogLevel = "info"  # what an operator acts on
+    log_format: LogFormat = "console"  # for people; json: an object a line, for collectors
     topics: Topics = field(default_factory=Topics)
     core: CoreSettings = field(default_factory=CoreSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)

@@ -9,6 +9,7 @@ from functools import partial
 
 import click
 
+import stream
 from stream.broker.directory import ensure_writable, held
 from stream.cli.options import settings_option
 from stream.config import Settings
@@ -43,7 +44,9 @@ def _run(settings: Settings) -> int:
     metrics = Metrics(group=settings.app_id)
     health = Health(settings.metrics, metrics)
     with HealthServer(settings.metrics, health, metrics) as server:
-        start_logging(settings.log_level)  # what goes wrong before is one line and no log
+        # What goes wrong before is one line and no log.
+        start_logging(settings.log_level, form=settings.log_format)
+        log.info("start: offerstream %s on %s", stream.__version__, settings.broker)
         log.info("health and metrics at http://%s:%d", settings.metrics.host, server.port)
         # Probes are answered while Faust is imported.
         from stream.worker.app import build_app, rebuilds_of

@@ -3,10 +3,12 @@
 Rules:
 
 - What may be told is for :mod:`stream.host.discretion` to say, of every logger's lines.
+- ``log_format`` says how a line is written: for people, or as a JSON object for collectors.
 - ``log_level`` is that of our own lines. A client library speaks at ``warning``, and at ``info``
   where we speak at ``debug``: its own ``debug`` is of requests and records as they are.
 - Of one kind of line (same logger, level and text) the first few of a period are written, and the
   number of those that followed.
+- That Faust's services start and stop, one by one, is told at ``debug`` only.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, TextIO, TypeAlias
 
-from stream.config import LogLevel, Secret
+import orjson
+
+from stream.config import LogFormat, LogLevel, Secret
 from stream.host.discretion import (
     OURS,
     filled,
@@ -35,11 +40,15 @@ FIRST: Final = 5  # of a kind that are written: enough to see that it is one
 PERIOD: Final = 10.0  # seconds, in which others like them are counted only
 KINDS: Final = 256  # kinds that are counted at once
 
+_OF_A_SERVICE: Final = re.compile(r"\[\^.*?\]: ")  # as mode writes what its services do
 _DIGITS: Final = re.compile(r"\d+")
 
 
 def start_logging(
-    level: Level, secrets: Iterable[Secret] = (), stream: TextIO | None = None
+    level: Level,
+    secrets: Iterable[Secret] = (),
+    stream: TextIO | None = None,
+    form: LogFormat = "console",
 ) -> None:
     """Log from now on, in the whole process; what was set up before is no more.
 
@@ -51,13 +60,17 @@ def start_logging(
         What is masked wherever it stands.
     stream
         Where to; stderr unless given.
+    form
+        How lines are written.
     """
     keep_secret(secrets)
     guard_tracebacks()
     logging.raiseExceptions = False  # it would print the record that could not be written
     logging.captureWarnings(True)
     handler = Sparing(stream or sys.stderr)
-    handler.setFormatter(Discreet(FORMAT))
+    handler.setFormatter(Discreet(FORMAT) if form == "console" else AsJson())
+    if level != "debug":
+        handler.addFilter(_is_no_services)
     libraries = logging.INFO if level == "debug" else max(logging.WARNING, _number(level))
     logging.basicConfig(level=libraries, handlers=[handler], force=True)
     logging.getLogger(OURS).setLevel(_number(level))
@@ -71,10 +84,31 @@ class Discreet(logging.Formatter):
         ours = record.name.split(".")[0] == OURS
         text = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
         record.message = filled(text, record.args, ours=ours)
+        error = record.exc_info[1] if record.exc_info else None
+        return self.line(record, None if error is None else told_trace(error))
+
+    def line(self, record: logging.LogRecord, trace: str | None) -> str:
+        """The line of a record whose ``message`` may be told, and the trace below it."""
         record.asctime = self.formatTime(record, self.datefmt)
         line = self.formatMessage(record)
-        error = record.exc_info[1] if record.exc_info else None
-        return line if error is None else f"{line}\n{told_trace(error)}"
+        return line if trace is None else f"{line}\n{trace}"
+
+
+class AsJson(Discreet):
+    """Formats a record as one JSON object: ``time`` in UTC, ``level``, ``logger``, ``message``."""
+
+    def line(self, record: logging.LogRecord, trace: str | None) -> str:
+        """The object; ``trace`` stands in it."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        told = {
+            "time": time,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.message,
+        }
+        if trace is not None:
+            told["trace"] = trace
+        return orjson.dumps(told).decode()
 
 
 class Counted(NamedTuple):
@@ -145,6 +179,11 @@ class Sparing(logging.StreamHandler[TextIO]):
             words = "%d more like this within %g s: " + text.replace("%", "%%")
             values = (logging.getLevelNamesMapping()[level], "", 0, words, (number, PERIOD), None)
             super().emit(logging.LogRecord(logger, *values))
+
+
+def _is_no_services(record: logging.LogRecord) -> bool:
+    service = isinstance(record.msg, str) and _OF_A_SERVICE.match(record.msg)
+    return record.levelno > logging.INFO or not service
 
 
 def _kind(record: logging.LogRecord) -> tuple[str, str, str]:

@@ -108,6 +108,8 @@ async def _live(app: OfferstreamApp, health: Health, told: asyncio.Event) -> Bas
         logger.error("the worker ends: %s", reason, exc_info=trace)
     working.cancel()
     stop.cancel()
+    if reason is None:
+        logger.info("drain: no more events are taken; what is decided becomes durable")
     health.unready("draining")
     end = _End(app, reason)
     watching = asyncio.create_task(end.when_nobody_answers())
@@ -119,6 +121,8 @@ async def _live(app: OfferstreamApp, health: Health, told: asyncio.Event) -> Bas
     if isinstance(reason, StoreFault):
         end.cancel()
     end.code = 0 if reason is None else end.code
+    if reason is None:
+        logger.info("end: as asked; all that was taken is committed")
     gc.unfreeze()  # so that this app's parts may go before another's are set apart
     return reason
 

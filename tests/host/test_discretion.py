@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from faust.types import TP
 
 from stream.broker.local.frame import StoredRecord
 from stream.config import ConfigError, Secret
-from stream.host.discretion import told_trace
-from stream.host.logs import FIRST, PERIOD, Discreet, Sparing, start_logging
+from stream.host.discretion import keep_secret, told_trace
+from stream.host.logs import FIRST, PERIOD, AsJson, Discreet, Sparing, start_logging
 from stream.worker.faust.records import Arrived, Batch, Lane
 from stream.worker.learning.process import Apart
 
@@ -233,6 +234,37 @@ def test_kinds_without_end_take_bounded_memory() -> None:
         word = "".join(chr(97 + int(digit)) for digit in str(n))
         logger.error(word)
     assert len(handler._repeats._seen) < 300
+
+
+def test_an_object_a_line_holds_what_a_line_for_people_does_and_nothing_secret() -> None:
+    handler = Sparing(io.StringIO())
+    handler.setFormatter(AsJson())
+    keep_secret([Secret(PASSWORD)])
+    logger = logging.Logger("stream.worker")
+    logger.addHandler(handler)
+    logger.error("two\nlines of %s and %s", PASSWORD, WHO.encode())
+    try:
+        raise ValueError(WHO)
+    except ValueError:
+        logger.exception("a bug")
+    first, second = (json.loads(line) for line in handler.stream.getvalue().splitlines())
+    assert (first["level"], first["logger"]) == ("error", "stream.worker")
+    assert first["message"].startswith("two\nlines of ")
+    assert second["message"] == "a bug" and "ValueError" in second["trace"]
+    assert PASSWORD not in handler.stream.getvalue() and WHO not in handler.stream.getvalue()
+
+
+def test_what_services_do_one_by_one_is_told_where_one_asks_for_it(
+    logged: Callable[[], str],
+) -> None:
+    service = "[^--ConsumerInLoop]: Starting..."
+    logging.getLogger("stream.worker.faust").info(service)
+    assert service in logged()
+    stream = io.StringIO()
+    start_logging("info", stream=stream)
+    logging.getLogger("stream.worker.faust").info(service)
+    logging.getLogger("stream.worker.faust").error("[^--ConsumerInLoop]: Crashed")
+    assert service not in stream.getvalue() and "Crashed" in stream.getvalue()
 
 
 UNCAUGHT = """

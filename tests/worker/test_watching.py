@@ -189,8 +189,32 @@ def test_the_oldest_waiting_record_sets_the_time_however_many_come_after_it() ->
     assert arrivals.waited(end=2010, done=2010, now=2000.0) == 0.0
 
 
+def an_app(partitions: set[int]) -> SimpleNamespace:
+    assigned = {TP("clicks", n) for n in partitions} | {TP("examples", 9)}
+    return SimpleNamespace(
+        should_stop=False,
+        settings=SimpleNamespace(topics=SimpleNamespace(events=("clicks", "purchases"))),
+        consumer=SimpleNamespace(assignment=lambda: assigned),
+    )
+
+
+def test_which_partitions_came_and_went_is_told(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    sensor = WorkerSensor(worker.health)
+    for partitions in ({0, 1, 2, 5}, {0, 1, 2, 5}, {1, 2, 7}, set[int]()):
+        app = an_app(partitions)
+        sensor.on_rebalance_end(app, sensor.on_rebalance_start(app))
+    assert caplog.messages == [
+        "ready: takes partitions 0-2, 5",
+        "partitions moved: gained partition 7, lost partitions 0, 5; takes partitions 1-2, 7",
+        "partitions moved: gained no partition, lost partitions 1-2, 7; takes no partition",
+    ]
+
+
 def test_a_rebalance_is_timed_and_makes_unready_until_tables_are_whole(worker: Worker) -> None:
-    app = SimpleNamespace(should_stop=False)
+    app = an_app({0, 1, 2})
     sensor = WorkerSensor(worker.health, lambda: worker.now)
     worker.health.ready()
     state = sensor.on_rebalance_start(app)

@@ -158,7 +158,9 @@ class Learning:
             self._starting = False
 
     async def _begun(self) -> Training:
-        self._training = training = await Apart.started() if self._apart else Here()
+        self._training = training = (
+            await Apart.started(self._settings.log_format) if self._apart else Here()
+        )
         await self._fence()
         await self._caught_up()
         published = await self._view.published()

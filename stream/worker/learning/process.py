@@ -18,13 +18,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from threading import Thread
 from time import monotonic
-from typing import Any, BinaryIO, Literal, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from stream.codec.examples import MOST_PARTITIONS
 from stream.codec.snapshots.models import Published, pack, unpack
-from stream.config import LearningSettings, Secret
+from stream.config import LearningSettings, LogFormat, Secret
 from stream.host.allocator import let_go_of_large_blocks
 from stream.host.discretion import keep_secret
 from stream.host.environment import PREFIX
@@ -156,9 +156,9 @@ class Apart:
         self._owing: dict[object, float] = {}
 
     @classmethod
-    async def started(cls) -> Self:
+    async def started(cls, form: LogFormat = "console") -> Self:
         """Start a process; it takes a second or two until it reads what it is sent."""
-        command = (sys.executable, "-P", "-m", __name__)
+        command = (sys.executable, "-P", "-m", __name__, form)
         # What it needs it is told in its first message: an environment shows to others.
         environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
         process = await asyncio.create_subprocess_exec(
@@ -286,12 +286,12 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
                 writing.start()
 
 
-def main() -> None:
-    """Serve the worker that started this process."""
+def main(form: LogFormat) -> None:
+    """Serve the worker that started this process; it logs as that does."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the worker is told, too, and drains first
     let_go_of_large_blocks()
-    start_logging("warning")
+    start_logging("warning", form=form)
     with os.fdopen(os.dup(1), "wb") as replies:
         os.dup2(2, 1)  # whatever prints must not write among the replies
         serve(sys.stdin.buffer, replies)
@@ -319,4 +319,4 @@ def _told(kind: type[Any], value: str) -> object:
 
 
 if __name__ == "__main__":
-    main()
+    main(cast(LogFormat, sys.argv[1]))

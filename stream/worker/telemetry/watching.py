@@ -196,6 +196,7 @@ class WorkerSensor(faust.Sensor):
 
     def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
         self._metrics, self._health, self._clock = health.metrics, health, clock
+        self._owned: set[int] | None = None
         super().__init__()
 
     def on_rebalance_start(self, app: Any) -> dict[str, float]:
@@ -209,3 +210,33 @@ class WorkerSensor(faust.Sensor):
         self._metrics.rebalanced(self._clock() - state["started"])
         if not app.should_stop:
             self._health.ready()
+            self._tell(app)
+
+    def _tell(self, app: Any) -> None:
+        """Say once which partitions are taken, and then which came and went."""
+        events = app.settings.topics.events
+        owned = {tp.partition for tp in app.consumer.assignment() if tp.topic in events}
+        if self._owned is None:
+            log.info("ready: takes %s", spans(owned))
+        elif gained_or_lost := owned ^ self._owned:
+            gained, lost = spans(owned & gained_or_lost), spans(self._owned & gained_or_lost)
+            log.info("partitions moved: gained %s, lost %s; takes %s", gained, lost, spans(owned))
+        self._owned = owned
+
+
+def spans(partitions: Collection[int]) -> str:
+    """Partitions in words.
+
+    >>> spans({0, 1, 2, 5}), spans({7}), spans(())
+    ('partitions 0-2, 5', 'partition 7', 'no partition')
+    """
+    if not partitions:
+        return "no partition"
+    runs = list[list[int]]()
+    for number in sorted(partitions):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"partition{'' if len(partitions) == 1 else 's'} {told}"
