@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -379,6 +379,35 @@ class MetricsSettings:
     stall_timeout: Duration = 120.0  # lag without progress for longer is not alive either
 
 
+EXTENSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+MOST_EXTENSIONS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionSettings:
+    """Which extensions of other packages are in force, by name, in the order in which they count.
+
+    One that is installed and not named changes nothing; see ``offerstream extensions``.
+    """
+
+    rules: Names = ()  # of the policy, asked after its own
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            names = getattr(self, each.name)
+            for name in names:
+                if not EXTENSION_NAME.fullmatch(name):
+                    raise ConfigError(
+                        f"extensions.{each.name} names {name!r}; a name takes 1 to 64 letters, "
+                        "digits, '.', '_' and '-': `offerstream extensions` lists what is installed"
+                    )
+            if len(set(names)) < len(names) or len(names) > MOST_EXTENSIONS:
+                raise ConfigError(
+                    f"extensions.{each.name} is {', '.join(names)!r}; it must be at most "
+                    f"{MOST_EXTENSIONS} names, each once"
+                )
+
+
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["console", "json"]
 
@@ -401,6 +430,7 @@ class Settings:
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    extensions: ExtensionSettings = field(default_factory=ExtensionSettings)
 
     def __post_init__(self) -> None:
         scheme, separator, rest = self.broker.partition("://")

@@ -49,6 +49,7 @@ COMMANDS: Final = {
     "verify-models": "Check the published models against their log.",
     "doctor": "Check what a worker needs, before it starts.",
     "config": "Show or check the settings.",
+    "extensions": "Show which extensions are installed, and which are in force.",
 }
 """What each command is for, in the order in which one meets them."""
 

@@ -15,6 +15,7 @@ from stream.cli.options import settings_option
 from stream.config import Settings
 from stream.host.allocator import let_go_of_large_blocks
 from stream.host.descriptors import allow_descriptors
+from stream.host.extensions import in_force
 from stream.host.logs import start_logging
 from stream.worker.checks.topics import verify
 from stream.worker.telemetry.health import Health, HealthServer
@@ -30,6 +31,7 @@ def worker(settings: Settings) -> None:
 
     Start as many as there are partitions, on as many machines: they share the work.
     """
+    in_force(settings)  # a broken extension is named before anything is read
     ensure_writable(settings.data_dir, "data_dir")
     with ExitStack() as stack:
         if settings.table_store == "rocksdb":

@@ -18,7 +18,7 @@ import numpy as np
 from stream.codec.batches.recordbatch import Damaged
 from stream.codec.batches.room import into_room
 from stream.config import ConfigError, CoreSettings
-from stream.decide.witness import Evidence
+from stream.decide.witness import Evidence, Named
 from stream.decide.world import Models, World
 from stream.domain.event import (
     Campaign,
@@ -62,6 +62,12 @@ class _Shared(msgspec.Struct, frozen=True, array_like=True):
     learned_through: int
 
 
+class _SharedAndOwn(_Shared, frozen=True, array_like=True):
+    """The same, with the names of the shop's own extensions, where there are any."""
+
+    rules: tuple[str, ...] = ()
+
+
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     offer_id: str
     cause: Packed
@@ -75,7 +81,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Content).decode
-_decode_shared: Final = msgspec.msgpack.Decoder(_Shared).decode
+_decode_shared: Final = msgspec.msgpack.Decoder(_SharedAndOwn).decode
 
 
 def encode_evidence(offer_id: str, evidence: Evidence) -> tuple[bytes, bytes]:
@@ -127,6 +133,7 @@ def decode_evidence(value: bytes) -> tuple[str, Evidence]:
             newest=unpack(shared.newest),
             learning=shared.learning,
             left=content.left,
+            rules=tuple(map(Named, shared.rules)),
         )
         answers = [(name, unpack(answer)) for name, answer in content.answers]
         cause = unpack(content.cause)
@@ -141,14 +148,20 @@ def decode_evidence(value: bytes) -> tuple[str, Evidence]:
 
 def _shared(world: World) -> msgspec.Raw:
     """What many decisions have in common, packed once for each models and campaigns."""
-    known = (world.settings, world.campaigns, world.newest, world.learning, _said(world.models))
+    said, own = _said(world.models), _own(world)
+    known = (world.settings, world.campaigns, world.newest, world.learning, said, own)
     if len(_LAST) == 2 and all(a is b or a == b for a, b in zip(_LAST[0], known, strict=True)):
         return _LAST[1]  # type: ignore[no-any-return]
-    settings, campaigns, newest, learning, said = known
-    shared = _Shared(settings, pack(campaigns), pack(newest), learning, *said)
+    told = world.settings, pack(world.campaigns), pack(world.newest), world.learning, *said
+    shared = _SharedAndOwn(*told, *own) if any(own) else _Shared(*told)
     packed = msgspec.Raw(_encode(shared))
     _LAST[:] = known, packed
     return packed
+
+
+def _own(world: World) -> tuple[tuple[str, ...], ...]:
+    """The names of the shop's own extensions, in the order in which they are asked."""
+    return (tuple([rule.name for rule in world.rules]),)
 
 
 def _said(models: Models) -> tuple[Any, ...]:

@@ -99,12 +99,25 @@ EVENTS: Final = (Click, Purchase, Feedback, CustomerUpdate)
 LOOKS = 2  # with an event, which puts one entry at most: so the queue cannot fall behind
 UNCHANGED = b"unchanged"
 _UPDATES: Final = Source.CUSTOMERS
-DENIED = {denial: f"denied:{denial}" for denial in Denial}
+
+
+class _Counted(dict[Denial, str]):
+    """Names under which denials are counted; those of the shop's own rules are made when met."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__({denial: prefix + denial for denial in Denial})
+        self._prefix = prefix
+
+    def __missing__(self, denial: Denial) -> str:
+        return self.setdefault(denial, self._prefix + denial)
+
+
+DENIED: Final = _Counted("denied:")
 LEFT_OUT: Final = "left_out:"
 TOO_ALIKE: Final = LEFT_OUT + Denial.TOO_ALIKE
-PASSED: Final = {denial: f"passed:{denial}" for denial in Denial}
-ASKED: Final = frozenset(Denial) - {Denial.CONSENT, Denial.OFFER_GAP, Denial.HOLDOUT}
-"""Why a customer got none who might have got one."""
+PASSED: Final = _Counted("passed:")
+UNASKED: Final = (None, Denial.CONSENT, Denial.OFFER_GAP, Denial.HOLDOUT)
+"""Why a customer got none who might not have got one."""
 DENIED_BY: Final = (None, Denial.CONSENT, Denial.OFFER_GAP)  # by kernels' codes
 
 
@@ -467,7 +480,7 @@ class _Batch:
             self._count("unknown_offer")
         if record is before:
             return
-        if self.groups and record is not None and (step.offers or step.denial in ASKED):
+        if self.groups and record is not None and (step.offers or step.denial not in UNASKED):
             self._compare(customer_id, record, step.offers)
         self._count(*["recalls"] * len(step.recalls))
         if outcome is not APPLIED and (
@@ -723,7 +736,7 @@ class _Batch:
             self._keep(customer_id, before, unset, now)
             return
         self._tell_why(step)
-        if self.groups and (step.offers or step.denial in ASKED):
+        if self.groups and (step.offers or step.denial not in UNASKED):
             self._compare(customer_id, record, step.offers)
         self._keep(customer_id, before, record, now, effects)
         self._made(step.offers)

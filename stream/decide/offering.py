@@ -12,6 +12,7 @@ from stream.decide.campaigns.standing import DEFAULT_CAMPAIGN, standing
 from stream.decide.campaigns.strategies import Choice, strategy_for
 from stream.decide.choice.candidates import LADDER, Candidate, on_screen
 from stream.decide.choice.diversity import Limits
+from stream.decide.choice.own import judged
 from stream.decide.choice.ranking import Found, Ranked, Ranking, Slate, draw, rank, usual_price
 from stream.decide.policy import TREATED, Denial, customer_denial, item_denials, resting
 from stream.decide.rows.advance import offered
@@ -64,7 +65,8 @@ def choose(
     if denial is not None:
         return Chosen(denial)
     moment = event if isinstance(event, Moment) else None
-    choice = Choice(customer, world, on_screen(customer, event), (event.time, now))
+    when = event.time, now
+    choice = Choice(customer, event.customer_id, world, on_screen(customer, event), when)
     told, passed = Denial.NO_CAMPAIGN, list[tuple[str, Denial]]()
     for campaign, refused in standing(customer, event.customer_id, now, world, moment):
         if refused is None:
@@ -198,6 +200,9 @@ def _allowed(
             denial or (None if _has_cost(item, reward, currency) else Denial.NOT_IN_CAMPAIGN)
             for denial, item in zip(denied, items, strict=True)
         ]
+    if world.rules:
+        named = list(zip(item_ids, items, strict=True))
+        denied = judged(denied, named, choice.shown, campaign, reward, now, world)
     found = Found(candidates, item_ids, items)
     if not any(denied):
         return Allowed(found, found, denied)

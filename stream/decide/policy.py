@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple, cast
 
 from stream.config import CoreSettings, PolicySettings
 from stream.decide.rows.advance import is_too_soon
@@ -24,10 +24,22 @@ from stream.domain.event import Campaign, CatalogItem
 DAY = 86_400_000
 HOUR = 3_600_000
 CONTROL, TREATED = "holdout", "offer"
+OF_RULE: Final = "rule:"
+RULE_FAILED: Final = "rule_failed:"
 
 
 class Denial(StrEnum):
-    """Why no offer was made: a business "no", and a bounded metric label."""
+    """Why no offer was made: a business "no", and a bounded metric label.
+
+    Beside these, ``rule:NAME`` is the word of a rule that `stream.extending` has let in, and
+    ``rule_failed:NAME`` that of one that failed.
+
+    >>> Denial("rule:no-alcohol") is Denial("rule:no-alcohol"), Denial("rule:no-alcohol").value
+    (True, 'rule:no-alcohol')
+    >>> Denial("no-alcohol")
+    Traceback (most recent call last):
+    ValueError: 'no-alcohol' is not a valid Denial
+    """
 
     CONSENT = "consent"
     HOLDOUT = "holdout"
@@ -54,6 +66,16 @@ class Denial(StrEnum):
     TOO_ALIKE = "too_alike"
     LOW_PROPENSITY = "low_propensity"
     LOW_VALUE = "low_value"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Denial | None:
+        """The word of a rule of the shop's own: it is named in the settings, so they are few."""
+        if not isinstance(value, str) or not value.startswith((OF_RULE, RULE_FAILED)):
+            return None
+        own = str.__new__(cls, value)
+        own._name_, own._value_ = value, value
+        # as `enum.Flag` does: the same word is the same member, and none that iterating finds
+        return cast(Denial, cls._value2member_map_.setdefault(value, own))
 
 
 def may_profile(permission: Permission, default: bool) -> bool:

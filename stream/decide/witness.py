@@ -149,6 +149,19 @@ class Told:
         return answer
 
 
+class Named:
+    """A rule of which the name is known: what it said is told."""
+
+    __slots__ = ("_of", "name")
+
+    def __init__(self, name: str, of: Any = None) -> None:
+        self.name, self._of = name, of
+
+    def judge(self, asked: Any, /) -> str:
+        """What it says now, or said then."""
+        return self._of.judge(asked)  # type: ignore[no-any-return]
+
+
 def as_it_was(evidence: Evidence) -> World:
     """A world that answers what was answered then.
 
@@ -162,4 +175,8 @@ def _with(world: World, of: Callable[[str, Any], Any]) -> World:
     models = world.models
     asked = {name: of(name, getattr(models, name)) for name in ASKED}
     looked_up = {name: of(name, getattr(world, name)) for name in LOOKED_UP}
+    if world.rules:
+        looked_up["rules"] = tuple(
+            [Named(rule.name, of(f"rules {rule.name}", rule)) for rule in world.rules]
+        )
     return world._replace(models=replace(models, **asked), witness=None, **looked_up)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from stream.config import CoreSettings
 from stream.domain.event import Campaign, CatalogItem, Event, Moment
 from stream.domain.offer import Cause
+from stream.extending import Asked
 from stream.models.recommend.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -70,6 +71,17 @@ class Related(Protocol):
 
     def neighbours(self, item: str, k: int, /) -> Neighbours:
         """At most ``k`` (item, score in (0, 1]) pairs, the best first."""
+
+
+class Judges(Protocol):
+    """A rule of the shop's own, held so that it never raises; see :mod:`stream.extending`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+
+    def judge(self, asked: Asked, /) -> str:
+        """Why an item is not to be offered, the value of a `Denial`; empty if it may be."""
 
 
 class Told(Protocol):
@@ -142,6 +154,7 @@ class World(NamedTuple):
     what the partition that decides may still spend.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
     ``witness`` keeps what offers were made from; None where nobody asks.
+    ``rules`` are the shop's own, in the order in which they are asked.
     """
 
     settings: CoreSettings = CoreSettings()
@@ -154,6 +167,7 @@ class World(NamedTuple):
     witness: Watching | None = None
     grants: Mapping[str, Mapping[int, int]] = {}
     left: Mapping[str, int] = {}
+    rules: tuple[Judges, ...] = ()
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""

@@ -23,6 +23,7 @@ from stream.broker.records import Outgoing, Record
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
+from stream.host.extensions import in_force
 from stream.worker.checks.inspection import Inspection
 from stream.worker.checks.plausibility import Plausibility
 from stream.worker.checks.topics import MAX_CHANGELOG_BATCH
@@ -233,9 +234,9 @@ def build_app(
     Raises
     ------
     ConfigError
-        If a schema or a certificate cannot be read.
+        If a schema, a certificate or an extension cannot be read.
     """
-    topics, schemas = settings.topics, load_schemas()
+    topics, schemas, extensions = settings.topics, load_schemas(), in_force(settings)
     reader = EventReader.of(settings, schemas)
     app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
@@ -251,7 +252,7 @@ def build_app(
         help="One record for each customer, and a ledger for each partition.",
     )
     app.tables.add(app.table)
-    app.observing = observing = Observing(metrics, settings, reader.unknown)
+    app.observing = observing = Observing(metrics, settings, reader.unknown, extensions.failures)
     app.broker = broker_of(settings, app.open_log)
     rules = RuleBook(app, settings, lambda: metrics.internal_refused(Internal.RULES))
     learning = settings.learning
@@ -264,6 +265,7 @@ def build_app(
         Plausibility(settings, app.broker).judged,
         on_claim_refused=lambda: metrics.internal_refused(Internal.BUDGETS),
         evidence=settings.worker.evidence,
+        rules=extensions.rules,
     )
     follow = {
         topics.catalog: app.view.take_item,

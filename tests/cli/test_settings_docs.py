@@ -31,6 +31,7 @@ SECTIONS = {
     "kafka": "KafkaSettings",
     "embedded": "EmbeddedSettings",
     "metrics": "MetricsSettings",
+    "extensions": "ExtensionSettings",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from stream.decide.campaigns.audience import is_of_segment
 from stream.decide.campaigns.moments import due_touches
 from stream.decide.choice.candidates import ORIGINS, WORTH, Candidate, gather, left_out, unbought
+from stream.decide.choice.own import Shown
 from stream.decide.rows.history import CARTED
 from stream.decide.rows.record import View
 from stream.decide.world import World
@@ -31,14 +32,25 @@ class Choice:
     def __init__(
         self,
         customer: View,
+        customer_id: str,
         world: World,
         screen: Collection[str] = (),
         when: tuple[int, int] = (0, 0),
     ) -> None:
+        self.customer_id = customer_id
         self.customer, self.world, self.screen = customer, world, screen
         self.when = when  # a moment of its own came, and it is answered, in ms
+        self._shown: Shown | None = None
         self._all: list[Candidate] | None = None
         self._found: dict[tuple[str, str], list[Candidate]] = {}
+
+    @property
+    def shown(self) -> Shown:
+        """The customer as the shop's own extensions see it."""
+        if self._shown is None:
+            groups = self.world.settings.fairness_groups
+            self._shown = Shown(self.customer, self.customer_id, groups)
+        return self._shown
 
     @property
     def all(self) -> list[Candidate]:

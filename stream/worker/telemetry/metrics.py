@@ -151,6 +151,11 @@ class Metrics:
         self._recalled.inc(counts.recalls)
         self._strange.inc(counts.unknown_offers)
 
+    def extensions_failed(self, failures: Mapping[tuple[str, str], int]) -> None:
+        """Count what extensions raised, by point and name."""
+        for (point, name), number in failures.items():
+            self._extension_failures.labels(point, name).inc(number)
+
     def groups_met(self, counted: Iterable[Counted]) -> None:
         """Count what came of moments, by groups of customers."""
         for group, value, *numbers in counted:
@@ -326,6 +331,9 @@ class Metrics:
             counter("group_offers", "Of these, with an offer.", *by),
             counter("group_incentives", "Of these, with an offer that has an incentive.", *by),
         ]
+        self._extension_failures = counter(
+            "extension_failures", "What extensions of other packages raised.", "point", "name"
+        )
         text = "Feedback about an offer that is none of the customer's."
         self._strange = counter("feedback_unknown_offer", text)
         self._examples = counter("examples_emitted", "Examples sent to the learner.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from time import time
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.decide.batch import LEFT_OUT
-from stream.decide.policy import Denial
+from stream.decide.policy import OF_RULE, RULE_FAILED, Denial
 from stream.decide.rows.admission import Outcome
 from stream.domain.event import Rejection, RejectionCode
 from stream.domain.stamps import offset_of
@@ -30,9 +30,17 @@ K = TypeVar("K", bound=StrEnum)
 class Observing:
     """Turns what happened into counts and times."""
 
-    def __init__(self, metrics: Metrics, settings: Settings, unknown: Counter[str]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        settings: Settings,
+        unknown: Counter[str],
+        failures: Counter[tuple[str, str]],
+    ) -> None:
         self._metrics = metrics
         self._unknown = unknown
+        self._failures = failures
+        self._denials = (*Denial, *_own(settings.extensions.rules))
         self.keep_offers = False  # only where somebody drains them
         self._topics = settings.topics.events
         self._offers: defaultdict[int, list[bytes]] = defaultdict(list)
@@ -47,7 +55,7 @@ class Observing:
         tally, partition = flush.decided.tally, flush.batch.partition
         outcomes = {outcome: tally[outcome] for outcome in Outcome if tally[outcome]}
         outcomes[Outcome.REPLAYED] = len(flush.batch) - sum(outcomes.values())
-        denied = _named(tally, "denied:", Denial)
+        denied = _named(tally, "denied:", self._denials)
         self._silence.note(len(flush.decided.offers), denied)
         self._metrics.batch_decided(
             BatchCounts(
@@ -58,7 +66,7 @@ class Observing:
                 denied=denied,
                 examples=flush.decided.examples,
                 unknown_fields=dict(self._unknown),
-                passed=_named(tally, "passed:", Denial),
+                passed=_named(tally, "passed:", self._denials),
                 left_out=_named(tally, LEFT_OUT, Denial),
                 recalls=tally["recalls"],
                 unknown_offers=tally["unknown_offer"],
@@ -66,6 +74,9 @@ class Observing:
         )
         self._metrics.groups_met(self._comparing.note(flush.decided.members))
         self._unknown.clear()
+        if self._failures:
+            self._metrics.extensions_failed(self._failures)
+            self._failures.clear()
         waiting = self._unacked[partition]
         waiting.append(time() - seconds)
         self._metrics.unacked_since(partition, waiting[0])
@@ -151,6 +162,11 @@ class Observing:
             self._metrics.evicted(kind, gone)
 
 
-def _named(tally: Mapping[str, int], prefix: str, kind: type[K]) -> dict[K, int]:
-    """The counts under a prefix, by the members of an enumeration."""
+def _named(tally: Mapping[str, int], prefix: str, kind: Iterable[K]) -> dict[K, int]:
+    """The counts under a prefix, by members of an enumeration."""
     return {member: tally[prefix + member] for member in kind if tally.get(prefix + member)}
+
+
+def _own(rules: Iterable[str]) -> list[Denial]:
+    """The words of the shop's own rules, by the names that the settings have."""
+    return [Denial(word + name) for name in rules for word in (OF_RULE, RULE_FAILED)]

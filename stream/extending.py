@@ -1,0 +1,102 @@
+"""What a shop's own code may add: the five points at which offerstream is extended, as types.
+
+Rules that hold at every point:
+
+- An extension is an object of a package of yours, named by an entry point. It is in force only if
+  the settings name it (``extensions.rules`` and so on), in their order; a sink, where a command
+  names it.
+- What decides must decide the same in a replay. So all but a sink are pure functions of what they
+  are handed: no clock, no network, no file, no random number, nothing kept between two calls (but
+  for a challenger, which learns). What they need beside that they load when they are imported.
+- They run between an event and its offer, on the thread that decides. An answer takes microseconds
+  and little memory; nobody can interrupt one that hangs.
+- An exception never stops a worker. What becomes of the record, the item or the model says each
+  point below; all are counted by name in ``extension_failures_total``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from stream.domain.campaign import Reward
+from stream.domain.event import Campaign, CatalogItem
+
+Fact: TypeAlias = str | int | float | bool
+"""What the shop told of a customer."""
+
+
+class Customer(Protocol):
+    """What is known of a customer who allowed to be profiled, as an extension sees it.
+
+    Nothing of it can be changed. Times are in ms since 1970, money in minor units.
+    """
+
+    @property
+    def customer_id(self) -> str:
+        """The shop's name for the customer."""
+
+    @property
+    def traits(self) -> Mapping[str, Fact]:
+        """What the shop told, by name; without those of ``core.fairness_groups``."""
+
+    @property
+    def segment(self) -> int | None:
+        """The customer's segment, None before there are any."""
+
+    @property
+    def touched(self) -> Sequence[str]:
+        """The last items looked at or put into the cart, oldest first, repeats kept."""
+
+    @property
+    def session(self) -> Sequence[str]:
+        """Those of the open session, or of the last."""
+
+    @property
+    def bought(self) -> Mapping[str, int]:
+        """The last items bought, with the time of the last purchase of each."""
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        """What was spent, less what came back, by currency."""
+
+    @property
+    def tastes(self) -> Sequence[tuple[str, float]]:
+        """The categories that the customer likes with their weights, the strongest first."""
+
+
+class Asked(NamedTuple):
+    """What a rule is asked: may this item be offered to this customer now?
+
+    Attributes
+    ----------
+    customer
+    item_id
+    item
+        What the catalog, or else events, told of it; None if nothing is known.
+    campaign
+        For which the offer would be made.
+    reward
+        The incentive that it would come with.
+    now
+        Stream time in ms since 1970: use it, and no clock.
+    """
+
+    customer: Customer
+    item_id: str
+    item: CatalogItem | None
+    campaign: Campaign
+    reward: Reward
+    now: int
+
+
+class Rule(Protocol):
+    """A rule of the policy: entry point group ``offerstream.rules``, setting ``extensions.rules``.
+
+    It is asked of every item that the house's own rules allow, so it can forbid and never allow
+    what they forbid. An item that it forbids is denied as ``rule:NAME``. Where it raises, or
+    answers anything but True and False, the item is not offered: ``rule_failed:NAME``.
+    """
+
+    def __call__(self, asked: Asked, /) -> bool:
+        """Whether it forbids to offer the item."""
