@@ -391,6 +391,7 @@ class ExtensionSettings:
     """
 
     rules: Names = ()  # of the policy, asked after its own
+    envelopes: Names = ()  # asked before those that are known
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -17,7 +17,7 @@ Rules that hold at every point:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from stream.domain.campaign import Reward
 from stream.domain.event import Campaign, CatalogItem
@@ -100,3 +100,36 @@ class Rule(Protocol):
 
     def __call__(self, asked: Asked, /) -> bool:
         """Whether it forbids to offer the item."""
+
+
+class Packed(NamedTuple):
+    """A record of an event topic as it came.
+
+    Attributes
+    ----------
+    topic
+        ``clicks``, ``purchases``, ``feedback`` or ``customers``, without a prefix.
+    value
+        At most 256 KiB.
+    headers
+        As in Kafka: in their order, a name may come more than once.
+    """
+
+    topic: str
+    value: bytes
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class Envelope(Protocol):
+    """Opens values that are no JSON of ours: ``offerstream.envelopes``, ``extensions.envelopes``.
+
+    It is asked of every record of an event topic but those that are native JSON to the letter,
+    before any other envelope is looked for; the first that opens a record is believed. What it
+    returns is read as if it had come so: it may be a native event, or a call of Segment, GA4 or
+    CloudEvents; it keeps the topic's contract, or becomes a dead letter. Where it raises, the
+    record becomes a dead letter, ``decode``, with the envelope's name and the kind of error. The
+    record's key stays what it is: the customer's id.
+    """
+
+    def __call__(self, packed: Packed, /) -> Mapping[str, Any] | None:
+        """The object in a record, as JSON could have it; None if it is not one of these."""

@@ -59,8 +59,12 @@ def validate(
     offerstream events validate segment.jsonl.gz --as segment
     """
     from stream.client.validation import Validator
+    from stream.host.extensions import envelopes_in_force
 
-    validator, tally = Validator(settings.core), _Tally(limit, as_json)
+    validator, tally = (
+        Validator(settings.core, envelopes=envelopes_in_force(settings)),
+        _Tally(limit, as_json),
+    )
     lines = EventLines(files)
     with gauge("checking", lines.size, "bytes", quiet=as_json) as progress:
         for line in lines:

@@ -16,6 +16,7 @@ from stream.broker.protocol import Broker, Placed
 from stream.client.validation import TOPICS, Checked, Fault, Validator
 from stream.codec.events.envelope import Headers
 from stream.config import ConfigError, Settings
+from stream.host.extensions import envelopes_in_force
 
 IN_FLIGHT: Final = 10_000  # events at once that are not yet acknowledged
 
@@ -78,7 +79,9 @@ class EventProducer:
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._settings = Settings(broker=broker) if isinstance(broker, str) else broker
-        self._validator = Validator(self._settings.core)
+        self._validator = Validator(
+            self._settings.core, envelopes=envelopes_in_force(self._settings)
+        )
         self._clock = clock
         self._given = opened
         self._broker: Broker | None = None

@@ -14,9 +14,9 @@ import orjson
 
 from stream.client.nearest import nearest_form, nearest_name
 from stream.codec.events.decoding import Decoded, EventDecoder, Ignored
-from stream.codec.events.envelope import Headers, parse
+from stream.codec.events.envelope import Headers
 from stream.codec.events.home import home_of
-from stream.codec.events.opening import native_of
+from stream.codec.events.opening import Opens, native_of, unpacked
 from stream.codec.events.permission import ENVELOPE
 from stream.codec.events.plain import text
 from stream.codec.refused import Refused
@@ -86,13 +86,18 @@ class Validator:
         Of the worker's core: currency, and how far ahead an event may be.
     schemas
         The contracts; those that came with this package where none are given.
+    envelopes
+        Of the shop's own, that the worker's settings name.
     """
 
     def __init__(
-        self, settings: CoreSettings | None = None, schemas: Schemas | None = None
+        self,
+        settings: CoreSettings | None = None,
+        schemas: Schemas | None = None,
+        envelopes: Sequence[Opens] = (),
     ) -> None:
-        self._schemas = schemas or load_schemas()
-        self._decoder = EventDecoder(self._schemas, settings or CoreSettings())
+        self._schemas, self._envelopes = schemas or load_schemas(), envelopes
+        self._decoder = EventDecoder(self._schemas, settings or CoreSettings(), envelopes)
 
     def check(
         self,
@@ -119,7 +124,7 @@ class Validator:
             value = event if isinstance(event, bytes) else orjson.dumps(event)
         except TypeError as error:  # orjson.JSONEncodeError is one
             return _refused(topic, b"", [Fault("", "decode", f"it is no JSON: {error}")])
-        native, fault = _native(schema, value, headers, now)
+        native, fault = _native(schema, value, headers, now, self._envelopes)
         key = None if native is None else _key(native)
         decode = self._decoder.of(Source[topic.upper()])
         outcome = decode(key or b"\x00", value, headers, now)
@@ -157,11 +162,12 @@ def _refused(
 
 
 def _native(
-    schema: TopicSchema, value: bytes, headers: Headers, now: int
+    schema: TopicSchema, value: bytes, headers: Headers, now: int, envelopes: Sequence[Opens]
 ) -> tuple[dict[str, Any] | None, Fault | None]:
     """The native object in a value, valid or not, as far as envelopes can be taken off."""
     try:
-        data = native_of(schema, "customer_id", parse(value, headers), headers, now)
+        parsed, left = unpacked(schema.topic, value, headers, envelopes)
+        data = native_of(schema, "customer_id", parsed, left, now)
     except Refused as refused:
         return None, _fault_of(refused.rejection)
     if isinstance(data, Ignored):

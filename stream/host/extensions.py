@@ -16,13 +16,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, NamedTuple
 
 from stream.config import ConfigError, Settings
-from stream.host.guarding import GuardedRule, Guards
+from stream.host.guarding import GuardedEnvelope, GuardedRule, Guards
 
 
 class Point(StrEnum):
     """Where an extension joins in; the value is the last part of its group of entry points."""
 
     RULES = "rules"
+    ENVELOPES = "envelopes"
 
     @property
     def group(self) -> str:
@@ -36,6 +37,7 @@ class Point(StrEnum):
 
 TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
     Point.RULES: ("asked",),
+    Point.ENVELOPES: ("packed",),
 }
 """What an extension is called with."""
 
@@ -57,6 +59,7 @@ class Extensions(NamedTuple):
     """
 
     rules: tuple[GuardedRule, ...]
+    envelopes: tuple[GuardedEnvelope, ...]
     failures: Counter[tuple[str, str]]
 
 
@@ -106,8 +109,26 @@ def in_force(settings: Settings) -> Extensions:
         If something is not there, or broken.
     """
     named, guards = settings.extensions, Guards()
-    rules = [guards.rule(name, loaded(Point.RULES, name)) for name in named.rules]
-    return Extensions(tuple(rules), guards.failures)
+    return Extensions(
+        tuple([GuardedRule(name, loaded(Point.RULES, name), guards) for name in named.rules]),
+        envelopes_in_force(settings, guards),
+        guards.failures,
+    )
+
+
+def envelopes_in_force(
+    settings: Settings, guards: Guards | None = None
+) -> tuple[GuardedEnvelope, ...]:
+    """The envelopes that the settings name: for whoever reads events, and decides nothing.
+
+    Raises
+    ------
+    ConfigError
+        As `in_force`.
+    """
+    guards, names = guards or Guards(), settings.extensions.envelopes
+    point = Point.ENVELOPES
+    return tuple([GuardedEnvelope(name, loaded(point, name), guards) for name in names])
 
 
 def _described(point: Point, found: EntryPoint) -> Installed:

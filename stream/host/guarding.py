@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from traceback import format_tb
 from typing import Final
 
+import orjson
+
+from stream.codec.refused import Refused
 from stream.decide.policy import OF_RULE, RULE_FAILED
-from stream.extending import Asked, Rule
+from stream.domain.event import RejectionCode
+from stream.extending import Asked, Envelope, Packed, Rule
 
 log: Final = logging.getLogger(__name__)
 
@@ -22,7 +27,7 @@ class Unfit(TypeError):
 
 
 class Guards:
-    """Makes guards that count together.
+    """What guards have in common: they count together.
 
     Attributes
     ----------
@@ -33,10 +38,6 @@ class Guards:
     def __init__(self) -> None:
         self.failures: Counter[tuple[str, str]] = Counter()
         self._told: set[tuple[str, str]] = set()
-
-    def rule(self, name: str, rule: Rule) -> GuardedRule:
-        """A guard of a rule."""
-        return GuardedRule(name, rule, self)
 
     def failed(self, point: str, name: str, error: Exception, what: str) -> None:
         """Count a failure, and say the first of each extension."""
@@ -70,3 +71,34 @@ class GuardedRule:
             self._guards.failed("rules", self.name, error, "the item is not offered")
             return self._failed
         return self._forbids if forbids else ""
+
+
+class GuardedEnvelope:
+    """An envelope whose failure is the sender's fault, as nobody can tell the two apart."""
+
+    def __init__(self, name: str, envelope: Envelope, guards: Guards) -> None:
+        self.name, self._envelope, self._guards = name, envelope, guards
+        self._refused: tuple[bytes, Refused] | None = None
+
+    def open(self, packed: Packed, /) -> bytes | None:
+        """The JSON in a record; None if it is in no such envelope.
+
+        Raises
+        ------
+        Refused
+            ``decode``: it failed.
+        """
+        if self._refused is not None and self._refused[0] is packed.value:
+            raise self._refused[1]  # of a refused record it is asked again: what does it take away?
+        try:
+            inside = self._envelope(packed)
+            if inside is None:
+                return None
+            if not isinstance(inside, Mapping):
+                raise Unfit(f"it answered {type(inside).__name__}, and neither a mapping nor None")
+            return orjson.dumps(dict(inside))
+        except Exception as error:
+            self._guards.failed("envelopes", self.name, error, "the record is a dead letter")
+            why = f"the envelope {self.name} cannot open it: {type(error).__name__}"
+            self._refused = packed.value, Refused(RejectionCode.DECODE, why)
+            raise self._refused[1] from None

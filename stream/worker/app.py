@@ -237,7 +237,7 @@ def build_app(
         If a schema, a certificate or an extension cannot be read.
     """
     topics, schemas, extensions = settings.topics, load_schemas(), in_force(settings)
-    reader = EventReader.of(settings, schemas)
+    reader = EventReader.of(settings, schemas, extensions.envelopes)
     app = OfferstreamApp(settings, _groups(settings, reader))
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(

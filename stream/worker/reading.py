@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Self, TypeAlias
 
@@ -10,6 +11,7 @@ from mode import get_logger
 
 from stream.broker.records import Record, Unreadable
 from stream.codec.events.decoding import Decoded, EventDecoder
+from stream.codec.events.opening import Opens
 from stream.codec.partition import partition_for
 from stream.codec.schema import Schemas
 from stream.config import Settings, Topics
@@ -63,9 +65,10 @@ class EventReader:
         self.first_stamps: dict[tuple[str, int], int] = {}
 
     @classmethod
-    def of(cls, settings: Settings, schemas: Schemas) -> Self:
-        """A reader as the settings have it."""
-        decoder, cached = EventDecoder(schemas, settings.core), settings.worker.cached_customers
+    def of(cls, settings: Settings, schemas: Schemas, envelopes: Sequence[Opens] = ()) -> Self:
+        """A reader as the settings have it, with the envelopes that they name."""
+        decoder = EventDecoder(schemas, settings.core, envelopes)
+        cached = settings.worker.cached_customers
         return cls(decoder, settings.topics, settings.partitions, cached)
 
     def read(self, record: Record) -> tuple[int | None, Entry]:
@@ -103,7 +106,10 @@ class EventReader:
     def _word(self, record: Record) -> Word | None:
         """What a record takes away, though it is no event."""
         try:
-            return self._withdrawal(record.key, record.value, record.headers, record.timestamp)
+            source, _ = self._of[record.topic]
+            return self._withdrawal(
+                source, record.key, record.value, record.headers, record.timestamp
+            )
         except Exception as error:
             bug_met(record, "decode", error)
             return None

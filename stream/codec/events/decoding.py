@@ -4,8 +4,9 @@ Rules, in the order in which they are asked; the first that fails names the reje
 
 1.  a value over 256 KiB, headers over 64 KiB, or, of what is refused, a key over 4 KiB:
     ``oversize``; no value: ``tombstone``; no key: ``null_key``
-2.  framing and envelopes off (`stream.codec.events.envelope`, `stream.codec.events.segment`,
-    `stream.codec.events.ga4`); not JSON, or too deep: ``decode``
+2.  envelopes of the shop's own (`stream.extending`), framing and envelopes off
+    (`stream.codec.events.envelope`, `stream.codec.events.segment`, `stream.codec.events.ga4`);
+    not JSON, or too deep: ``decode``
 3.  a major version that is not known: ``schema_version``
 4.  the topic's JSON Schema: ``oversize`` for over 500 lines, ``value_range`` for money, quantities
     and times out of their bounds, ``schema`` for all else
@@ -27,7 +28,7 @@ No bytes make a decoder raise, there is no clock in it, and a detail never holds
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import orjson
@@ -35,7 +36,7 @@ from msgspec.structs import replace
 
 from stream.codec.events.envelope import Headers
 from stream.codec.events.native import READERS, SPELLINGS, read, write
-from stream.codec.events.opening import Ignored, bounded, opened
+from stream.codec.events.opening import MAX_VALUE, Ignored, Opens, bounded, opened
 from stream.codec.events.outcome import Decode, Decoded, Outcome
 from stream.codec.events.permission import SPEAKING, taken
 from stream.codec.events.quick import quickly
@@ -45,6 +46,7 @@ from stream.codec.refused import Refused
 from stream.codec.schema import Schemas, TopicSchema
 from stream.config import CoreSettings
 from stream.domain.event import Event, Rejection, RejectionCode, Source, Word
+from stream.extending import Packed
 from stream.grammar.words import is_nobody
 
 __all__ = ["Decode", "Decoded", "EventDecoder", "Headers", "Ignored", "Outcome", "encode"]
@@ -66,11 +68,14 @@ class EventDecoder:
         One for each topic: ``decoder.clicks(key, value, headers, record_time_ms)``.
     """
 
-    def __init__(self, schemas: Schemas, settings: CoreSettings) -> None:
+    def __init__(
+        self, schemas: Schemas, settings: CoreSettings, envelopes: Sequence[Opens] = ()
+    ) -> None:
         self.clicks, self.purchases, self.feedback, self.customers = self._by_source = tuple(
-            quickly(schema, settings, carefully(schema, settings))
+            quickly(schema, settings, carefully(schema, settings, envelopes))
             for schema in map(schemas.of, READERS)
         )
+        self._envelopes = envelopes
         self._future = round(settings.future * 1000)
 
     def of(self, source: Source) -> Decode:
@@ -105,9 +110,24 @@ class EventDecoder:
         return self._by_source[source](key, value, headers, record_time_ms)
 
     def withdrawal(
-        self, key: bytes | None, value: bytes | None, headers: Headers, record_time_ms: int
+        self,
+        source: Source,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        record_time_ms: int,
     ) -> Word | None:
         """Return what a record takes away that is no event; see the module ``withdrawal``."""
+        if value is not None and len(value) <= MAX_VALUE:
+            packed = Packed(source.name.lower(), value, tuple(headers))
+            for envelope in self._envelopes:
+                try:
+                    inside = envelope.open(packed)
+                except Refused:
+                    break
+                if inside is not None:
+                    value, headers = inside, ()
+                    break
         return withdrawal(key, value, headers, record_time_ms, self._future)
 
 
@@ -123,7 +143,9 @@ def encode(event: Event) -> bytes:
     return orjson.dumps(write(event))
 
 
-def carefully(schema: TopicSchema, settings: CoreSettings) -> Decode:
+def carefully(
+    schema: TopicSchema, settings: CoreSettings, envelopes: Sequence[Opens] = ()
+) -> Decode:
     """Return a decoder that asks every rule in its order."""
     known = fields_of(schema.document, SPELLINGS)
     event_of = READERS[schema.topic]
@@ -138,7 +160,7 @@ def carefully(schema: TopicSchema, settings: CoreSettings) -> Decode:
         if key is None:
             return bounded(NULL_KEY, key, value, headers)
         try:
-            data = opened(schema, "customer_id", value, headers, record_time_ms)
+            data = opened(schema, "customer_id", value, headers, record_time_ms, envelopes)
             if isinstance(data, Ignored):
                 return data
             event, extra_fields, unknown = read(data, known, event_of, currency)

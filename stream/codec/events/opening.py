@@ -6,7 +6,8 @@ the same contract; the pointers in a rejection are those of the native form.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 from stream.codec.events import ga4, segment
 from stream.codec.events.envelope import Headers, are_plain, parse, unwrapped
@@ -15,16 +16,19 @@ from stream.codec.events.segment import Ignored
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.domain.event import Rejection, RejectionCode
+from stream.extending import Packed
 
 __all__ = [
     "MAX_HEADERS",
     "MAX_KEY",
     "MAX_VALUE",
     "Ignored",
+    "Opens",
     "are_bare",
     "bounded",
     "native_of",
     "opened",
+    "unpacked",
 ]
 
 MAX_VALUE: Final = 256 * 1024
@@ -35,8 +39,39 @@ MAX_KEY: Final = 4096
 """Bytes of a key that are kept of a record that is refused; no id is as long."""
 
 
+class Opens(Protocol):
+    """An envelope of the shop's own, which raises `Refused` only; see :mod:`stream.extending`."""
+
+    def open(self, packed: Packed, /) -> bytes | None:
+        """The JSON in a record; None if it is in no such envelope."""
+
+
+def unpacked(
+    topic: str, value: bytes, headers: Headers, envelopes: Sequence[Opens]
+) -> tuple[dict[str, Any], Headers]:
+    """Return the object in a value, and the headers that tell more of it.
+
+    Raises
+    ------
+    Refused
+        ``decode``, ``schema`` or ``oversize``.
+    """
+    for envelope in envelopes:
+        inside = envelope.open(Packed(topic, value, tuple(headers)))
+        if inside is not None:
+            if len(inside) > MAX_VALUE:
+                raise Refused(RejectionCode.OVERSIZE, f"what is in it is over {MAX_VALUE} bytes")
+            return parse(inside), ()
+    return parse(value, headers), headers
+
+
 def opened(
-    schema: TopicSchema, identity: str, value: bytes, headers: Headers, record_time: int = -1
+    schema: TopicSchema,
+    identity: str,
+    value: bytes,
+    headers: Headers,
+    record_time: int = -1,
+    envelopes: Sequence[Opens] = (),
 ) -> dict[str, Any] | Ignored:
     """Return the native object in a value, validated and plain (`stream.codec.events.plain`).
 
@@ -50,6 +85,8 @@ def opened(
         As in Kafka.
     record_time
         The record's own timestamp, in ms.
+    envelopes
+        Of the shop's own.
 
     Raises
     ------
@@ -60,7 +97,7 @@ def opened(
         raise Refused(RejectionCode.OVERSIZE, f"the value is over {MAX_VALUE} bytes")
     if headers and _size(headers) > MAX_HEADERS:
         raise Refused(RejectionCode.OVERSIZE, f"the headers are over {MAX_HEADERS} bytes")
-    data = parse(value, headers)
+    data, headers = unpacked(schema.topic, value, headers, envelopes)
     if headers or identity not in data:
         native = native_of(schema, identity, data, headers, record_time)
         if isinstance(native, Ignored):

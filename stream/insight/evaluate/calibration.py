@@ -34,6 +34,7 @@ from stream.config import Settings
 from stream.decide.example import Labelled
 from stream.domain.event import Click, Purchase, Source, Trade
 from stream.domain.stamps import offset_of
+from stream.host.extensions import envelopes_in_force
 from stream.learn.columns import Labels
 from stream.learn.learner import Learner
 
@@ -73,7 +74,7 @@ class _Events:
     """What was looked at, by the place of the event in its topic, and what was bought when."""
 
     def __init__(self, settings: Settings) -> None:
-        self._decoder = EventDecoder(load_schemas(), settings.core)
+        self._decoder = EventDecoder(load_schemas(), settings.core, envelopes_in_force(settings))
         self._settings = settings
         self._window = settings.core.attribution * 1000
         self._bought: defaultdict[tuple[str, str], list[int]] = defaultdict(list)

@@ -27,6 +27,7 @@ from stream.decide.decision import HOLDOUT
 from stream.decide.fairness import values_of
 from stream.decide.policy import may_offer
 from stream.domain.event import Click, Feedback, Purchase, Response, Source, Trade
+from stream.host.extensions import envelopes_in_force
 from stream.insight.changelog import read_customers
 
 Tick = Callable[[int, str], None]
@@ -114,7 +115,7 @@ class Facts(NamedTuple):
 class _Gatherer:
     def __init__(self, settings: Settings, tick: Tick) -> None:
         self._settings, self._tick = settings, tick
-        self._decoder = EventDecoder(load_schemas(), settings.core)
+        self._decoder = EventDecoder(load_schemas(), settings.core, envelopes_in_force(settings))
         self._done = 0
         self.offers: dict[str, Made] = {}
         self.seen: dict[Response, dict[str, int]] = {response: {} for response in Response}
