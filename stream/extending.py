@@ -133,3 +133,38 @@ class Envelope(Protocol):
 
     def __call__(self, packed: Packed, /) -> Mapping[str, Any] | None:
         """The object in a record, as JSON could have it; None if it is not one of these."""
+
+
+class Delivered(NamedTuple):
+    """A record of the topic ``offers``.
+
+    Attributes
+    ----------
+    customer_id
+    document
+        The JSON as ``schemas/offers`` has it; ``json.loads`` reads it.
+    recalled
+        Whether it is the word that an offer must not be shown any more.
+    partition, offset
+        Where it stands; those of a partition come in their order.
+    """
+
+    customer_id: str
+    document: bytes
+    recalled: bool
+    partition: int
+    offset: int
+
+
+class Sink(Protocol):
+    """Takes offers elsewhere: ``offerstream.sinks``, ``offerstream offers pipe NAME``.
+
+    It runs in a process of its own behind the topic, so nothing that it does keeps a decision
+    waiting. Delivery is at least once: when it returns, the offers are its own, and the place is
+    committed; where it raises it is handed the same again. So it must take an offer twice:
+    ``offer_id`` and ``recalled`` tell whether it is known. It may take its time, and use clocks
+    and networks.
+    """
+
+    def __call__(self, offers: Sequence[Delivered], /) -> None:
+        """Take some offers of one partition, 500 at most; they are safe on return."""

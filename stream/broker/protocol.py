@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 from faust.types import TP
@@ -84,7 +85,11 @@ class Broker(Protocol):
         """
 
     def tail(
-        self, topic: str, since: int | None, caught_up: CaughtUp
+        self,
+        topic: str,
+        since: int | None,
+        caught_up: CaughtUp,
+        places: Mapping[TP, int] = MappingProxyType({}),
     ) -> AsyncIterator[Sequence[Record]]:
         """The records of all partitions of a topic, for ever; at times, none.
 
@@ -96,6 +101,9 @@ class Broker(Protocol):
             that is there.
         caught_up
             Called once all that was there at the start was handed over.
+        places
+            Where to begin in some partitions, whatever ``since`` says; one behind the end of its
+            partition is of an earlier life of the topic, and does not count.
 
         Raises
         ------
@@ -113,6 +121,12 @@ class Broker(Protocol):
 
     async def publish(self, records: Mapping[TP, Sequence[Outgoing]]) -> None:
         """Append records; they are durable on return."""
+
+    async def committed(self, group: str, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Where a group goes on reading, of those partitions where it ever committed."""
+
+    async def commit(self, group: str, places: Mapping[TP, int]) -> None:
+        """Remember where a group of which nobody is a member goes on; it is durable on return."""
 
     async def overrule(self, owner: str, tp: TP, record: Outgoing) -> None:
         """Append a record in place of a partition's owner, who is fenced off if it still runs."""

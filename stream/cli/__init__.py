@@ -39,7 +39,7 @@ COMMANDS: Final = {
     "mappings": "Show the mappings from a log's columns to events.",
     "events": "Check events as a worker will, or send them.",
     "dead-letters": "Show what was refused, and send it again once it is mended.",
-    "offers": "Show offers as they are made, or one customer's, or serve them over HTTP.",
+    "offers": "Show offers as they are made, or one customer's, serve them, or hand them on.",
     "explain": "Decide an offer again from the log, and show what led to it.",
     "customer": "Show what is known of one customer, and what was decided.",
     "customers": "Show what is kept of customers, and what became of their events.",

@@ -1,4 +1,4 @@
-"""``offerstream offers``: the offers as they are made, one customer's, or all of them over HTTP."""
+"""``offerstream offers``: as they are made, one customer's, over HTTP, or handed to a sink."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ago = click.option(
 
 @click.group
 def offers() -> None:
-    """Show the offers as they are made, or one customer's, or serve them over HTTP."""
+    """Show the offers as they are made, or one customer's, serve them, or hand them on."""
 
 
 @offers.command
@@ -146,6 +146,59 @@ def serve(settings: Settings, since: float, host: str, port: int, clock: str) ->
     curl http://127.0.0.1:6068/customers/c-7/offers
     """
     asyncio.run(_serve(settings, since, _bound(host, port), host, clock))
+
+
+@offers.command
+@settings_option
+@click.argument("sink")
+@click.option(
+    "--since",
+    type=Span(),
+    default="1d",
+    show_default=True,
+    help="How far back to begin on Kafka the first time; a local log is read whole.",
+)
+@click.option("--until-now", is_flag=True, help="End with what is there, instead of following.")
+@click.option(
+    "--attempts",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="How often a sink that raises is handed the same, later and later, before this ends.",
+)
+def pipe(settings: Settings, sink: str, since: float, until_now: bool, attempts: int) -> None:
+    """Hand offers and recalls to SINK, a function of a package of yours, until Ctrl-C.
+
+    Each comes at least once, those of a customer in their order. The place is committed when the
+    sink has returned, under the group APP_ID-sink-SINK: its lag is what is not yet handed over.
+    Run one at a time of each sink. docs/extending.md shows how to write one.
+
+    \b
+    offerstream extensions
+    offerstream offers pipe to-file --broker kafka://127.0.0.1:9092
+    """
+    from stream.client.piping import Pipe, SinkFailed
+    from stream.host.extensions import Point, loaded
+
+    def failed(error: Exception, wait: float) -> None:
+        kind = type(error).__name__
+        click.echo(f"offerstream: sink {sink} raised {kind}; again in {wait:g} s", err=True)
+
+    start = now_ms() - round(since * 1000)
+    taken = loaded(Point.SINKS, sink)
+    piping = Pipe(settings, sink, taken, since=start, attempts=attempts, failed=failed)
+
+    async def follow() -> None:
+        with interruptible() as stop:
+            await _until(stop, asyncio.ensure_future(piping.run(until_now=until_now)))
+
+    try:
+        asyncio.run(follow())
+    except SinkFailed as error:
+        told = f"the sink {sink} does not take its offers: {error}; nothing is lost: mend it, and "
+        raise click.ClickException(told + "pipe again") from error
+    finally:
+        click.echo(f"{piping.delivered:,} records handed to {sink}", err=True)
 
 
 async def _serve(

@@ -24,6 +24,7 @@ class Point(StrEnum):
 
     RULES = "rules"
     ENVELOPES = "envelopes"
+    SINKS = "sinks"
 
     @property
     def group(self) -> str:
@@ -38,6 +39,7 @@ class Point(StrEnum):
 TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
     Point.RULES: ("asked",),
     Point.ENVELOPES: ("packed",),
+    Point.SINKS: ("offers",),
 }
 """What an extension is called with."""
 
@@ -90,12 +92,12 @@ def loaded(point: Point, name: str) -> Any:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"{_called(point, name)} of {packages[0]} cannot be loaded from {found[0].value}: "
-            f"{why}; mend or reinstall it, or take the name away"
+            f"{why}; mend or reinstall it, or do without"
         ) from error
     if fault := _misfit(point, extension):
         raise ConfigError(
             f"{_called(point, name)} of {packages[0]} ({found[0].value}) {fault}: see "
-            "stream.extending, or take the name away"
+            "stream.extending, or do without"
         )
     return extension
 
@@ -142,6 +144,8 @@ def _of(found: EntryPoint) -> str:
 
 
 def _called(point: Point, name: str) -> str:
+    if point is Point.SINKS:  # a command names it
+        return f"the sink {name!r}"
     return f"extensions.{point.value} names {name!r}, which"
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from math import inf
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -51,6 +52,7 @@ class KafkaBroker:
         self._patience = settings.kafka.request_timeout / 2
         self._consumer: Any = None
         self._producer: Any = None
+        self._groups: dict[str, Any] = {}
         self._asking = asyncio.Lock()
         self._connecting = asyncio.Lock()
 
@@ -127,19 +129,26 @@ class KafkaBroker:
                 await stopped(consumer)
 
     async def tail(
-        self, topic: str, since: int | None, caught_up: CaughtUp
+        self,
+        topic: str,
+        since: int | None,
+        caught_up: CaughtUp,
+        places: Mapping[TP, int] = MappingProxyType({}),
     ) -> AsyncIterator[Sequence[Record]]:
         """The records of all partitions of a topic, for ever; at times, none."""
         tps = await self._partitions(topic)
         bounds = await self.bounds(tps)
-        places = {tp: bounds[tp].start for tp in tps}
+        starts = {tp: bounds[tp].start for tp in tps}
         if since is not None:
-            places = dict(await self.offsets_at(tps, since))
+            starts = dict(await self.offsets_at(tps, since))
+        for tp, at in places.items():
+            if at <= bounds[tp].end:
+                starts[tp] = max(at, bounds[tp].start)
         consumer = await started(lambda: self._made(MANY_RECORDS), self._patience)
         read_carefully(consumer)
         try:
             consumer.assign([TopicPartition(*tp) for tp in tps])
-            for tp, offset in places.items():
+            for tp, offset in starts.items():
                 consumer.seek(TopicPartition(*tp), offset)
             left = {TopicPartition(*tp): bound.end for tp, bound in bounds.items()}
             while True:
@@ -172,6 +181,21 @@ class KafkaBroker:
         ]
         await asyncio.gather(*sent)
 
+    async def committed(self, group: str, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Where a group goes on reading, of those partitions where it ever committed."""
+        member = await self._of_group(group)
+        found = {tp: await member.committed(TopicPartition(*tp)) for tp in tps}
+        return {tp: at for tp, at in found.items() if at is not None}
+
+    async def commit(self, group: str, places: Mapping[TP, int]) -> None:
+        """Remember where a group of which nobody is a member goes on; it is durable on return."""
+        member = await self._of_group(group)
+        asked = {TopicPartition(*tp): at for tp, at in places.items()}
+        if not asked.keys() <= (known := member.assignment()):
+            member.assign([*known, *(asked.keys() - known)])
+            member.pause(*member.assignment())  # it commits, and reads nothing
+        await member.commit(asked)
+
     async def overrule(self, owner: str, tp: TP, record: Outgoing) -> None:
         """Append a record in place of a partition's owner, who is fenced off if it still runs."""
         key, value, time, headers = record
@@ -201,7 +225,8 @@ class KafkaBroker:
 
     async def close(self) -> None:
         """Ask no more."""
-        clients = self._consumer, self._producer
+        clients = self._consumer, self._producer, *self._groups.values()
+        self._groups.clear()
         self._consumer = self._producer = None
         for client in clients:
             if client is not None:
@@ -246,10 +271,18 @@ class KafkaBroker:
                 )
             return self._producer
 
-    def _made(self, partition_bytes: int) -> AIOKafkaConsumer:
+    async def _of_group(self, group: str) -> Any:
+        """A client that keeps a group's places, and joins it not."""
+        if group not in self._groups:
+            self._groups[group] = await started(
+                lambda: self._made(ONE_RECORD, group), self._patience
+            )
+        return self._groups[group]
+
+    def _made(self, partition_bytes: int, group: str | None = None) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             **client_options(self._settings),
-            group_id=None,
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=partition_bytes,

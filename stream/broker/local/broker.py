@@ -15,6 +15,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from math import inf
+from types import MappingProxyType
 
 from faust.types import TP
 
@@ -77,11 +78,16 @@ class LocalBroker:
                 yield records
 
     async def tail(
-        self, topic: str, since: int | None, caught_up: CaughtUp
+        self,
+        topic: str,
+        since: int | None,
+        caught_up: CaughtUp,
+        places: Mapping[TP, int] = MappingProxyType({}),
     ) -> AsyncIterator[Sequence[Record]]:
         """The records of all partitions of a topic, for ever; at times, none."""
         log = self._log()
         at = {number: log.earliest(topic, number) for number in range(_width(log, topic))}
+        at |= {n: place for (_, n), place in places.items() if place <= log.highwater(topic, n)}
         with Appended(log, {topic}) as appended:
             while True:
                 appended.clear()
@@ -115,6 +121,18 @@ class LocalBroker:
         log = self._log()
         for tp, some in records.items():
             log.append(*tp, [_stamped(record) for record in some])
+        await asyncio.to_thread(log.sync)
+
+    async def committed(self, group: str, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Where a group goes on reading, of those partitions where it ever committed."""
+        log = self._log()
+        found = {tp: log.committed(group, *tp) for tp in tps}
+        return {tp: at for tp, at in found.items() if at is not None}
+
+    async def commit(self, group: str, places: Mapping[TP, int]) -> None:
+        """Remember where a group goes on; it is durable on return."""
+        log = self._log()
+        log.commit(group, {(tp.topic, tp.partition): at for tp, at in places.items()})
         await asyncio.to_thread(log.sync)
 
     async def overrule(self, owner: str, tp: TP, record: Outgoing) -> None:
