@@ -57,6 +57,19 @@ def read_topic(
     asyncio.run(read())
 
 
+async def partitions_of(broker: Broker, settings: Settings, topic: str) -> list[TP]:
+    """The partitions of a topic, by number.
+
+    Raises
+    ------
+    ConfigError
+        If the topic is not there, or may not be read.
+    """
+    fact = (await broker.topics([topic]))[topic]
+    refuse_absent(topic, fact, settings.broker)
+    return [TP(topic, number) for number in range(fact.partitions)]
+
+
 def counted(take: Take, seen: Callable[[int], None]) -> Take:
     """Have ``seen`` told how many records ``take`` was handed so far, each thousand."""
     count = 0

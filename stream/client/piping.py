@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from faust.types import TP
-
-from stream.broker.facts import refuse_absent
 from stream.broker.opening import open_broker
 from stream.broker.protocol import Broker
 from stream.broker.records import Record, value_of
+from stream.broker.whole import partitions_of
 from stream.codec.offers import is_recall
 from stream.config import Settings
 from stream.extending import Delivered, Sink
@@ -90,26 +88,24 @@ class Pipe:
 
     async def _follow(self, broker: Broker, until_now: bool) -> None:
         topic, caught_up = self._settings.topics.offers, asyncio.Event()
-        fact = (await broker.topics([topic]))[topic]
-        refuse_absent(topic, fact, self._settings.broker)
-        tps = [TP(topic, number) for number in range(fact.partitions)]
+        tps = await partitions_of(broker, self._settings, topic)
         places = await broker.committed(self.group, tps)
         found = broker.tail(topic, self._since, caught_up.set, places)
         async with aclosing(found):  # type: ignore[type-var]
             async for records in found:
                 for some in _parts(records):
-                    await self._deliver(broker, some)
+                    await self._deliver(some)
+                    after = some[-1].offset + 1
+                    await broker.commit(self.group, {tps[some[-1].partition]: after})
                 if until_now and caught_up.is_set() and not records:
                     return
 
-    async def _deliver(self, broker: Broker, records: Sequence[Record]) -> None:
-        """Hand records of one partition over, and commit."""
+    async def _deliver(self, records: Sequence[Record]) -> None:
+        """Hand records of one partition over."""
         offers = list(_delivered(records))
         if offers:
             await self._hand(offers)
             self.delivered += len(offers)
-        last = records[-1]
-        await broker.commit(self.group, {TP(last.topic, last.partition): last.offset + 1})
 
     async def _hand(self, offers: Sequence[Delivered]) -> None:
         for attempt in range(1, self._attempts + 1):
