@@ -16,7 +16,7 @@ Rules that hold at every point:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from stream.domain.campaign import Reward
@@ -100,6 +100,42 @@ class Rule(Protocol):
 
     def __call__(self, asked: Asked, /) -> bool:
         """Whether it forbids to offer the item."""
+
+
+class Wanted(NamedTuple):
+    """What a source is asked: which items might this customer be offered now?
+
+    Attributes
+    ----------
+    customer
+    look
+        What the catalog, or else events, told of an item by its id; None if nothing is known.
+    newest
+        The ids of items that are new in the catalog.
+    now
+        Stream time in ms since 1970: use it, and no clock.
+    """
+
+    customer: Customer
+    look: Callable[[str], CatalogItem | None]
+    newest: Sequence[str]
+    now: int
+
+
+class Source(Protocol):
+    """A source of candidates: ``offerstream.sources``, ``extensions.sources``.
+
+    It is asked once a moment, where a campaign recommends. What it names competes with what is
+    learned: by P(purchase) x relevance x what a sale earns, under the same policy. An item
+    that several sources name is that of the one that finds it most relevant. Offers say
+    ``source:NAME``. Where it raises, or answers with anything else, all of it is left out.
+    """
+
+    def __call__(self, wanted: Wanted, /) -> Iterable[tuple[str, float]]:
+        """Pairs of an item's id and its relevance in (0, 1], the best first; 24 are taken.
+
+        As a measure: what waits in the cart is 1, what is trending .3 and less, what is new .1.
+        """
 
 
 class Packed(NamedTuple):

@@ -66,6 +66,7 @@ class _SharedAndOwn(_Shared, frozen=True, array_like=True):
     """The same, with the names of the shop's own extensions, where there are any."""
 
     rules: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 class _Content(msgspec.Struct, frozen=True, array_like=True):
@@ -134,6 +135,7 @@ def decode_evidence(value: bytes) -> tuple[str, Evidence]:
             learning=shared.learning,
             left=content.left,
             rules=tuple(map(Named, shared.rules)),
+            sources=tuple(map(Named, shared.sources)),
         )
         answers = [(name, unpack(answer)) for name, answer in content.answers]
         cause = unpack(content.cause)
@@ -161,7 +163,7 @@ def _shared(world: World) -> msgspec.Raw:
 
 def _own(world: World) -> tuple[tuple[str, ...], ...]:
     """The names of the shop's own extensions, in the order in which they are asked."""
-    return (tuple([rule.name for rule in world.rules]),)
+    return tuple([each.name for each in world.rules]), tuple([s.name for s in world.sources])
 
 
 def _said(models: Models) -> tuple[Any, ...]:

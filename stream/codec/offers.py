@@ -37,6 +37,7 @@ _REASONS: Final = {
         (Origin.RULE, "chosen by the shop", "chosen by the shop to go with {}"),
     )
 }
+_BY_THE_SHOP: Final = _REASONS[Origin.RULE][1:]
 _MILLISECONDS: Final = [f".{ms:03d}Z" for ms in range(1000)]
 _RECALLED: Final = b'{"schema_version":1,"recalled":true,'
 _encode: Final = msgspec.json.Encoder().encode
@@ -183,7 +184,7 @@ def _if_any(text: str | None) -> str | msgspec.UnsetType:
 
 
 def _item(item: OfferItem, discount: int) -> _Item:
-    source, alone, led = _REASONS[item.origin]
+    source, alone, led = _REASONS.get(item.origin) or (item.origin.value, *_BY_THE_SHOP)
     because, price = item.because, item.price
     return _Item(
         item.item_id,

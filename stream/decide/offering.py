@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stream.decide.campaigns.standing import DEFAULT_CAMPAIGN, standing
 from stream.decide.campaigns.strategies import Choice, strategy_for
-from stream.decide.choice.candidates import LADDER, Candidate, on_screen
+from stream.decide.choice.candidates import Candidate, on_screen, rung
 from stream.decide.choice.diversity import Limits
 from stream.decide.choice.own import judged
 from stream.decide.choice.ranking import Found, Ranked, Ranking, Slate, draw, rank, usual_price
@@ -239,7 +239,7 @@ def _offer(
         customer_id=event.customer_id,
         campaign_id=campaign.campaign_id,
         strategy=strategy_for(campaign, segment, world),
-        ladder=LADDER[slate.items[0].candidate.origin],
+        ladder=rung(slate.items[0].candidate.origin),
         items=tuple([_item(ranked, settings.currency) for ranked in slate.items]),
         discount=reward.size if reward.kind is Incentive.PERCENT else 0,
         currency=settings.currency,

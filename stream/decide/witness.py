@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from stream.decide.world import World
-    from stream.domain.event import Event, Moment
+    from stream.domain.event import CatalogItem, Event, Moment
     from stream.domain.offer import Cause
 
 Answers = list[tuple[str, Any]]
@@ -27,6 +27,7 @@ Answers = list[tuple[str, Any]]
 
 ASKED: Final = ("propensity", "segments", "recommender", "baskets", "items")
 LOOKED_UP: Final = ("catalog", "alike")
+OWN: Final = ("rules", "sources")
 
 
 class Evidence(NamedTuple):
@@ -150,7 +151,7 @@ class Told:
 
 
 class Named:
-    """A rule of which the name is known: what it said is told."""
+    """A rule or a source of which the name is known: what it said is told."""
 
     __slots__ = ("_of", "name")
 
@@ -160,6 +161,19 @@ class Named:
     def judge(self, asked: Any, /) -> str:
         """What it says now, or said then."""
         return self._of.judge(asked)  # type: ignore[no-any-return]
+
+    def find(self, wanted: Any, /) -> list[tuple[str, float]]:
+        """What it finds now, or found then."""
+        return self._of.find(wanted)  # type: ignore[no-any-return]
+
+
+def unwatched(world: World) -> Callable[[str], CatalogItem | None]:
+    """What is known of an item, without its being noted: what a source looks at is its own."""
+    catalog: Any = world.catalog
+    told: Any = world.models.items
+    if isinstance(catalog, Watched):
+        catalog, told = catalog._of, told._of
+    return lambda item_id: catalog.get(item_id) or told.get(item_id)
 
 
 def as_it_was(evidence: Evidence) -> World:
@@ -175,8 +189,8 @@ def _with(world: World, of: Callable[[str, Any], Any]) -> World:
     models = world.models
     asked = {name: of(name, getattr(models, name)) for name in ASKED}
     looked_up = {name: of(name, getattr(world, name)) for name in LOOKED_UP}
-    if world.rules:
-        looked_up["rules"] = tuple(
-            [Named(rule.name, of(f"rules {rule.name}", rule)) for rule in world.rules]
-        )
+    for point in OWN:
+        if own := getattr(world, point):
+            named = [Named(each.name, of(f"{point} {each.name}", each)) for each in own]
+            looked_up[point] = tuple(named)
     return world._replace(models=replace(models, **asked), witness=None, **looked_up)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from stream.config import CoreSettings
 from stream.domain.event import Campaign, CatalogItem, Event, Moment
 from stream.domain.offer import Cause
-from stream.extending import Asked
+from stream.extending import Asked, Wanted
 from stream.models.recommend.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -82,6 +82,17 @@ class Judges(Protocol):
 
     def judge(self, asked: Asked, /) -> str:
         """Why an item is not to be offered, the value of a `Denial`; empty if it may be."""
+
+
+class Finds(Protocol):
+    """A source of the shop's own, held so that it never raises; see :mod:`stream.extending`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+
+    def find(self, wanted: Wanted, /) -> Sequence[tuple[str, float]]:
+        """Items with their relevance in (0, 1], the best first."""
 
 
 class Told(Protocol):
@@ -154,7 +165,7 @@ class World(NamedTuple):
     what the partition that decides may still spend.
     ``learning`` is whether anybody learns from what is decided; else nothing waits for a label.
     ``witness`` keeps what offers were made from; None where nobody asks.
-    ``rules`` are the shop's own, in the order in which they are asked.
+    ``rules`` and ``sources`` are the shop's own, in the order in which they are asked.
     """
 
     settings: CoreSettings = CoreSettings()
@@ -168,6 +179,7 @@ class World(NamedTuple):
     grants: Mapping[str, Mapping[int, int]] = {}
     left: Mapping[str, int] = {}
     rules: tuple[Judges, ...] = ()
+    sources: tuple[Finds, ...] = ()
 
     def item(self, item_id: str) -> CatalogItem | None:
         """What is known of an item: the catalog's word, else what events told."""

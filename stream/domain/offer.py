@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final, cast
 
 from stream.domain.campaign import NO_REWARD, Reward
 from stream.domain.event import Source
 from stream.domain.value import Value
+
+OF_SOURCE: Final = "source:"
 
 
 class Origin(StrEnum):
@@ -22,6 +25,20 @@ class Origin(StrEnum):
     TRENDING = "trending"
     NEW = "new"
     RULE = "rule"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Origin | None:
+        """A source of the shop's own: it is named in the settings, so they are few.
+
+        >>> Origin("source:editors") is Origin("source:editors"), len(Origin)
+        (True, 8)
+        """
+        if not isinstance(value, str) or not value.startswith(OF_SOURCE):
+            return None
+        own = str.__new__(cls, value)
+        own._name_, own._value_ = value, value
+        # as `enum.Flag` does: the same word is the same member, and none that iterating finds
+        return cast(Origin, cls._value2member_map_.setdefault(value, own))
 
 
 class Cause(Value, frozen=True):

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, NamedTuple
 
 from stream.config import ConfigError, Settings
-from stream.host.guarding import GuardedEnvelope, GuardedRule, Guards
+from stream.host.guarding import GuardedEnvelope, GuardedRule, GuardedSource, Guards
 
 
 class Point(StrEnum):
@@ -24,6 +24,7 @@ class Point(StrEnum):
 
     RULES = "rules"
     ENVELOPES = "envelopes"
+    SOURCES = "sources"
     SINKS = "sinks"
 
     @property
@@ -39,6 +40,7 @@ class Point(StrEnum):
 TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
     Point.RULES: ("asked",),
     Point.ENVELOPES: ("packed",),
+    Point.SOURCES: ("wanted",),
     Point.SINKS: ("offers",),
 }
 """What an extension is called with."""
@@ -62,6 +64,7 @@ class Extensions(NamedTuple):
 
     rules: tuple[GuardedRule, ...]
     envelopes: tuple[GuardedEnvelope, ...]
+    sources: tuple[GuardedSource, ...]
     failures: Counter[tuple[str, str]]
 
 
@@ -114,6 +117,7 @@ def in_force(settings: Settings) -> Extensions:
     return Extensions(
         tuple([GuardedRule(name, loaded(Point.RULES, name), guards) for name in named.rules]),
         envelopes_in_force(settings, guards),
+        tuple([GuardedSource(name, loaded(Point.SOURCES, name), guards) for name in named.sources]),
         guards.failures,
     )
 

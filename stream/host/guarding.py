@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from traceback import format_tb
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from stream.codec.refused import Refused
 from stream.decide.policy import OF_RULE, RULE_FAILED
 from stream.domain.event import RejectionCode
-from stream.extending import Asked, Envelope, Packed, Rule
+from stream.extending import Asked, Envelope, Packed, Rule, Source, Wanted
 
 log: Final = logging.getLogger(__name__)
+MOST_FOUND: Final = 24
+"""Candidates of one source that are taken."""
+ID_LENGTH: Final = 128
 
 
 class Unfit(TypeError):
@@ -102,3 +106,29 @@ class GuardedEnvelope:
             why = f"the envelope {self.name} cannot open it: {type(error).__name__}"
             self._refused = packed.value, Refused(RejectionCode.DECODE, why)
             raise self._refused[1] from None
+
+
+class GuardedSource:
+    """A source that brings nothing when it fails."""
+
+    def __init__(self, name: str, source: Source, guards: Guards) -> None:
+        self.name, self._source, self._guards = name, source, guards
+
+    def find(self, wanted: Wanted, /) -> list[tuple[str, float]]:
+        """Items with their relevance in (0, 1], the best first, at most `MOST_FOUND`."""
+        try:
+            return [_pair(found) for found in islice(self._source(wanted), MOST_FOUND)]
+        except Exception as error:
+            self._guards.failed("sources", self.name, error, "its candidates are left out")
+            return []
+
+
+def _pair(found: Any) -> tuple[str, float]:
+    item_id, relevance = found
+    if not isinstance(item_id, str) or not 0 < len(item_id) <= ID_LENGTH:
+        raise Unfit("what it found is no item's id")
+    relevance = float(relevance)
+    if not 0 < relevance <= 1:
+        raise Unfit(f"a relevance is {relevance}, and not above 0 and at most 1")
+    item_id.encode()  # what is no text raises
+    return str(item_id), relevance

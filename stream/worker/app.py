@@ -266,6 +266,7 @@ def build_app(
         on_claim_refused=lambda: metrics.internal_refused(Internal.BUDGETS),
         evidence=settings.worker.evidence,
         rules=extensions.rules,
+        sources=extensions.sources,
     )
     follow = {
         topics.catalog: app.view.take_item,

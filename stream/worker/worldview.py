@@ -28,7 +28,7 @@ from stream.decide.campaigns.budgets import granted
 from stream.decide.choice.alike import Fresh
 from stream.decide.policy import by_priority
 from stream.decide.witness import Witness
-from stream.decide.world import Judges, World
+from stream.decide.world import Finds, Judges, World
 from stream.domain.event import Campaign, CatalogItem
 from stream.learn.editions import Editions
 from stream.models.base.state import StateError
@@ -68,9 +68,12 @@ class WorldView:
         on_claim_refused: Callable[[], None] = lambda: None,
         evidence: bool = False,
         rules: tuple[Judges, ...] = (),
+        sources: tuple[Finds, ...] = (),
     ) -> None:
         witness = Witness() if evidence else None
-        self._world = World(settings=settings, learning=learning, witness=witness, rules=rules)
+        self._world = World(
+            settings=settings, learning=learning, witness=witness, rules=rules, sources=sources
+        )
         self.refused = 0
         self._decoder = decoder
         self._catalog: dict[str, CatalogItem] = {}

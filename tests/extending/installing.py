@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,13 @@ class Site:
             for group, targets in entry_points.items()
         ]
         (info / "entry_points.txt").write_text("\n".join(groups))
+        importlib.invalidate_caches()
+
+    def uninstall(self) -> None:
+        """Remove everything that was installed."""
+        self.forget()
+        shutil.rmtree(self.path)
+        self.path.mkdir()
         importlib.invalidate_caches()
 
     def forget(self) -> None:

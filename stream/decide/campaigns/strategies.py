@@ -13,7 +13,7 @@ from typing import Final
 from stream.decide.campaigns.audience import is_of_segment
 from stream.decide.campaigns.moments import due_touches
 from stream.decide.choice.candidates import ORIGINS, WORTH, Candidate, gather, left_out, unbought
-from stream.decide.choice.own import Shown
+from stream.decide.choice.own import Shown, brought
 from stream.decide.rows.history import CARTED
 from stream.decide.rows.record import View
 from stream.decide.world import World
@@ -56,7 +56,8 @@ class Choice:
     def all(self) -> list[Candidate]:
         """Every candidate."""
         if self._all is None:
-            self._all = gather(self.customer, self.world, self.screen)
+            own = brought(self.shown, self.when[1], self.world) if self.world.sources else ()
+            self._all = gather(self.customer, self.world, self.screen, own)
         return self._all
 
     def of(self, campaign: Campaign) -> list[Candidate]:

@@ -76,8 +76,21 @@ def on_screen(customer: View, event: Event | Moment) -> frozenset[str]:
     return frozenset(seen)
 
 
-def gather(customer: View, world: World, screen: Collection[str] = ()) -> list[Candidate]:
-    """Every candidate once, with the source that finds it most relevant; none of the ``screen``."""
+def rung(origin: Origin) -> str:
+    """The rung of the ladder on which a candidate stands."""
+    return LADDER.get(origin, "extension")
+
+
+def gather(
+    customer: View,
+    world: World,
+    screen: Collection[str] = (),
+    brought: Sequence[Candidate] = (),
+) -> list[Candidate]:
+    """Every candidate once, with the source that finds it most relevant; none of the ``screen``.
+
+    ``brought`` are those of the shop's own sources.
+    """
     own = unbought(customer)
     aside = [touch for touch in own if touch.item_id not in screen]
     found = [
@@ -87,6 +100,7 @@ def gather(customer: View, world: World, screen: Collection[str] = ()) -> list[C
     found += _together(customer, own, world.models)
     if world.alike:
         found += _alike(own, world)
+    found += brought
     best = {candidate.item_id: candidate for candidate in _recommended(customer, world, screen)}
     for candidate in found:
         if candidate.item_id in screen:

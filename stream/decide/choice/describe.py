@@ -26,7 +26,15 @@ from stream.domain.offer import Origin
 from stream.domain.value import Value
 from stream.models.base.kernel import kernel
 
-ORIGINS: Final = {origin: hash_of("origin", origin).to_bytes(4, "little") for origin in Origin}
+
+class _Hashes(dict[Origin, bytes]):
+    """The hashes of origins; that of a source of the shop's own is made when it is first met."""
+
+    def __missing__(self, origin: Origin) -> bytes:
+        return self.setdefault(origin, hash_of("origin", origin).to_bytes(4, "little"))
+
+
+ORIGINS: Final = _Hashes()
 MOST_KEPT: Final = 1 << 14  # items: popular ones are candidates again and again
 KNOWN: Final = np.dtype([("features", "<u4", (OF_ITEMS,)), ("price", "<i8")])
 """What is the same of an item for every customer."""

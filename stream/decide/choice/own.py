@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 
+from stream.decide.choice.candidates import Candidate
 from stream.decide.policy import Denial
 from stream.decide.rows.record import View
+from stream.decide.witness import unwatched
 from stream.decide.world import World
 from stream.domain.campaign import Reward
 from stream.domain.event import Campaign, CatalogItem
-from stream.extending import Asked, Fact
+from stream.domain.offer import OF_SOURCE, Origin
+from stream.extending import Asked, Fact, Wanted
 
 
 class Shown:
@@ -64,6 +67,17 @@ class Shown:
     def tastes(self) -> Sequence[tuple[str, float]]:
         """The categories that the customer likes, the strongest first."""
         return tuple(self._view.tastes)
+
+
+def brought(customer: Shown, now: int, world: World) -> list[Candidate]:
+    """The candidates of the shop's own sources."""
+    wanted = Wanted(customer, unwatched(world), world.newest, now)
+    return [
+        Candidate(item_id, origin, relevance)
+        for source in world.sources
+        for origin in (Origin(OF_SOURCE + source.name),)
+        for item_id, relevance in source.find(wanted)
+    ]
 
 
 def judged(
