@@ -393,6 +393,7 @@ class ExtensionSettings:
     rules: Names = ()  # of the policy, asked after its own
     envelopes: Names = ()  # asked before those that are known
     sources: Names = ()  # of candidates, beside those that are learned
+    challengers: Names = ()  # models that foresee beside the champion, and decide nothing
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -171,6 +171,30 @@ class Envelope(Protocol):
         """The object in a record, as JSON could have it; None if it is not one of these."""
 
 
+class Classifier(Protocol):
+    """A classifier as river's are."""
+
+    def learn_one(self, x: dict[str, str], y: bool, /) -> object:
+        """Learn whether an item that was shown was bought."""
+
+    def predict_proba_one(self, x: dict[str, str], /) -> Mapping[bool, float]:
+        """The chance of a purchase under the key True; none counts as one half."""
+
+
+class Challenger(Protocol):
+    """Makes a model that competes: ``offerstream.challengers``, ``extensions.challengers``.
+
+    What it makes foresees the purchases of a sample of what was shown, each before it learns it.
+    It stands beside the champion and the house's own challengers as ``challenger:NAME``
+    (``model_auc{model}`` and so on). It decides nothing. It lives in the learner's process, is in
+    no snapshot, and begins anew after a restart; its memory must have a bound. A model that raises,
+    or foresees what is no probability, is set aside until the next start.
+    """
+
+    def __call__(self, seed: int, /) -> Classifier:
+        """A fresh model; what is random in it must follow from the seed alone."""
+
+
 class Delivered(NamedTuple):
     """A record of the topic ``offers``.
 

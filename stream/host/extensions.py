@@ -16,7 +16,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, NamedTuple
 
 from stream.config import ConfigError, Settings
-from stream.host.guarding import GuardedEnvelope, GuardedRule, GuardedSource, Guards
+from stream.extending import Classifier
+from stream.host.guarding import (
+    GuardedChallenger,
+    GuardedEnvelope,
+    GuardedRule,
+    GuardedSource,
+    Guards,
+)
 
 
 class Point(StrEnum):
@@ -25,6 +32,7 @@ class Point(StrEnum):
     RULES = "rules"
     ENVELOPES = "envelopes"
     SOURCES = "sources"
+    CHALLENGERS = "challengers"
     SINKS = "sinks"
 
     @property
@@ -41,6 +49,7 @@ TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
     Point.RULES: ("asked",),
     Point.ENVELOPES: ("packed",),
     Point.SOURCES: ("wanted",),
+    Point.CHALLENGERS: ("seed",),
     Point.SINKS: ("offers",),
 }
 """What an extension is called with."""
@@ -114,6 +123,7 @@ def in_force(settings: Settings) -> Extensions:
         If something is not there, or broken.
     """
     named, guards = settings.extensions, Guards()
+    challengers_in_force(named.challengers, settings.core.seed)  # who learns makes its own
     return Extensions(
         tuple([GuardedRule(name, loaded(Point.RULES, name), guards) for name in named.rules]),
         envelopes_in_force(settings, guards),
@@ -135,6 +145,39 @@ def envelopes_in_force(
     guards, names = guards or Guards(), settings.extensions.envelopes
     point = Point.ENVELOPES
     return tuple([GuardedEnvelope(name, loaded(point, name), guards) for name in names])
+
+
+def challengers_in_force(names: Sequence[str], seed: int) -> tuple[GuardedChallenger, ...]:
+    """Fresh challengers of these names.
+
+    Raises
+    ------
+    ConfigError
+        As `in_force`.
+    """
+    guards = Guards()
+    return tuple([GuardedChallenger(name, _made(name, seed), guards) for name in names])
+
+
+def _made(name: str, seed: int) -> Classifier:
+    factory, called = loaded(Point.CHALLENGERS, name), _called(Point.CHALLENGERS, name)
+    try:
+        model: Classifier = factory(seed)
+    except (Exception, SystemExit) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{called} makes no model: {why}; mend it, or do without") from error
+    lacks = [
+        method
+        for method in ("learn_one", "predict_proba_one")
+        if not callable(getattr(model, method, None))
+    ]
+    if lacks:
+        kind = type(model).__name__
+        raise ConfigError(
+            f"{called} makes a {kind} without {' and '.join(lacks)}: see stream.extending, or do "
+            "without"
+        )
+    return model
 
 
 def _described(point: Point, found: EntryPoint) -> Installed:
@@ -169,7 +212,7 @@ def _misfit(point: Point, extension: Any) -> str:
     """Why something is no extension of a point; nothing if it may be one."""
     takes = TAKES[point]
     said = f"must be a function of {', '.join(takes)}"
-    if inspect.isclass(extension):
+    if inspect.isclass(extension) and point is not Point.CHALLENGERS:
         return f"{said}, and is a class: name an instance"
     if not callable(extension):
         return f"{said}, and is {type(extension).__name__}"

@@ -18,12 +18,15 @@ import orjson
 from stream.codec.refused import Refused
 from stream.decide.policy import OF_RULE, RULE_FAILED
 from stream.domain.event import RejectionCode
-from stream.extending import Asked, Envelope, Packed, Rule, Source, Wanted
+from stream.extending import Asked, Classifier, Envelope, Packed, Rule, Source, Wanted
 
 log: Final = logging.getLogger(__name__)
 MOST_FOUND: Final = 24
 """Candidates of one source that are taken."""
 ID_LENGTH: Final = 128
+CHALLENGER: Final = "challenger:"
+CAUGHT: Final = (Exception, SystemExit)
+"""What stops nobody: an extension that calls `exit`, too."""
 
 
 class Unfit(TypeError):
@@ -43,7 +46,7 @@ class Guards:
         self.failures: Counter[tuple[str, str]] = Counter()
         self._told: set[tuple[str, str]] = set()
 
-    def failed(self, point: str, name: str, error: Exception, what: str) -> None:
+    def failed(self, point: str, name: str, error: BaseException, what: str) -> None:
         """Count a failure, and say the first of each extension."""
         self.failures[point, name] += 1
         if (point, name) in self._told:
@@ -51,8 +54,7 @@ class Guards:
         self._told.add((point, name))
         said = f": {error}" if isinstance(error, Unfit) else ""  # ours, and of no person
         log.error(
-            "extensions.%s: %s raised %s%s; %s, now and whenever it does (said once; "
-            "extension_failures_total counts)\n%s",
+            "extensions.%s: %s raised %s%s; %s (said once; extension_failures_total counts)\n%s",
             *(point, name, type(error).__name__, said, what),
             "".join(format_tb(error.__traceback__)).rstrip(),
         )
@@ -71,7 +73,7 @@ class GuardedRule:
             forbids = self._rule(asked)
             if type(forbids) is not bool:
                 raise Unfit(f"it answered {type(forbids).__name__}, and not True or False")
-        except Exception as error:
+        except CAUGHT as error:
             self._guards.failed("rules", self.name, error, "the item is not offered")
             return self._failed
         return self._forbids if forbids else ""
@@ -101,7 +103,7 @@ class GuardedEnvelope:
             if not isinstance(inside, Mapping):
                 raise Unfit(f"it answered {type(inside).__name__}, and neither a mapping nor None")
             return orjson.dumps(dict(inside))
-        except Exception as error:
+        except CAUGHT as error:
             self._guards.failed("envelopes", self.name, error, "the record is a dead letter")
             why = f"the envelope {self.name} cannot open it: {type(error).__name__}"
             self._refused = packed.value, Refused(RejectionCode.DECODE, why)
@@ -118,9 +120,33 @@ class GuardedSource:
         """Items with their relevance in (0, 1], the best first, at most `MOST_FOUND`."""
         try:
             return [_pair(found) for found in islice(self._source(wanted), MOST_FOUND)]
-        except Exception as error:
+        except CAUGHT as error:
             self._guards.failed("sources", self.name, error, "its candidates are left out")
             return []
+
+
+class GuardedChallenger:
+    """A challenger that is set aside when it fails."""
+
+    def __init__(self, name: str, model: Classifier, guards: Guards) -> None:
+        self.name = CHALLENGER + name
+        self._called, self._model, self._guards = name, model, guards
+
+    def follow(self, x: Mapping[Any, Any], label: int, /) -> float | None:
+        """What it foresaw of an example before it learned it; None if it failed."""
+        try:
+            foreseen = float(self._model.predict_proba_one(dict(x)).get(True, 0.5))
+            if not 0 <= foreseen <= 1:
+                raise Unfit(f"it foresaw {foreseen}, and no probability")
+            self._model.learn_one(dict(x), bool(label))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # what Rust raises, as some of river is, is no `Exception`
+            self._guards.failed(
+                "challengers", self._called, error, "it is set aside until the next start"
+            )
+            return None
+        return foreseen
 
 
 def _pair(found: Any) -> tuple[str, float]:

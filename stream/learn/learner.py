@@ -21,7 +21,7 @@ from stream.learn.columns import Columns, Labels
 from stream.learn.estimators import Estimators, States
 from stream.models.base.names import Names
 from stream.models.propensity.foresight import Foresight, Quality
-from stream.models.propensity.shadow import Shadow
+from stream.models.propensity.shadow import Own, Shadow
 from stream.models.recommend.steps import Steps
 
 BASKET_WEIGHT = 5.0
@@ -33,13 +33,20 @@ SHADOW_SHARE = 0.01  # of the labels: river's forest alone costs more than all e
 
 
 class Learner(Estimators):
-    """All models, learned together."""
+    """All models, learned together.
 
-    def __init__(self, settings: LearningSettings, seed: int) -> None:
+    Parameters
+    ----------
+    settings, seed
+    own
+        Challengers of the shop's own: nothing that is published depends on them.
+    """
+
+    def __init__(self, settings: LearningSettings, seed: int, own: Sequence[Own] = ()) -> None:
         super().__init__(settings, seed)
         self.step = settings.step
         self._foresight = Foresight()
-        self._shadow = Shadow(SHADOW_SHARE, seed)
+        self._shadow = Shadow(SHADOW_SHARE, seed, own=own)
 
     def learn(
         self, key: str, offset: int, examples: Iterable[Example], *, again: bool = False
@@ -101,6 +108,11 @@ class Learner(Estimators):
         if type(restored.segments) is not type(self.segments):
             restored.segments = self.segments  # another segmenter was set, and starts anew
         vars(self).update(vars(restored))
+
+    @property
+    def set_aside(self) -> Sequence[str]:
+        """Challengers of the shop's own that failed."""
+        return self._shadow.set_aside
 
     def quality(self) -> Quality:
         """Prequential quality over the last few thousand labels."""

@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -37,6 +37,17 @@ class Standing(NamedTuple):
     quality: Quality
 
 
+class Own(Protocol):
+    """A challenger of the shop's own, held so that it never raises; see `stream.extending`."""
+
+    @property
+    def name(self) -> str:
+        """Under which it stands in the comparison."""
+
+    def follow(self, x: Mapping[Any, Any], label: int, /) -> float | None:
+        """What it foresaw of an example before it learned it; None, for good, once it failed."""
+
+
 class Shadow:
     """Champion and challengers on the same sample of examples.
 
@@ -48,6 +59,13 @@ class Shadow:
         Of the draw, and of challengers that are random.
     window
         Examples that the standings look back on.
+    own
+        Challengers of the shop's own.
+
+    Attributes
+    ----------
+    set_aside : list[str]
+        The names of those that failed.
 
     Examples
     --------
@@ -58,16 +76,20 @@ class Shadow:
     1.0
     """
 
-    def __init__(self, share: float, seed: int = 0, window: int = 2048) -> None:
+    def __init__(
+        self, share: float, seed: int = 0, window: int = 2048, own: Sequence[Own] = ()
+    ) -> None:
         self.share = share
         self.seed = seed
         self._drawn = 0, 0  # of these numbers it is known which are in the sample
         self._seen: list[int] = []
         self._challengers: Sequence[Challenger] = _fresh(seed) if share > 0.0 else ()
+        self._own = list(own) if share > 0.0 else []
+        self.set_aside: list[str] = []
         self._rolling = {name: Rolling(window) for name in (CHAMPION, *self._names())}
 
     def _names(self) -> list[str]:
-        return [challenger.name for challenger in self._challengers]
+        return [one.name for one in self._challengers] + [one.name for one in self._own]
 
     def sees(self, number: int) -> bool:
         """Return whether the example of this number is in the sample."""
@@ -104,6 +126,14 @@ class Shadow:
         for challenger in self._challengers:
             self._rolling[challenger.name].update([challenger.predict(x)], [label])
             challenger.learn(x, label)
+        for own in tuple(self._own):
+            foreseen = own.follow(x, label)
+            if foreseen is None:
+                self._own.remove(own)
+                del self._rolling[own.name]
+                self.set_aside.append(own.name)
+            else:
+                self._rolling[own.name].update([foreseen], [label])
 
     def standings(self) -> tuple[Standing, ...]:
         """Return where each stands, the champion first; nothing before the first example."""

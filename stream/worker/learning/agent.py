@@ -171,6 +171,7 @@ class Learning:
             self._view.slot,
             published,
             settings.partitions,
+            settings.extensions.challengers,
         )
         self._position = (await training.place()).position
         return training

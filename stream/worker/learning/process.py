@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from threading import Thread
 from time import monotonic
@@ -28,6 +28,7 @@ from stream.config import LearningSettings, LogFormat, Secret
 from stream.host.allocator import let_go_of_large_blocks
 from stream.host.discretion import keep_secret
 from stream.host.environment import PREFIX
+from stream.host.extensions import challengers_in_force
 from stream.host.logs import start_logging
 from stream.worker.learning.trainer import Lessons, Place, Publication, Rules, Trainer
 
@@ -49,6 +50,7 @@ class Training(Protocol):
         slot: str,
         published: Published | None,
         partitions: int,
+        challengers: Sequence[str],
     ) -> None: ...
     async def learn(self, lessons: Lessons) -> None: ...  # noqa: D102
     async def place(self) -> Place: ...  # noqa: D102
@@ -71,9 +73,12 @@ class Here:
         slot: str,
         published: Published | None,
         partitions: int = MOST_PARTITIONS,
+        challengers: Sequence[str] = (),
     ) -> None:
         """Make the trainer, of this."""
-        self.trainer = await asyncio.to_thread(Trainer, settings, seed, slot, published, partitions)
+        made = settings, seed, slot, published, partitions
+        own = challengers_in_force(challengers, seed)
+        self.trainer = await asyncio.to_thread(Trainer, *made, own)
 
     async def learn(self, lessons: Lessons) -> None:
         """Learn at once, and let others have their turn between two lessons."""
@@ -102,13 +107,14 @@ class Here:
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True):
-    """The first message: what the trainer is made of, ``published`` packed."""
+    """The first message: what the trainer is made of, ``published`` packed, challengers named."""
 
     settings: LearningSettings
     seed: int
     slot: str
     published: bytes | None
     partitions: int = MOST_PARTITIONS
+    challengers: tuple[str, ...] = ()
 
 
 class Learn(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -189,11 +195,12 @@ class Apart:
         slot: str,
         published: Published | None,
         partitions: int = MOST_PARTITIONS,
+        challengers: Sequence[str] = (),
     ) -> None:
         """Have the trainer made, of this."""
         self._patience = settings.answer_timeout
         packed = None if published is None else await asyncio.to_thread(pack, published)
-        begin = Begin(settings, seed, slot, packed, partitions)
+        begin = Begin(settings, seed, slot, packed, partitions, tuple(challengers))
         await self._write(await asyncio.to_thread(_framed, begin))
 
     async def learn(self, lessons: Lessons) -> None:
@@ -271,7 +278,8 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     begin = msgspec.msgpack.decode(_read(requests), type=Begin, dec_hook=_told)
     keep_secret([begin.settings.snapshot_key])
     published = None if begin.published is None else unpack(begin.published)
-    trainer = Trainer(begin.settings, begin.seed, begin.slot, published, begin.partitions)
+    own = challengers_in_force(begin.challengers, begin.seed)
+    trainer = Trainer(begin.settings, begin.seed, begin.slot, published, begin.partitions, own)
     writing = Thread()
     decode = msgspec.msgpack.Decoder(Message).decode
     while frame := _read(requests):

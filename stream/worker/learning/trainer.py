@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import NamedTuple, TypeAlias
 
@@ -17,6 +17,7 @@ from stream.learn.learner import Learner
 from stream.learn.places import Stamps
 from stream.learn.rulebook import Said, standing
 from stream.models.propensity.foresight import Quality
+from stream.models.propensity.shadow import Own
 
 logger = get_logger(__name__)
 Lessons: TypeAlias = Iterable[tuple[int, bytes | None]]
@@ -40,7 +41,7 @@ class Publication(NamedTuple):
 
     Since the publication before it, ``new`` examples were learned, the propensity's ``drifts`` were
     seen, and ``evicted`` counts what has given way in bounded memory, by kind; ``refused`` records
-    of the log were passed over.
+    of the log were passed over, and the challengers ``set_aside`` have failed.
     """
 
     records: list[tuple[bytes, bytes]]
@@ -49,6 +50,7 @@ class Publication(NamedTuple):
     drifts: int
     evicted: dict[str, int]
     refused: int = 0
+    set_aside: tuple[str, ...] = ()
 
 
 class Rules(NamedTuple):
@@ -64,6 +66,7 @@ class Counts(NamedTuple):
     learned: int
     drifts: int
     evicted: dict[str, int]
+    set_aside: int
 
 
 class Trainer:
@@ -77,6 +80,8 @@ class Trainer:
         Of the models' topic: the last full snapshot's slot, and the models to go on from.
     partitions
         Of the event topics: there are no lessons of others.
+    own
+        Challengers of the shop's own.
     """
 
     def __init__(
@@ -86,8 +91,9 @@ class Trainer:
         slot: str,
         published: Published | None,
         partitions: int = MOST_PARTITIONS,
+        own: Sequence[Own] = (),
     ) -> None:
-        self.learner = Learner(settings, seed)
+        self.learner = Learner(settings, seed, own)
         if published is not None:
             self.learner.restore(*published)
         self._settings = settings
@@ -119,6 +125,7 @@ class Trainer:
             now.drifts - before.drifts,
             {kind: count - before.evicted[kind] for kind, count in now.evicted.items()},
             refused,
+            tuple(learner.set_aside[before.set_aside :]),
         )
 
     def write_full(self) -> None:
@@ -132,7 +139,8 @@ class Trainer:
 
     def _counts(self) -> Counts:
         learner = self.learner
-        return Counts(learner.learned, learner.propensity.drifts, learner.evicted())
+        counted = learner.learned, learner.propensity.drifts, learner.evicted()
+        return Counts(*counted, len(learner.set_aside))
 
 
 def learn_record(learner: Learner, partitions: int, offset: int, value: bytes | None) -> bool:

@@ -280,6 +280,12 @@ class Metrics:
             if value is not None:
                 gauge.labels(model).set(value)
 
+    def model_gone(self, model: str) -> None:
+        """Show a model's standing no more."""
+        for gauge in (self._auc, self._log_loss, *self._standings.values()):
+            with suppress(KeyError):  # as in `lag_gone`
+                gauge.remove(model)
+
     def model_drifted(self, model: str, times: int) -> None:
         """Count changes that the model's drift detector saw."""
         self._drift.labels(model).inc(times)

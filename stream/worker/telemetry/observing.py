@@ -15,6 +15,7 @@ from stream.decide.policy import OF_RULE, RULE_FAILED, Denial
 from stream.decide.rows.admission import Outcome
 from stream.domain.event import Rejection, RejectionCode
 from stream.domain.stamps import offset_of
+from stream.host.guarding import CHALLENGER
 from stream.models.propensity.foresight import Quality
 from stream.worker.faust.records import Batch
 from stream.worker.learning.trainer import Publication
@@ -157,6 +158,9 @@ class Observing:
         )
         for standing in quality.standings:
             self._metrics.model_standing(standing.name, standing.quality)
+        for name in publication.set_aside:
+            self._metrics.model_gone(name)
+            self._metrics.extensions_failed({("challengers", name.removeprefix(CHALLENGER)): 1})
         self._metrics.model_drifted("propensity", publication.drifts)
         for kind, gone in publication.evicted.items():
             self._metrics.evicted(kind, gone)
