@@ -27,7 +27,7 @@ Answers = list[tuple[str, Any]]
 
 ASKED: Final = ("propensity", "segments", "recommender", "baskets", "items")
 LOOKED_UP: Final = ("catalog", "alike")
-OWN: Final = ("rules", "sources")
+OWN: Final = {"rules": "judge", "sources": "find"}
 
 
 class Evidence(NamedTuple):
@@ -151,20 +151,12 @@ class Told:
 
 
 class Named:
-    """A rule or a source of which the name is known: what it said is told."""
+    """A rule or a source of which the name is known; ``say`` is what it says, or said then."""
 
-    __slots__ = ("_of", "name")
+    __slots__ = ("find", "judge", "name")
 
-    def __init__(self, name: str, of: Any = None) -> None:
-        self.name, self._of = name, of
-
-    def judge(self, asked: Any, /) -> str:
-        """What it says now, or said then."""
-        return self._of.judge(asked)  # type: ignore[no-any-return]
-
-    def find(self, wanted: Any, /) -> list[tuple[str, float]]:
-        """What it finds now, or found then."""
-        return self._of.find(wanted)  # type: ignore[no-any-return]
+    def __init__(self, name: str, say: Any = None) -> None:
+        self.name, self.judge, self.find = name, say, say
 
 
 def unwatched(world: World) -> Callable[[str], CatalogItem | None]:
@@ -189,8 +181,8 @@ def _with(world: World, of: Callable[[str, Any], Any]) -> World:
     models = world.models
     asked = {name: of(name, getattr(models, name)) for name in ASKED}
     looked_up = {name: of(name, getattr(world, name)) for name in LOOKED_UP}
-    for point in OWN:
+    for point, says in OWN.items():
         if own := getattr(world, point):
-            named = [Named(each.name, of(f"{point} {each.name}", each)) for each in own]
-            looked_up[point] = tuple(named)
+            held = [(each.name, of(f"{point} {each.name}", each)) for each in own]
+            looked_up[point] = tuple([Named(name, getattr(one, says)) for name, one in held])
     return world._replace(models=replace(models, **asked), witness=None, **looked_up)
