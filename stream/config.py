@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 
 class ConfigError(Exception):
@@ -331,8 +332,18 @@ class KafkaSettings:
     sasl_username: str = ""  # with sasl_mechanism
     sasl_password: Secret = field(default_factory=Secret)  # with sasl_mechanism
     sasl_without_tls: bool = False  # a password in plain text is a mistake until you say so
+    schema_registry_url: str = ""  # none: Avro and Protobuf are refused, by name
+    schema_registry_username: str = ""  # of a login by name and password
+    schema_registry_password: Secret = field(default_factory=Secret)  # with that name
+    schema_registry_token: Secret = field(default_factory=Secret)  # … or of one by a bearer token
+    schema_registry_ca_file: str = ""  # none: the system's authorities
+    schema_registry_timeout: Duration = 5.0  # an answer that takes longer is none
+    schema_registry_keep: Duration = 3600.0  # a schema never changes; a registry may be made anew
+    schema_registry_forget: Duration = 60.0  # an id that was unknown may be registered by then
+    schema_registry_patience: Duration = 600.0  # … for a schema that alone is not given
 
     def __post_init__(self) -> None:
+        self._check_registry()
         if self.sasl_mechanism and not self.tls and not self.sasl_without_tls:
             raise ConfigError(
                 "kafka.sasl_mechanism without kafka.tls would send the password in plain text; "
@@ -354,6 +365,43 @@ class KafkaSettings:
             raise ConfigError(
                 "kafka.heartbeat_interval must be at most half of kafka.session_timeout; "
                 "a third is usual"
+            )
+
+    def _check_registry(self) -> None:
+        name, password = self.schema_registry_username, self.schema_registry_password
+        token, url = self.schema_registry_token, self.schema_registry_url
+        if bool(name) != bool(password):
+            raise ConfigError(
+                "kafka.schema_registry_username and kafka.schema_registry_password go together: "
+                "set both or none"
+            )
+        if name and token:
+            raise ConfigError(
+                "kafka.schema_registry_token and kafka.schema_registry_username are two logins: "
+                "set one of them"
+            )
+        if not url:
+            return
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018  # raises if it is none
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                "kafka.schema_registry_url is no address: give one such as "
+                "https://registry.example.org:8081"
+            )
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ConfigError(
+                "kafka.schema_registry_url must hold no login, query or fragment: a login belongs "
+                "into kafka.schema_registry_username and kafka.schema_registry_password"
+            )
+        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if (name or token) and parts.scheme == "http" and not is_here:
+            raise ConfigError(
+                "kafka.schema_registry_url begins with http: a login would be sent in plain text; "
+                "use https"
             )
 
 

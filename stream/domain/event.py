@@ -252,6 +252,7 @@ class RejectionCode(StrEnum):
     NULL_KEY = "null_key"
     TOMBSTONE = "tombstone"
     UNREADABLE = "unreadable"
+    UNKNOWN_SCHEMA = "unknown_schema"
     INTERNAL = "internal"
 
 

@@ -43,6 +43,7 @@ REASONS = {
     "null_key": "no key",
     "tombstone": "no value",
     "unreadable": "damaged bytes",
+    "unknown_schema": "no such schema",
     "internal": "a fault of ours",
 }
 """What the engine's reasons mean, for people."""

@@ -20,6 +20,7 @@ from stream.broker.local.log import Log
 from stream.broker.opening import broker_of
 from stream.broker.protocol import Broker, Follower
 from stream.broker.records import Outgoing, Record
+from stream.broker.schemas.book import SchemaBook
 from stream.codec.reference import ReferenceDecoder
 from stream.codec.schema import load_schemas
 from stream.config import Settings
@@ -66,6 +67,7 @@ class OfferstreamApp(faust.App):
     observing: Observing
     broker: Broker
     inspection: Inspection
+    schemas: SchemaBook | None = None
     #: The group of each topic that is read in batches.
     groups: Mapping[str, Group]
 
@@ -110,6 +112,8 @@ class OfferstreamApp(faust.App):
         self.forget_partitions()
         await self.learning.stop()
         await self.broker.close()
+        if self.schemas is not None:
+            await self.schemas.close()
 
     async def world_known(self) -> None:
         """Wait until catalog, campaigns and models are in use as they stood at the start.
@@ -239,6 +243,8 @@ def build_app(
     topics, schemas, extensions = settings.topics, load_schemas(), in_force(settings)
     reader = EventReader.of(settings, schemas, extensions.envelopes)
     app = OfferstreamApp(settings, _groups(settings, reader))
+    if settings.kafka.schema_registry_url:
+        app.schemas = reader.schemas = SchemaBook(settings.kafka, metrics.schema_asked)
     reference = ReferenceDecoder(schemas, settings.core)
     app.table = BatchTable(
         app,
@@ -340,6 +346,7 @@ def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
             limit,
             worker.order_wait,
             gathered=True,
+            ahead_of=reader.ahead_of,
         ),
         Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False),
         Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit, dense=False),

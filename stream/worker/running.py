@@ -99,7 +99,9 @@ async def _live(app: OfferstreamApp, health: Health, told: asyncio.Event) -> Bas
     app.sensors.add(WorkerSensor(health))
     stop = asyncio.create_task(told.wait())
     working = asyncio.create_task(_work(app, health))
-    beating = asyncio.create_task(heartbeat(health, learner=lambda: app.learning.waited))
+    beating = asyncio.create_task(
+        heartbeat(health, learner=lambda: app.learning.waited, schemas=lambda: _schemas(app))
+    )
     await asyncio.wait({stop, working}, return_when=asyncio.FIRST_COMPLETED)
     reason = working.exception() if working.done() else None
     reason = refused_access(reason, app.settings) or reason
@@ -125,6 +127,10 @@ async def _live(app: OfferstreamApp, health: Health, told: asyncio.Event) -> Bas
         logger.info("end: as asked; all that was taken is committed")
     gc.unfreeze()  # so that this app's parts may go before another's are set apart
     return reason
+
+
+def _schemas(app: OfferstreamApp) -> tuple[float, str]:
+    return (0.0, "") if app.schemas is None else app.schemas.waited()
 
 
 def _code_of(reason: BaseException | None) -> int:

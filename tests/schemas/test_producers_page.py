@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from stream.codec.events.decoding import Decoded, EventDecoder, Ignored
 from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.registry.frames import Frame
+from stream.codec.registry.translating import Definition, translator
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
-from stream.domain.event import Rejection, RejectionCode
+from stream.domain.event import Click, Rejection, RejectionCode
+from tests.registry import avro
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"<!-- (\w+): (\w+) (\S+)( [^\n]*)? -->\n```json\n(.*?)```", PAGE, re.DOTALL)
@@ -51,3 +56,14 @@ def test_an_example_does_what_the_page_says(
 
 def test_the_page_names_every_reason_to_refuse() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) >= {*RejectionCode}
+
+
+def test_the_example_in_avro_is_an_event() -> None:
+    (schema,) = re.findall(r"```avsc\n(.*?)```", PAGE, re.DOTALL)
+    event = {"event_id": "e1", "customer_id": "c1", "timestamp": 1_569_888_001_000, "event": "view",
+             "product_id": "p1", "price": Decimal("12.90"), "currency": "EUR"}  # fmt: skip
+    payload = avro(json.loads(schema), event)
+    value = translator(1, Definition("AVRO", schema))(Frame(1, payload))
+    outcome = EventDecoder(load_schemas(), CoreSettings()).clicks(b"c1", value, (), FAR)
+    assert isinstance(outcome, Decoded) and isinstance(outcome.event, Click)
+    assert (outcome.event.price, outcome.event.time) == (1290, 1_569_888_001_000)

@@ -26,12 +26,14 @@ from stream.domain.text import tidy
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """A record's headers, in their order; a name may come more than once."""
 
+SCHEMA_ID: Final = "__value_schema_id"
+"""The header in which a Schema Registry's serializers may name a value's schema."""
+
 _FRAME: Final = b"\x00"
 _FRAME_LENGTH: Final = 5
-_SCHEMA_ID: Final = "__value_schema_id"
 _BINARY: Final = (
     "the value is of a Schema Registry's schema{}, and is not JSON but Avro or Protobuf: "
-    "send JSON, as by the registry's JSON Schema serializer"
+    "set kafka.schema_registry_url, or send JSON, as by the registry's JSON Schema serializer"
 )
 _STRUCTURED: Final = "application/cloudevents"
 _PLAIN: Final = (None, b"", b"application/json")
@@ -91,7 +93,7 @@ def _unframed(raw: bytes, error: JSONDecodeError, headers: Headers) -> Any:
                 number = int.from_bytes(raw[1:_FRAME_LENGTH])
                 raise Refused(RejectionCode.DECODE, _BINARY.format(f" {number}")) from None
             error = inner
-    elif raw.lstrip()[:1] != b"{" and any(name == _SCHEMA_ID for name, _ in headers):
+    elif raw.lstrip()[:1] != b"{" and any(name == SCHEMA_ID for name, _ in headers):
         raise Refused(RejectionCode.DECODE, _BINARY.format("")) from None
     # The message tells what was met and where, and holds nothing of the value.
     raise Refused(RejectionCode.DECODE, f"the value is not JSON: {error.msg}")

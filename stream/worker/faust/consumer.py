@@ -11,6 +11,8 @@ Rules:
 - Fetching and handing on are two loops: an acknowledgement lets the next batch go at once, and the
   next fetch is under way while batches are handed on.
 - What was delivered before a rebalance or a seek is forgotten: its acknowledgement does nothing.
+- A record that cannot be read yet, as its schema is being fetched, is held with all behind it: its
+  lane hands on nothing and its topic's partition is not fetched until then.
 - Where a group's topics end is asked before the first of them is taken: a topic that was not
   fetched yet is not taken for an empty one.
 - Nothing is taken of a group's topics between a rebalance and the end of the recovery that follows
@@ -71,6 +73,7 @@ class BatchingConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lanes: dict[Lane, LaneQueue] = {}
+        self._held: dict[TP, Sequence[Record]] = {}
         self._fetched: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
         self._committable: dict[TP, int] = {}
@@ -149,7 +152,9 @@ class BatchingConsumer(Consumer):
             timeout = POLL if open_to_more == active and self._flowing else POLL_WHILE_CLOSED
             if not open_to_more:
                 await asyncio.sleep(timeout)
-                return {}, generation
+                if self._held:
+                    self._stay()
+                return await self._others({}), generation
             found = await self._getmany(active_partitions=open_to_more, timeout=timeout) or {}
             if self._flowing and (jumps := self._jumps(found)):
                 try:
@@ -172,21 +177,37 @@ class BatchingConsumer(Consumer):
         if self._flowing:  # else a seek will follow, and fetch them again
             left = self._left
             ours = {tp: records for tp, records in found.items() if tp.topic in self._groups}
+            ours |= self._held
             read = {tp: await self._contents(tp, records) for tp, records in ours.items()}
             if left == self._left:
                 self._take_in(ours, read)
         return {tp: records for tp, records in found.items() if tp.topic not in self._groups}
 
     async def _contents(self, tp: TP, records: Sequence[Record]) -> list[Content]:
-        read = self._groups[tp.topic].read
-        return [read(record) async for some in in_turns(records) for record in some]
+        """What reading records gives, up to the first that cannot be read yet."""
+        group = self._groups[tp.topic]
+        read, contents = group.read, list[Content]()
+        async for some in in_turns(records):
+            for record in some:
+                content = read(record)
+                if content is None:
+                    group.ahead_of(records[len(contents) + 1 :])
+                    return contents
+                contents.append(content)
+        return contents
 
     def _take_in(
         self, found: Mapping[TP, Sequence[Record]], read: Mapping[TP, Sequence[Content]]
     ) -> None:
         for tp, records in found.items():
             if records:
-                self._lane(self._groups[tp.topic], tp).merge.add(tp.topic, records, read[tp])
+                lane, count = self._lane(self._groups[tp.topic], tp), len(read[tp])
+                lane.merge.add(tp.topic, records[:count], read[tp])
+                if count < len(records):
+                    self._held[tp] = records[count:]
+                    lane.held.add(tp.topic)
+                elif self._held.pop(tp, None) is not None:
+                    lane.held.discard(tp.topic)
                 self._fetched[tp] = records[-1].offset + 1
                 if tp in self._expected:
                     self._expected[tp] = records[-1].offset + 1
@@ -220,6 +241,8 @@ class BatchingConsumer(Consumer):
 
     def _takes_more(self, tp: TP) -> bool:
         group = self._groups.get(tp.topic)
+        if tp in self._held:
+            return False
         return group is None or (self._flowing and self._lane(group, tp).takes_more(tp.topic))
 
     def _is_behind(self, partition: int, topic: str) -> bool:
@@ -243,6 +266,9 @@ class BatchingConsumer(Consumer):
         if done < self._fetched.get(tp, done):
             return done
         return max(done, self._next_offset(tp) or 0)
+
+    def _stay(self) -> None:
+        """Tell the group that we are there, though nothing may be fetched for now."""
 
     async def skipped(self, starts: Mapping[TP, int]) -> Mapping[TP, tuple[int, int]]:
         """Where records that were expected are gone and none came behind: expected and first."""
@@ -407,6 +433,7 @@ class BatchingConsumer(Consumer):
             lane.give_up()
         self._owner.let_go()
         self._lanes.clear()
+        self._held.clear()
         self._fetched.clear()
         self._expected.clear()
         self._committable.clear()

@@ -115,6 +115,11 @@ class KafkaConsumer(BatchingConsumer, driver.Consumer):
         state = None if assignment is None else assignment.state_value(tp)
         return state.position if state is not None and state.has_valid_position else None
 
+    def _stay(self) -> None:
+        # aiokafka leaves the group when nothing was asked for during kafka.max_poll_interval.
+        with self._thread._ensure_consumer()._subscription.fetch_context():
+            pass
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek groups' partitions of which nothing was committed, too: to their beginning.
 

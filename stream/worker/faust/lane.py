@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from stream.broker.records import Record
 from stream.worker.faust.merge import Merge
 from stream.worker.faust.records import Arrived, Batch, Read
 
 BUFFERED_RECORDS = 4_000
 BUFFERED_BYTES = 8 << 20
+
+
+def _nothing(records: Sequence[Record]) -> None:
+    """Fetch nothing ahead of records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,8 @@ class Group:
     they are ``gathered``, what arrives while a batch is under way waits for it, or until there is
     enough for a whole one: a lone event goes at once, and a stream of them in few batches (as
     Nagle's algorithm has it, RFC 896). Where they are ``dense`` no record is compacted away, and
-    one that is not there was removed.
+    one that is not there was removed. ``ahead_of`` is told what stands behind a record that cannot
+    be read yet.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Group:
     awaited: bool = True
     gathered: bool = False
     dense: bool = True
+    ahead_of: Callable[[Sequence[Record]], None] = _nothing
 
 
 class LaneQueue:
@@ -44,11 +51,15 @@ class LaneQueue:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.merge = Merge(group.topics, group.wait)
+        #: Topics that have records which cannot be read yet: all others wait for them.
+        self.held: set[str] = set()
         self._under_way: deque[Batch] = deque()
 
     def is_ready(self) -> bool:
         """Whether the next batch may be delivered."""
         group, under_way = self.group, len(self._under_way)
+        if self.held:
+            return False
         if under_way and group.gathered and self.merge.size < group.limit:
             return False
         return under_way < group.ahead

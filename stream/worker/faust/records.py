@@ -29,7 +29,8 @@ class Arrived(Value, frozen=True):
 
 Content: TypeAlias = tuple[int | None, Any]
 """What reading a record gave: its event time in ms, None if it says none, and its content."""
-Read: TypeAlias = Callable[[Record], Content]
+Read: TypeAlias = Callable[[Record], Content | None]
+"""Reads a record; None if it cannot be read yet, as what it takes is being fetched."""
 
 
 class Batch:

@@ -4,7 +4,7 @@ Rules:
 
 - ``/livez`` is 200 while the event loop answers and, where records wait, something moves; never
   "messages arrive". ``/readyz`` is 200 while the worker takes events, a broker answers and so does
-  the learner, and says why it does not.
+  the learner, and says why it does not, or which schema it waits for.
 - The server is up before recovery begins and answers while the event loop is busy.
 - Loopback unless ``metrics.host`` says otherwise; it serves counts and reasons, no customer.
 """
@@ -63,6 +63,7 @@ class Health:
         self._beat: float | None = None
         self._learner = 0.0
         self._silent = 0.0
+        self._schemas = (0.0, "")
         self._backlog = 0
         self._moved = clock()
 
@@ -85,6 +86,11 @@ class Health:
         """Note for how many seconds the learner has owed an answer."""
         self._learner = waited
         self.metrics.learner_waited(waited)
+
+    def schemas(self, waited: float, why: str) -> None:
+        """Note for how many seconds partitions have waited for a schema, and why."""
+        self._schemas = waited, why
+        self.metrics.schema_waited(waited)
 
     def broker(self, silent: float) -> bool:
         """Note for how many seconds no broker has answered; whether one is there."""
@@ -112,6 +118,9 @@ class Health:
             reason = f"no broker has answered for {self._silent:.0f} s"
         if reason is None and self._learner > self._settings.loop_timeout:
             reason = f"the learner has not answered for {self._learner:.0f} s"
+        waited, why = self._schemas
+        if reason is None and waited > self._settings.broker_timeout:
+            reason = f"partitions have waited for {waited:.0f} s: {why}"
         return Verdict(reason is None, reason or "ready")
 
     def liveness(self) -> Verdict:
@@ -122,17 +131,23 @@ class Health:
             return Verdict(False, f"the event loop has not answered for {silent:.0f} s")
         with self._lock:
             still, waiting = now - self._moved, self._backlog
+        if self._schemas[0]:
+            return Verdict(True, "alive")  # a restart brings no registry back
         if waiting and still > self._settings.stall_timeout:
             return Verdict(False, f"{waiting} records wait and nothing moved for {still:.0f} s")
         return Verdict(True, "alive")
 
 
 async def heartbeat(
-    health: Health, interval: float = BEAT, learner: Callable[[], float] = lambda: 0.0
+    health: Health,
+    interval: float = BEAT,
+    learner: Callable[[], float] = lambda: 0.0,
+    schemas: Callable[[], tuple[float, str]] = lambda: (0.0, ""),
 ) -> None:
     """Beat until cancelled; run it as a task of the worker's event loop.
 
-    ``learner`` gives the seconds for which the learner has owed an answer.
+    ``learner`` gives the seconds for which the learner has owed an answer, ``schemas`` those for
+    which somebody has waited for a schema, and why.
     """
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -140,6 +155,7 @@ async def heartbeat(
         health.beat(max(loop.time() - due, 0.0))
         health.metrics.loop_tasks(len(asyncio.all_tasks()))
         health.learner(learner())
+        health.schemas(*schemas())
         due = loop.time() + interval
         await asyncio.sleep(interval)
 

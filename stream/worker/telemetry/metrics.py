@@ -258,6 +258,14 @@ class Metrics:
         """Note for how long the learner's process has owed an answer."""
         self._learner.set(seconds)
 
+    def schema_asked(self, outcome: str) -> None:
+        """Count an answer of the Schema Registry: ``found``, ``unknown`` or ``failed``."""
+        self._schemas.labels(outcome).inc()
+
+    def schema_waited(self, seconds: float) -> None:
+        """Note for how long partitions have waited for a schema."""
+        self._schema_wait.set(seconds)
+
     def state_keys(self, table: str, keys: int) -> None:
         """Note how many keys a table holds on this worker."""
         self._keys.labels(table).set(keys)
@@ -381,6 +389,10 @@ class Metrics:
         self._tasks = gauge("event_loop_tasks", "Tasks of the event loop that are not done.")
         text = "How long the learner's process has owed an answer; 0 while it answers."
         self._learner = gauge("learner_unanswered_seconds", text)
+        text = "Answers of the Schema Registry to questions for a schema."
+        self._schemas = self._counter("schema_requests", text, "outcome")
+        text = "How long partitions have waited for a schema; 0 while none does."
+        self._schema_wait = gauge("schema_wait_seconds", text)
         self._keys = gauge("state_keys", "Keys of a table on this worker.", "table")
         text = "Damaged stores that were emptied and filled from their changelogs."
         self._store_rebuilt = self._counter("store_rebuilt", text)

@@ -1,0 +1,1 @@
+"""Schemas of a Schema Registry: asked for by id, and kept."""

@@ -1,0 +1,1 @@
+"""Payloads of a Schema Registry's schemas: from Avro and Protobuf to JSON that says the same."""
