@@ -18,6 +18,7 @@ import pytest
 from stream.broker.schemas import book as books
 from stream.broker.schemas.asking import LARGEST
 from stream.broker.schemas.book import SchemaBook, Told
+from stream.broker.schemas.inline import Inline
 from stream.codec.refused import Refused
 from stream.config import ConfigError, KafkaSettings, Secret
 from stream.domain.event import RejectionCode
@@ -436,3 +437,21 @@ def test_an_authority_that_is_not_there_is_told() -> None:
     )
     with pytest.raises(ConfigError, match=r"schema_registry_ca_file /nowhere/ca\.pem"):
         SchemaBook(settings)
+
+
+# ---------------------------------------------------------------------------------- whole topics
+
+
+async def test_who_reads_a_whole_topic_waits_for_schemas(registry: Registry) -> None:
+    registry.put(7, TEXT)
+    with Inline(registry.settings()) as inline:
+        for value in (framed(7, VALUE), framed(7, VALUE), b"{}", None):
+            one = await asyncio.to_thread(inline.opened, value, ())
+            assert one.value in (b'{"customer_id":"c1"}', b"{}", None)
+        with pytest.raises(Refused):
+            await asyncio.to_thread(inline.opened, framed(9, VALUE), ())
+        registry.wrong = lambda path: (503, {}, b"")
+        with pytest.raises(ConfigError, match="schema 8 is not to be had: HTTP 503"):
+            await asyncio.to_thread(inline.opened, framed(8, VALUE), ())
+    with Inline(KafkaSettings()) as inline:
+        assert inline.opened(framed(7, VALUE), ()).value == framed(7, VALUE)

@@ -44,7 +44,7 @@ STILL_WANTED: Final = 5.0  # s; who waits for a schema asks at least each second
 class Told(NamedTuple):
     """A value and its headers, to be read as JSON."""
 
-    value: bytes
+    value: bytes | None
     headers: Headers
 
 

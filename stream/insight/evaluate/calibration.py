@@ -27,14 +27,12 @@ import numpy.typing as npt
 
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
-from stream.codec.events.decoding import EventDecoder
 from stream.codec.examples import LessonError, decode_examples, decode_lesson, read_examples
-from stream.codec.schema import load_schemas
 from stream.config import Settings
 from stream.decide.example import Labelled
 from stream.domain.event import Click, Purchase, Source, Trade
 from stream.domain.stamps import offset_of
-from stream.host.extensions import envelopes_in_force
+from stream.insight.events import Events
 from stream.learn.columns import Labels
 from stream.learn.learner import Learner
 
@@ -73,9 +71,8 @@ class Exposures(NamedTuple):
 class _Events:
     """What was looked at, by the place of the event in its topic, and what was bought when."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._decoder = EventDecoder(load_schemas(), settings.core, envelopes_in_force(settings))
-        self._settings = settings
+    def __init__(self, settings: Settings, events: Events) -> None:
+        self._settings, self._events = settings, events
         self._window = settings.core.attribution * 1000
         self._bought: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._looks: dict[tuple[int, int], tuple[str, str]] = {}
@@ -98,7 +95,7 @@ class _Events:
         return at < len(times) and times[at] - time <= self._window
 
     def _take_purchase(self, record: Record) -> None:
-        event = self._event(Source.PURCHASES, record)
+        event = self._events.of(Source.PURCHASES, record)
         if isinstance(event, Purchase):
             self.end = max(self.end, event.time)
             if event.trade is Trade.PURCHASE:
@@ -106,16 +103,10 @@ class _Events:
                     self._bought[event.customer_id, line.item_id].append(event.time)
 
     def _take_click(self, record: Record) -> None:
-        event = self._event(Source.CLICKS, record)
+        event = self._events.of(Source.CLICKS, record)
         if isinstance(event, Click):
             self.end = max(self.end, event.time)
             self._looks[record.partition, record.offset] = event.customer_id, event.item_id
-
-    def _event(self, source: Source, record: Record) -> object:
-        found = self._decoder.decode(
-            source, record.key, record.value, record.headers, record.timestamp
-        )
-        return getattr(found, "event", None)
 
 
 class _Again:
@@ -182,8 +173,9 @@ def exposures_of(settings: Settings, tick: Tick) -> Exposures:
     tick
         Is told how many records of the log of examples were read.
     """
-    events = _Events(settings)
-    events.read()
+    with Events(settings) as reading:
+        events = _Events(settings, reading)
+        events.read()
     again, done = _Again(settings, events), 0
 
     def take(record: Record) -> None:

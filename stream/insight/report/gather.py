@@ -20,15 +20,13 @@ import orjson
 
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
-from stream.codec.events.decoding import EventDecoder
-from stream.codec.schema import load_schemas
 from stream.config import ConfigError, Settings
 from stream.decide.decision import HOLDOUT
 from stream.decide.fairness import values_of
 from stream.decide.policy import may_offer
 from stream.domain.event import Click, Feedback, Purchase, Response, Source, Trade
-from stream.host.extensions import envelopes_in_force
 from stream.insight.changelog import read_customers
+from stream.insight.events import Events
 
 Tick = Callable[[int, str], None]
 
@@ -113,9 +111,9 @@ class Facts(NamedTuple):
 
 
 class _Gatherer:
-    def __init__(self, settings: Settings, tick: Tick) -> None:
+    def __init__(self, settings: Settings, tick: Tick, events: Events) -> None:
         self._settings, self._tick = settings, tick
-        self._decoder = EventDecoder(load_schemas(), settings.core, envelopes_in_force(settings))
+        self._events = events
         self._done = 0
         self.offers: dict[str, Made] = {}
         self.seen: dict[Response, dict[str, int]] = {response: {} for response in Response}
@@ -134,12 +132,6 @@ class _Gatherer:
                 self._tick(self._done, word)
 
         read_topic(self._settings, topic, partitions, counted)
-
-    def event(self, source: Source, record: Record) -> object:
-        found = self._decoder.decode(
-            source, record.key, record.value, record.headers, record.timestamp
-        )
-        return getattr(found, "event", None)
 
     def offer(self, record: Record) -> None:
         told = _object(record.value)
@@ -161,7 +153,7 @@ class _Gatherer:
         )
 
     def feedback(self, record: Record) -> None:
-        event = self.event(Source.FEEDBACK, record)
+        event = self._events.of(Source.FEEDBACK, record)
         if isinstance(event, Feedback):
             made = self.offers.get(event.offer_id)
             if made is not None and made.customer == event.customer_id:
@@ -169,7 +161,7 @@ class _Gatherer:
                 first[event.offer_id] = min(first.get(event.offer_id, event.time), event.time)
 
     def purchase(self, record: Record) -> None:
-        event = self.event(Source.PURCHASES, record)
+        event = self._events.of(Source.PURCHASES, record)
         if not isinstance(event, Purchase) or event.trade is not Trade.PURCHASE:
             return
         money: Counter[str] = Counter()
@@ -180,7 +172,7 @@ class _Gatherer:
         self.orders.setdefault(key, Order(event.customer_id, event.time, money))
 
     def click(self, record: Record) -> None:
-        event = self.event(Source.CLICKS, record)
+        event = self._events.of(Source.CLICKS, record)
         if isinstance(event, Click):
             name = self._names.setdefault(event.customer_id, event.customer_id)
             self.who.append(name)
@@ -227,11 +219,13 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     ConfigError
         If a topic is missing, or the broker does not answer.
     """
-    found, topics, shards = _Gatherer(settings, tick), settings.topics, settings.partitions
-    found.read(topics.offers, shards, found.offer, "offers")
-    found.read(topics.feedback, shards, found.feedback, "feedback")
-    found.read(topics.purchases, shards, found.purchase, "purchases")
-    found.read(topics.clicks, shards, found.click, "clicks")
+    topics, shards = settings.topics, settings.partitions
+    with Events(settings) as events:
+        found = _Gatherer(settings, tick, events)
+        found.read(topics.offers, shards, found.offer, "offers")
+        found.read(topics.feedback, shards, found.feedback, "feedback")
+        found.read(topics.purchases, shards, found.purchase, "purchases")
+        found.read(topics.clicks, shards, found.click, "clicks")
     found.read(topics.rules, 1, found.rule, "rules")
     found.decisions()
     kept = read_customers(settings)
