@@ -158,7 +158,9 @@ class BareLoop:
         await self._room[number].acquire()
         arrived = []
         for record in records:
-            time, content = self._read(record)
+            read = self._read(record)
+            assert read is not None, "it names no schema to wait for"
+            time, content = read
             arrived.append(Arrived(time or 0, record, content))
         batch = Batch(Lane("", number), arrived)
         flush = self._partitions[number].decide(batch, self.view.world, LARGEST_WRITE, alone=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import tracemalloc
 from decimal import Decimal
 from random import Random
@@ -539,3 +540,14 @@ def test_no_mutated_payload_raises_anything_but_a_refusal(seed: int) -> None:
 def test_a_header_that_names_no_schema_is_refused(said: bytes) -> None:
     with pytest.raises(Refused, match="__value_schema_id is neither"):
         frame_of(b"\x02a", [("__value_schema_id", said)])
+
+
+def test_without_the_runtime_protobuf_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("google.protobuf", "google.protobuf.message"):
+        monkeypatch.setitem(sys.modules, name, None)
+    refuse = translator(7, Definition("PROTOBUF", serialized(SHOP)))
+    with pytest.raises(Refused, match=r"install offerstream\[protobuf\]") as refused:
+        refuse(Frame(7, b"\0"))
+    assert refused.value.rejection.code is RejectionCode.UNKNOWN_SCHEMA

@@ -124,6 +124,26 @@ def test_a_backlog_that_only_changes_size_does_not_look_like_progress(
     assert not health.liveness().ok
 
 
+def test_a_schema_that_is_waited_for_is_told_and_the_worker_is_not_restarted_for_it(
+    health: Health, clock: Clock, metrics: Metrics
+) -> None:
+    health.ready()
+    health.schemas(9.0, "the Schema Registry does not give schema 7: HTTP 503")
+    assert health.readiness().ok
+    health.schemas(11.0, "the Schema Registry does not give schema 7: HTTP 503")
+    assert health.readiness() == (
+        False,
+        "partitions have waited for 11 s: the Schema Registry does not give schema 7: HTTP 503",
+    )
+    assert metrics.registry.get_sample_value("offerstream_schema_wait_seconds") == 11.0
+    health.backlog(5)
+    clock.now += 100_000
+    health.beat(0.0)
+    assert health.liveness().ok
+    health.schemas(0.0, "")
+    assert health.readiness().ok and not health.liveness().ok
+
+
 def test_a_learner_that_owes_an_answer_for_long_is_told_and_the_worker_lives(
     health: Health, metrics: Metrics
 ) -> None:

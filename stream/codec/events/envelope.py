@@ -33,7 +33,8 @@ _FRAME: Final = b"\x00"
 _FRAME_LENGTH: Final = 5
 _BINARY: Final = (
     "the value is of a Schema Registry's schema{}, and is not JSON but Avro or Protobuf: "
-    "set kafka.schema_registry_url, or send JSON, as by the registry's JSON Schema serializer"
+    "these are read on the topics of events, where kafka.schema_registry_url is set; else send "
+    "JSON, as by the registry's JSON Schema serializer"
 )
 _STRUCTURED: Final = "application/cloudevents"
 _PLAIN: Final = (None, b"", b"application/json")
