@@ -24,7 +24,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from stream.codec.registry.avro import Cursor
+from stream.codec.registry.avro import NODES, Cursor
 from stream.codec.registry.moments import moment
 from stream.codec.registry.room import (
     LEVELS,
@@ -84,15 +84,25 @@ def protobuf_reader(
         text = "it is Protobuf: install offerstream[protobuf], and replay the dead letters"
         raise Unusable(text) from None
     pool = descriptor_pool.DescriptorPool()
-    file = _filled(pool, schema, referenced)
+    files = _filled(pool, schema, referenced)
+    file = files[-1]
+    names = [name for one in files for name in _names(one)]
+    try:
+        descriptors = [pool.FindMessageTypeByName(name) for name in names]
+        for descriptor in descriptors:  # now: making a class takes a while, and makes its fields'
+            message_factory.GetMessageClass(descriptor)
+    except (KeyError, TypeError, ValueError):  # the runtime in Python looks only now
+        raise Unusable("it is no schema of Protobuf's") from None
+    except RecursionError:
+        raise Unusable("its messages name one another in too long a row") from None
+    widest = _widest(descriptors)
     writers = _Writers()
-    readers: dict[tuple[int, ...], tuple[Any, Write, int]] = {}
+    readers: dict[tuple[int, ...], tuple[Any, Write]] = {}
 
-    def reader(path: tuple[int, ...]) -> tuple[Any, Write, int]:
+    def reader(path: tuple[int, ...]) -> tuple[Any, Write]:
         if path not in readers:
             descriptor = pool.FindMessageTypeByName(_message(file, path))
-            made = message_factory.GetMessageClass(descriptor)
-            readers[path] = made, writers.of(descriptor), _widest(descriptor)
+            readers[path] = message_factory.GetMessageClass(descriptor), writers.of(descriptor)
         return readers[path]
 
     def read(payload: bytes, path: bytes | None) -> Any:
@@ -103,14 +113,13 @@ def protobuf_reader(
             raise Damaged("it ends too early") from None
         if path is None:
             payload = payload[cursor.at :]
-        made, write, widest = reader(indexes)
+        made, write = reader(indexes)
         if len(payload) // 2 * widest > MEMORY:
             raise TooMuch
         try:
-            message = made.FromString(payload)
-        except DecodeError:
+            return write(made.FromString(payload), Room(), 0)
+        except (DecodeError, UnicodeDecodeError):  # texts of proto2 may be no UTF-8
             raise Damaged("its bytes are no such message") from None
-        return write(message, Room(), 0)
 
     return read
 
@@ -132,8 +141,22 @@ def _message(file: Any, path: Iterable[int]) -> str:
     return ".".join(names)
 
 
-def _filled(pool: Any, schema: str, referenced: Sequence[tuple[str, str]]) -> Any:
-    """Put files into a pool, and return the last."""
+def _names(file: Any) -> Iterable[str]:
+    """The full names of a file's messages."""
+    left = [(file.package, message) for message in file.message_type]
+    count = 0
+    while left:
+        space, message = left.pop()
+        name = f"{space}.{message.name}" if space else message.name
+        count += 1 + len(message.field)
+        if count > NODES:
+            raise Unusable(f"it has over {NODES:,} messages and fields")
+        yield name
+        left += [(name, nested) for nested in message.nested_type]
+
+
+def _filled(pool: Any, schema: str, referenced: Sequence[tuple[str, str]]) -> list[Any]:
+    """Put files into a pool, and return them, the schema's own last."""
     known = dict(_known_files())
     added: set[str] = set()
 
@@ -143,19 +166,19 @@ def _filled(pool: Any, schema: str, referenced: Sequence[tuple[str, str]]) -> An
                 add(known[name])
         if file.name in added:
             return
+        missing = sorted(set(file.dependency) - added)
+        if missing:
+            raise Unusable(f"it imports {missing[0][:80]!r}, which the registry does not have")
         try:
             pool.Add(file)
         except (TypeError, ValueError):
-            missing = sorted(set(file.dependency) - added)
-            why = f": it imports {missing[0][:80]!r}, which is not there" if missing else ""
-            raise Unusable(f"it is no schema of Protobuf's{why}") from None
+            raise Unusable("it is no schema of Protobuf's") from None
         added.add(file.name)
 
-    for name, text in referenced:
-        add(_file(text, name))
-    file = _file(schema, _ROOT)
-    add(file)
-    return file
+    files = [*(_file(text, name) for name, text in referenced), _file(schema, _ROOT)]
+    for file in files:
+        add(file)
+    return files
 
 
 def _file(text: str, name: str) -> Any:
@@ -211,23 +234,20 @@ def _known_files() -> Iterable[tuple[str, Any]]:
         yield name, file
 
 
-def _widest(descriptor: Any) -> int:
+def _widest(descriptors: Iterable[Any]) -> int:
     """Bytes of memory, from above, that a message takes which may come many times."""
     repeating: dict[str, Any] = {}
-    seen: set[tuple[str, bool]] = set()
-    left = [(descriptor, False)]
+    left = [
+        field.message_type
+        for message in descriptors
+        for field in message.fields
+        if field.message_type is not None and field.is_repeated
+    ]
     while left:
-        message, repeats = left.pop()
-        if (message.full_name, repeats) in seen:
-            continue
-        seen.add((message.full_name, repeats))
-        if repeats:
+        message = left.pop()
+        if message.full_name not in repeating:
             repeating[message.full_name] = message
-        left += [
-            (field.message_type, repeats or field.is_repeated)
-            for field in message.fields
-            if field.message_type is not None
-        ]
+            left += [field.message_type for field in message.fields if field.message_type]
     return max((_OF_MESSAGE + _OF_FIELD * len(one.fields) for one in repeating.values()), default=0)
 
 
@@ -253,6 +273,12 @@ class _Writers:
                     always.append((field.number, said, value))
         return self._made[name]
 
+    def _later(self, descriptor: Any) -> Write:
+        """What is made when it is needed: messages may name one another without end."""
+        if descriptor.full_name in _MEANT:
+            return _MEANT[descriptor.full_name]
+        return lambda message, room, level: self.of(descriptor)(message, room, level)
+
     def _field(self, field: Any) -> Write:
         message = field.message_type
         if message is not None and message.GetOptions().map_entry:
@@ -262,7 +288,7 @@ class _Writers:
 
     def _value(self, field: Any) -> Write:
         if field.message_type is not None:
-            return self.of(field.message_type)
+            return self._later(field.message_type)
         if field.enum_type is not None:
             return _symbol(field.enum_type)
         if field.type == field.TYPE_FLOAT:
@@ -326,7 +352,7 @@ def _map(value: Write) -> Write:
         room.take(2 + 4 * len(items))
         found = {}
         for key in items:
-            name = str(key).lower() if isinstance(key, bool) else str(key)
+            name = str(key).lower() if isinstance(key, bool) else str(_whole(key))
             room.take(len(name))
             found[name] = value(items[key], room, level + 1)
         return found
@@ -365,6 +391,13 @@ def _spelt(enum: Any, name: str) -> str:
 
 def _text(value: Any, room: Room, level: int) -> Any:
     room.take(len(value) + 2)
+    return _whole(value)
+
+
+def _whole(value: Any) -> Any:
+    """A text or a key; the runtime gives bytes where one of proto2 is no UTF-8."""
+    if isinstance(value, bytes):
+        raise Damaged("a text is not UTF-8")
     return value
 
 
