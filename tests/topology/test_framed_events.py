@@ -15,6 +15,7 @@ import pytest
 
 from stream.codec.deadletters import DeadLetter, restore
 from stream.codec.events.decoding import encode
+from stream.codec.partition import partition_for
 from stream.config import KafkaSettings
 from stream.domain.event import Consent, Event, RejectionCode
 from stream.worker.engine import Engine, Publication
@@ -121,6 +122,29 @@ async def test_a_partition_waits_for_a_registry_and_nothing_is_lost_or_buried(
             await engine.settle()  # the schema is known by now
             assert counts_of(engine)["applied"] == 4
         registry.start()
+
+
+@pytest.mark.timeout(120)
+async def test_other_partitions_go_on_while_one_waits(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(20)]
+    waits = [name for name in names if partition_for(name.encode(), 2) == 0]
+    with a_registry() as registry:
+        registry.wrong = lambda path: (503, {}, b"")
+        settings = replace(settings_in(tmp_path, partitions=2), kafka=registry.settings())
+        async with running(settings) as engine:
+            first = a_click(0, waits[0])
+            await engine.publish([sent(first, in_avro(first))])
+            book = engine.app.schemas
+            assert book is not None
+            await eventually("a wait", _async(lambda: book.waited()[0]))
+            clicks = [a_click(n, name, time=NOON + n * SECOND) for n, name in enumerate(names, 1)]
+            await engine.publish([publication(click) for click in clicks])
+            free = len(names) - len(waits)
+            await eventually("the others", _async(lambda: counts_of(engine)["applied"] == free))
+            registry.put(AVRO, json.dumps(CLICK))
+            registry.wrong = lambda path: None
+            await engine.settle()
+            assert counts_of(engine)["applied"] == len(names) + 1
 
 
 @pytest.mark.timeout(120)
