@@ -6,6 +6,7 @@ named function again, mend what rests on it, then this table.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 import tomllib
@@ -17,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.app.base import App
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksStore
@@ -234,3 +236,19 @@ def test_a_fetch_is_read_by_what_stands_under_these_names() -> None:
     assert "records = MemoryRecords(part_data[-1])" in source
     names = set(FetchResult.getall.__code__.co_names) | set(FetchResult.getone.__code__.co_names)
     assert "_partition_records" in names
+
+
+def test_a_fetch_that_asks_for_nothing_keeps_a_consumer_in_its_group() -> None:
+    """While all partitions wait for a schema (ADR 198)."""
+    loop = asyncio.new_event_loop()
+    try:
+        state = SubscriptionState(loop=loop)
+        state._last_fetch_ended -= 100.0
+        assert state.fetcher_idle_time >= 100.0
+        with state.fetch_context():
+            pass
+        assert state.fetcher_idle_time < 100.0
+    finally:
+        loop.close()
+    source = inspect.getsource(GroupCoordinator)
+    assert "fetcher_idle_time" in source
