@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import sys
 import tracemalloc
+from collections import Counter
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -583,3 +585,44 @@ def test_a_text_of_proto2_that_is_no_utf8_is_damage() -> None:
     assert read(b"\0\x0a\x01c", None) == {"customer_id": "c"}
     with pytest.raises(Damaged):
         read(b"\0\x0a\x01\xff", None)
+
+
+ODD: list[Any] = [
+    None, 1, -1, 2**70, "null", "int", "Click", [], {}, ["null"], True, 1.5,
+    {"type": "array", "items": "null"}, {"type": "fixed", "name": "Q", "size": 0},
+]  # fmt: skip
+
+
+def altered(node: Any, chance: Random) -> Any:
+    if chance.random() < 0.006:
+        return chance.choice(ODD)
+    if isinstance(node, dict):
+        return {name: altered(one, chance) for name, one in node.items()}
+    return [altered(one, chance) for one in node] if isinstance(node, list) else node
+
+
+def test_no_mutated_schema_raises_anything_but_a_refusal(seed: int) -> None:
+    chance = Random(seed)
+    shop = SHOP.SerializeToString()
+    codes: Counter[str] = Counter()
+    for n in range(2_000):
+        if n % 2:
+            text = json.dumps(altered(chance.choice([CLICK, PURCHASE]), chance))
+            translate = translator(n, Definition("AVRO", text))
+        else:
+            raw = bytearray(shop)
+            for _ in range(chance.randrange(1, 4)):
+                raw[chance.randrange(len(raw))] = chance.randrange(256)
+            translate = translator(n, Definition("PROTOBUF", base64.b64encode(raw).decode()))
+        payloads = [
+            chance.randbytes(chance.randrange(1, 200)),
+            b"\2" + bytes(chance.randrange(9_999)),
+        ]
+        for payload in payloads:
+            try:
+                translate(Frame(n, payload))
+            except Refused as refused:
+                assert not refused.rejection.detail.endswith("Error"), refused.rejection
+                codes[refused.rejection.code] += 1
+    print(codes)
+    assert codes["unknown_schema"] > 100 and codes["decode"] > 100

@@ -166,6 +166,8 @@ def _filled(pool: Any, schema: str, referenced: Sequence[tuple[str, str]]) -> li
                 add(known[name])
         if file.name in added:
             return
+        if any(isinstance(name, bytes) for name in file.dependency):
+            raise Unusable("it imports what has no name in UTF-8")
         missing = sorted(set(file.dependency) - added)
         if missing:
             raise Unusable(f"it imports {missing[0][:80]!r}, which the registry does not have")

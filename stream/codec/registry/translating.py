@@ -61,6 +61,8 @@ def translator(schema: SchemaId, definition: Definition) -> Translate:
         return refusing(f"{named} cannot be used: {why}")
     except RecursionError:
         return refusing(f"{named} cannot be used: it is nested too deep")
+    except Exception as error:  # of a library: whoever registers schemas must not stop a partition
+        return refusing(f"{named} cannot be used: {type(error).__name__}")
     kind = definition.kind.capitalize()
 
     def translate(frame: Frame) -> bytes:
@@ -73,6 +75,9 @@ def translator(schema: SchemaId, definition: Definition) -> Translate:
             raise Refused(RejectionCode.DECODE, text) from None
         except orjson.JSONEncodeError:  # an integer beyond 64 bits
             text = f"the value, {kind} of {named}, is not to be said in JSON"
+            raise Refused(RejectionCode.DECODE, text) from None
+        except Exception as error:  # as above
+            text = f"the value, {kind} of {named}, cannot be read: {type(error).__name__}"
             raise Refused(RejectionCode.DECODE, text) from None
         if value is None or len(value) > MAX_VALUE:
             text = f"the value, {kind} of {named}, is over {MAX_VALUE} bytes of JSON"
