@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.decide.example import Basket, Example, Labelled, Portrait, Step, Trial
 from stream.decide.rows.features import FEATURES, PORTRAIT, pack
 
 DAY = 86_400_000
@@ -28,6 +28,9 @@ def drawn(seed: int, items: int = 60) -> Iterator[Example]:
         elif kind < 0.9:
             lines = (_name(rng, items) for _ in range(rng.randrange(5)))
             yield Basket(time, segment, tuple(dict.fromkeys(lines)))
+        elif kind < 0.93:
+            code, what = rng.randrange(1, 2**31), rng.randrange(3)
+            yield Trial(time, _name(rng, 5), rng.randrange(2**23), code, what, rng.randrange(2**53))
         else:
             yield Portrait(time, tuple(rng.gauss(rng.choice((0, 5)), 1.0) for _ in PORTRAIT))
 

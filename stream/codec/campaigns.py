@@ -22,12 +22,16 @@ from stream.domain.campaign import (
     Audience,
     Bounds,
     Budget,
+    By,
+    Choosing,
+    Goal,
     Hours,
     Incentive,
     ItemRule,
     Reward,
     Trait,
     Unit,
+    Variant,
     zone_of,
 )
 from stream.domain.event import Campaign, RejectionCode
@@ -52,7 +56,9 @@ def read_campaign(data: Native) -> Campaign:
         (int(name) if name.isdecimal() else name, chosen)
         for name, chosen in (get("segment_strategies") or {}).items()
     )
-    if not rules and "rules" in (strategy, *[chosen for _, chosen in by_segment]):
+    variants = _variants(get("variants"), wait)
+    used = (strategy, *[way for _, way in by_segment], *[one.strategy for one in variants])
+    if not rules and "rules" in used:
         raise _wrong("/rules is missing, which the strategy rules goes by")
     discount, ladder = int(get("discount_percent") or 0), _ladder(get("incentive"))
     if discount and ladder:
@@ -81,6 +87,8 @@ def read_campaign(data: Native) -> Campaign:
         rules,
         by_segment,
         wait,
+        variants,
+        _choosing(get("choose"), variants, wait),
     )
 
 
@@ -112,6 +120,8 @@ def write_campaign(campaign: Campaign) -> Native:
         "placement": campaign.placement,
         "rules": [_write_rule(rule) for rule in campaign.rules] or None,
         "segment_strategies": {str(name): chosen for name, chosen in campaign.by_segment} or None,
+        "variants": [_write_variant(one) for one in campaign.variants] or None,
+        "choose": _write_choosing(campaign.choosing) if campaign.variants else None,
     }
 
 
@@ -158,6 +168,51 @@ def _strategy(said: str | Mapping[str, Any] | None) -> tuple[str, int]:
 def _write_strategy(campaign: Campaign) -> str | Native:
     name = campaign.strategy
     return {name: {TIMED[name]: _write_duration(campaign.wait)}} if name in TIMED else name
+
+
+# ---------------------------------------------------------------------------------------- variants
+
+
+def _variants(data: Iterable[Native] | None, wait: int) -> tuple[Variant, ...]:
+    found: list[Variant] = []
+    for number, said in enumerate(data or ()):
+        name, strategy, incentive = tidy(said["name"]), said.get("strategy"), said.get("incentive")
+        if not name or name in [one.name for one in found]:
+            raise _wrong(f"/variants/{number}/name is empty, or there already")
+        if strategy is not None and wait:
+            raise _wrong(f"/variants/{number}/strategy: who waits for a moment has one strategy")
+        found.append(Variant(name, strategy, None if incentive is None else _reward(incentive)))
+    return tuple(found)
+
+
+def _choosing(
+    said: str | Mapping[str, Any] | None, variants: tuple[Variant, ...], wait: int
+) -> Choosing:
+    if said is not None and not variants:
+        raise _wrong("/variants is missing, of which /choose chooses one")
+    fields: Mapping[str, Any] = said if isinstance(said, Mapping) else {"by": said or By.BANDIT}
+    get = fields.get
+    usual = Choosing()
+    found = Choosing(
+        By(get("by") or usual.by),
+        Goal(get("goal") or usual.goal),
+        float(usual.floor if get("floor") is None else fields["floor"]),
+        usual.version if get("version") is None else int(fields["version"]),
+    )
+    if variants and wait and found.by is By.BANDIT:
+        raise _wrong("/choose must be evenly: nobody learns yet of reminders and of win-backs")
+    return found
+
+
+def _write_variant(variant: Variant) -> Native:
+    data: Native = {"name": variant.name, "strategy": variant.strategy}
+    data["incentive"] = None if variant.reward is None else _write_reward(variant.reward)
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _write_choosing(choosing: Choosing) -> Native:
+    by, goal, floor, version = choosing
+    return {"by": by.value, "goal": goal.value, "floor": floor, "version": version}
 
 
 # ---------------------------------------------------------------------------------------- audience

@@ -12,7 +12,7 @@ import msgspec
 
 from stream.codec.offers import TOPICS, encode_offer, rfc3339
 from stream.decide.decision import Decision
-from stream.domain.offer import Offer, Recall
+from stream.domain.offer import Assigned, Offer, Recall
 from stream.domain.stamps import offset_of
 
 
@@ -35,6 +35,7 @@ class _Decision(msgspec.Struct, gc=False):
     campaign_id: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     unnamed: int | msgspec.UnsetType = msgspec.UNSET
+    variant: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -65,8 +66,14 @@ def encode_decision(decision: Decision) -> bytes:
             decision.campaign_id or msgspec.UNSET,
             msgspec.UNSET if denial is None else denial.value,
             decision.unnamed or msgspec.UNSET,
+            _variant(decision.variant) if decision.variant else msgspec.UNSET,
         )
     )
+
+
+def _variant(variant: Assigned) -> dict[str, Any]:
+    told = {"name": variant.name, "probability": variant.probability}
+    return told | ({"stopped": list(variant.stopped)} if variant.stopped else {})
 
 
 def encode_said(said: Offer | Recall | Decision) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.decide.example import Basket, Example, Labelled, Portrait, Step, Trial
 from stream.domain.event import Source
 from stream.learn.columns import Columns, Labels
 from stream.models.base.kernel import COMPILED
@@ -28,13 +28,14 @@ from stream.models.recommend.steps import Steps, starts_of
 
 MOST_PARTITIONS: Final = 1_024
 FAR: Final = 1e9  # of a portrait's axes
-_KINDS: tuple[type[Any], ...] = (Labelled, Step, Basket, Portrait)
+_KINDS: tuple[type[Any], ...] = (Labelled, Step, Basket, Portrait, Trial)
 _TAGS = {kind: tag for tag, kind in enumerate(_KINDS)}
 _encode = msgspec.msgpack.Encoder().encode
 _Tag = Annotated[int, Meta(ge=0, lt=len(_KINDS))]
 _decode_tagged = msgspec.msgpack.Decoder(list[tuple[_Tag, msgspec.Raw]]).decode
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_basket = msgspec.msgpack.Decoder(Basket).decode
+_decode_trial = msgspec.msgpack.Decoder(Trial).decode
 _DECODE = tuple(msgspec.msgpack.Decoder(kind).decode for kind in _KINDS)
 
 
@@ -112,7 +113,7 @@ def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
     if found is None:
         return None
     packed, codes = found
-    examples, steps, _, labels, portraits, baskets, newest = packed.tally.tolist()
+    examples, steps, _, labels, portraits, baskets, newest, n_trials = packed.tally.tolist()
     vectors = packed.portraits[:portraits].view(np.float64)
     if not (abs(vectors) <= FAR).all():
         return None
@@ -120,14 +121,16 @@ def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
         (before, _decode_basket(data[first:last]))
         for first, last, before in packed.baskets[:baskets].tolist()
     ]
+    trials = [_decode_trial(data[first:last]) for first, last in packed.trials[:n_trials].tolist()]
     times, known, segments, waits = packed.labels[:, :labels]
     return Columns(
         examples,
-        max([newest, *(basket.time for _, basket in orders)]),
+        max([newest, *(basket.time for _, basket in orders), *(trial.time for trial in trials)]),
         *_steps(packed.steps[:, :steps], codes),
         Labels(times, known, segments, waits, packed.rows[:labels]),
         orders,
         vectors,
+        trials,
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from stream.domain.campaign import Incentive, Reward
 from stream.domain.event import Source
-from stream.domain.offer import Offer, OfferItem, Origin, Recall
+from stream.domain.offer import Assigned, Offer, OfferItem, Origin, Recall
 from stream.domain.stamps import offset_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,6 +85,7 @@ class _Offer(msgspec.Struct, gc=False):
     placement: str | msgspec.UnsetType = msgspec.UNSET
     set_aside: int | msgspec.UnsetType = msgspec.UNSET
     trigger: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    variant: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Recall(msgspec.Struct, gc=False):
@@ -138,6 +139,7 @@ def encode_offer(offer: Offer | Recall) -> bytes:
             offer.placement or msgspec.UNSET,
             offer.set_aside or msgspec.UNSET,
             {"kind": "timer", "due_at": rfc3339(offer.due)} if offer.due else msgspec.UNSET,
+            _variant(offer.variant) if offer.variant else msgspec.UNSET,
         )
     )
 
@@ -205,6 +207,14 @@ def _incentive(reward: Reward) -> dict[str, Any]:
         return {"kind": reward.kind.value}
     unit = "percent" if reward.kind is Incentive.PERCENT else "amount_minor"
     return {"kind": reward.kind.value, unit: reward.size}
+
+
+def _variant(variant: Assigned) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "probability": variant.probability,
+        "begins": variant.begins > 0,
+    }
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

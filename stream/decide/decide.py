@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from stream.decide import consent
 from stream.decide.campaigns.moments import due_campaigns
+from stream.decide.example import Trial, tell
 from stream.decide.offering import choose, delivered
 from stream.decide.policy import Denial
 from stream.decide.recalling import followed, withdrawn
@@ -48,7 +49,8 @@ from stream.domain.event import (
     Purchase,
     Word,
 )
-from stream.domain.offer import Cause, Offer, Recall
+from stream.domain.offer import Assigned, Cause, Offer, Recall
+from stream.models.experiments.trials import BEGUN
 
 
 class Taught(NamedTuple):
@@ -235,7 +237,14 @@ def _answered(
     if world.witness is not None:
         world.witness.saw(record[:size], event, cause, now, offer.offer_id)
     made = _with_effects(delivered(record, offer, slate, world, desk), record, size)
+    if offer.variant is not None and offer.variant.begins and world.learning:
+        step = step._replace(examples=step.examples.then(1, _begun(offer, offer.variant)))
     return step._replace(record=made, offers=(offer,), passed=passed, left_out=left_out)
+
+
+def _begun(offer: Offer, variant: Assigned) -> bytes:
+    """What the beginning of a trial teaches."""
+    return tell(Trial(offer.issued, offer.campaign_id, variant.edition, variant.begins, BEGUN))
 
 
 def _before_an_erasure(

@@ -14,7 +14,7 @@ from stream.decide.policy import Denial, arm_of
 from stream.decide.world import World
 from stream.domain.chance import digest, unit
 from stream.domain.event import Event, Moment
-from stream.domain.offer import Cause, Offer
+from stream.domain.offer import Assigned, Cause, Offer
 from stream.domain.value import Value
 
 HOLDOUT: Final = "holdout"
@@ -45,6 +45,8 @@ class Decision(Value, frozen=True):
         Versions of the models in use, and how many examples they had learned.
     share
         Of customers whose decisions are told, in (0, 1].
+    variant
+        Of the offer's campaign; None where it has one way alone.
     """
 
     decision_id: str
@@ -61,6 +63,7 @@ class Decision(Value, frozen=True):
     models: tuple[tuple[str, int], ...]
     learned_through: int
     share: float
+    variant: Assigned | None = None
 
 
 def is_sampled(customer_id: str, seed: int, share: float) -> bool:
@@ -113,4 +116,5 @@ def told(
         models=models.versions,
         learned_through=models.learned_through,
         share=settings.decisions_share,
+        variant=None if offer is None else offer.variant,
     )

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from stream.decide.campaigns.standing import DEFAULT_CAMPAIGN, standing
 from stream.decide.campaigns.strategies import Choice, strategy_for
+from stream.decide.campaigns.variants import assigned, draw_variant, odds_of, under_way
 from stream.decide.choice.candidates import Candidate, on_screen, rung
 from stream.decide.choice.diversity import Limits
 from stream.decide.choice.own import judged
@@ -24,7 +25,7 @@ from stream.decide.world import World
 from stream.domain.campaign import Incentive, Reward, Unit
 from stream.domain.chance import digest, unit
 from stream.domain.event import Campaign, CatalogItem, Event, Moment
-from stream.domain.offer import Cause, Offer, OfferItem
+from stream.domain.offer import Assigned, Cause, Offer, OfferItem
 
 
 class Chosen(NamedTuple):
@@ -48,13 +49,18 @@ class Allowed(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A slate with its incentive; ``worth`` is the expected margin of its best item."""
+    """A slate with its incentive; ``worth`` is the expected margin of its best item.
+
+    ``campaign`` is as the ``variant`` has it, where there is one.
+    """
 
     slate: Slate
     reward: Reward
     worth: float
     allowed: Allowed
     ranking: Ranking
+    campaign: Campaign
+    variant: Assigned | None = None
 
 
 def choose(
@@ -89,6 +95,8 @@ def _drawn(
     Of a ladder, now and then, another incentive is drawn, and its probability kept: so what each of
     them does to the chance of a purchase can be learned.
     """
+    if campaign.variants:
+        return _tried(choice, campaign, event, now, desk)
     candidates = choice.of(campaign)
     if not candidates:
         return _without_candidates(choice)
@@ -111,6 +119,33 @@ def _drawn(
         slate, probability=slate.probability * share, explored=slate.explored or at != best
     )
     return drawn[at]._replace(slate=slate)
+
+
+def _tried(
+    choice: Choice, campaign: Campaign, event: Event | Moment, now: int, desk: Desk
+) -> Drawn | Denial:
+    """The slate of a campaign with the variant that the customer is tried with."""
+    customer, world = choice.customer, choice.world
+    segment = customer.segment
+    odds = odds_of(campaign, segment, world)
+    known, begins, found = under_way(customer, campaign, now, world), False, {}
+    if known is None or not odds[known.arm]:
+        for arm, part in enumerate(odds):
+            if part:
+                found[arm] = _drawn(choice, campaign.as_variant(arm), event, now, desk)
+        able = [part * isinstance(found.get(n), Drawn) for n, part in enumerate(odds)]
+        if not any(able):
+            return next(iter(found.values()))
+        begins = able == list(odds) and not isinstance(event, Moment)
+        known = draw_variant(campaign, event.customer_id, now, able, world)
+        drawn = found[known.arm]
+    else:
+        drawn = _drawn(choice, campaign.as_variant(known.arm), event, now, desk)
+    if not isinstance(drawn, Drawn):
+        return drawn
+    variant = assigned(campaign, known, begins, segment, odds)
+    slate = replace(drawn.slate, probability=drawn.slate.probability * variant.probability)
+    return drawn._replace(slate=slate, variant=variant)
 
 
 def _without_candidates(choice: Choice) -> Denial:
@@ -153,7 +188,7 @@ def _with(
     limits = Limits(policy.slate_per_category, policy.slate_per_brand)
     size = campaign.slate or policy.slate
     slate = draw(ranking, size, policy.exploration, *key, limits=limits)
-    drawn = Drawn(slate, reward, worth, allowed, ranking)
+    drawn = Drawn(slate, reward, worth, allowed, ranking, campaign)
     if campaign.budget is not None and set_aside(campaign, drawn) > world.left.get(
         campaign.campaign_id, 0
     ):
@@ -179,7 +214,9 @@ def delivered(record: bytes, offer: Offer, slate: Slate, world: World, desk: Des
     names = [offer.campaign_id, *[item.item_id for item in offer.items]]
     times = offer.issued, offer.expires, offer.issued - remembered(world.settings)
     is_default = offer.campaign_id == DEFAULT_CAMPAIGN.campaign_id
-    packed = packed_offer(offer.offer_id, names, *times, is_default)
+    variant = offer.variant
+    trial = (0, 0) if not (variant and variant.begins) else (variant.begins, variant.edition)
+    packed = packed_offer(offer.offer_id, names, *times, is_default, trial)
     offered(record, packed, slate.features, world.learning, desk.tables)
     return desk.record()
 
@@ -238,7 +275,7 @@ def _offer(
         offer_id=_identity(event, cause),
         customer_id=event.customer_id,
         campaign_id=campaign.campaign_id,
-        strategy=strategy_for(campaign, segment, world),
+        strategy=strategy_for(drawn.campaign, segment, world),
         ladder=rung(slate.items[0].candidate.origin),
         items=tuple([_item(ranked, settings.currency) for ranked in slate.items]),
         discount=reward.size if reward.kind is Incentive.PERCENT else 0,
@@ -258,6 +295,7 @@ def _offer(
         placement=campaign.placement,
         set_aside=set_aside(campaign, drawn),
         due=event.time if isinstance(event, Moment) else 0,
+        variant=drawn.variant,
     )
 
 

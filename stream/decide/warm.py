@@ -64,6 +64,7 @@ def reading() -> None:
     """Examples of each kind, with and without names."""
     step = [0, 7, None, "tea", ["milk", "tea"], "drinks", None, 99]
     told = [[1, step], [0, [0, 1, 3, bytes(64)]], [2, [0, None, ["tea"]]], [3, [0, [0.0] * 6]]]
+    told.append([4, [0, "tea", 1, 1, 0, 0]])
     payload = msgspec.msgpack.encode(told)
     assert columns_of(bytearray(payload + bytes(ROOM)), [len(payload)], Names())
 

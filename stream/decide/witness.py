@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Answers = list[tuple[str, Any]]
 """What was asked, such as ``recommender.recommend``, and the answer."""
 
-ASKED: Final = ("propensity", "segments", "recommender", "baskets", "items")
+ASKED: Final = ("propensity", "segments", "recommender", "baskets", "items", "trials")
 LOOKED_UP: Final = ("catalog", "alike")
 OWN: Final = {"rules": "judge", "sources": "find"}
 

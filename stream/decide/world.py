@@ -14,6 +14,7 @@ from stream.config import CoreSettings
 from stream.domain.event import Campaign, CatalogItem, Event, Moment
 from stream.domain.offer import Cause
 from stream.extending import Asked, Wanted
+from stream.models.experiments.trials import Trials
 from stream.models.recommend.recommender import Ranked as Recommended
 
 Neighbours = Sequence[tuple[str, float]]
@@ -102,6 +103,21 @@ class Told(Protocol):
         """The item, None if nothing was told of it."""
 
 
+class Tries(Protocol):
+    """What is known of campaigns' variants."""
+
+    def odds(
+        self,
+        campaign_id: str,
+        edition: int,
+        arms: int,
+        segment: int | None,
+        floor: float,
+        goal: int,
+    ) -> tuple[int, ...]:
+        """The probability of each variant, as `stream.models.experiments.trials.Trials` has it."""
+
+
 class Unlearned:
     """What is known before anything was learned: a base rate, and no neighbours."""
 
@@ -139,6 +155,7 @@ class Unlearned:
 
 
 _UNLEARNED = Unlearned()
+_UNTRIED = Trials()
 
 
 class Models(Struct, frozen=True, weakref=True):
@@ -155,6 +172,7 @@ class Models(Struct, frozen=True, weakref=True):
     segment_names: tuple[str, ...] = ()
     versions: tuple[tuple[str, int], ...] = ()
     learned_through: int = 0
+    trials: Tries = _UNTRIED
 
 
 class World(NamedTuple):

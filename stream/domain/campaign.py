@@ -77,6 +77,46 @@ class Reward(NamedTuple):
 NO_REWARD: Final = Reward()
 
 
+class Variant(NamedTuple):
+    """A way of a campaign: its own strategy, its own incentive; None is the campaign's."""
+
+    name: str
+    strategy: str | None = None
+    reward: Reward | None = None
+
+
+class By(StrEnum):
+    """How a variant is chosen."""
+
+    BANDIT = "bandit"
+    EVENLY = "evenly"
+
+
+class Goal(StrEnum):
+    """What the better variant brings more of, a customer."""
+
+    PURCHASES = "purchases"
+    REVENUE = "revenue"
+
+
+class Choosing(NamedTuple):
+    """How one of a campaign's variants is chosen for a customer.
+
+    Attributes
+    ----------
+    by, goal
+    floor
+        Least probability of each variant that is not stopped.
+    version
+        Another one begins anew: what was learned is forgotten, and no variant is stopped.
+    """
+
+    by: By = By.BANDIT
+    goal: Goal = Goal.PURCHASES
+    floor: float = 0.05
+    version: int = 1
+
+
 class Bounds(NamedTuple):
     """A closed interval; None leaves a side open.
 

@@ -8,6 +8,7 @@ bidirectional characters, bounded length) by the decoder.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from stream.domain.campaign import (
@@ -15,11 +16,14 @@ from stream.domain.campaign import (
     RECOMMEND,
     Audience,
     Budget,
+    Choosing,
     Hours,
     Incentive,
     ItemRule,
     Reward,
+    Variant,
 )
+from stream.domain.chance import digest
 from stream.domain.value import Value
 
 
@@ -204,6 +208,9 @@ class Campaign(NamedTuple):
         The strategy for some segments, by number or name; others take ``strategy``.
     wait
         Of a strategy that begins a moment of its own: after how many ms; 0 of any other.
+    variants, choosing
+        Ways of the campaign, the first of which the others are compared with, and how one of them
+        is chosen for a customer; none where it has one way alone.
     """
 
     campaign_id: str
@@ -229,6 +236,24 @@ class Campaign(NamedTuple):
     rules: tuple[ItemRule, ...] = ()
     by_segment: tuple[tuple[int | str, str], ...] = ()
     wait: int = 0
+    variants: tuple[Variant, ...] = ()
+    choosing: Choosing = Choosing()
+
+    @property
+    def edition(self) -> int:
+        """The variants and their version as a number of 23 bits: with another, learning begins."""
+        return _edition(self.campaign_id, self.variants, self.choosing.version)
+
+    def as_variant(self, number: int) -> Campaign:
+        """The campaign as one of its variants has it."""
+        _, strategy, reward = self.variants[number]
+        campaign = self._replace(variants=())
+        if strategy is not None:
+            campaign = campaign._replace(strategy=strategy, by_segment=())
+        if reward is not None:
+            ladder = (reward,) if reward.size else ()
+            campaign = campaign._replace(ladder=ladder, discount=0)
+        return campaign
 
     @property
     def rewards(self) -> tuple[Reward, ...]:
@@ -236,6 +261,14 @@ class Campaign(NamedTuple):
         if self.ladder:
             return self.ladder
         return (Reward(Incentive.PERCENT, self.discount),) if self.discount else (NO_REWARD,)
+
+
+@lru_cache(maxsize=256)
+def _edition(campaign_id: str, variants: tuple[Variant, ...], version: int) -> int:
+    parts: list[str | int] = [campaign_id, version]
+    for name, strategy, reward in variants:
+        parts += [name, strategy or "", "" if reward is None else f"{reward.kind} {reward.size}"]
+    return int.from_bytes(digest(*parts, size=3), "big") >> 1
 
 
 class RejectionCode(StrEnum):

@@ -87,6 +87,21 @@ class Recall(Value, frozen=True):
     reason: Reason
 
 
+class Assigned(Value, frozen=True):
+    """The variant of a campaign that was chosen for a customer.
+
+    ``probability`` is with which; ``begins`` is the code of a trial that begins with the offer
+    (`stream.models.experiments.trials`), 0 for none; ``edition`` is of the campaign's variants;
+    ``stopped`` are the variants that hurt.
+    """
+
+    name: str
+    probability: float
+    begins: int = 0
+    edition: int = 0
+    stopped: tuple[str, ...] = ()
+
+
 class Offer(Value, frozen=True):
     """A slate for one customer, until ``expires``.
 
@@ -94,7 +109,8 @@ class Offer(Value, frozen=True):
     ``learned_through`` is the number of examples that the models in use had learned; ``set_aside``
     is what the offer takes from its campaign's budget, in the budget's unit. ``channel`` and
     ``placement`` say where it is meant to be shown, None where that is left open. ``due`` is when
-    the moment came, in ms, that a timer began; 0 where an event did.
+    the moment came, in ms, that a timer began; 0 where an event did. ``variant`` is the campaign's
+    that was chosen, None where it has one way alone.
     """
 
     offer_id: str
@@ -120,3 +136,4 @@ class Offer(Value, frozen=True):
     placement: str | None = None
     set_aside: int = 0
     due: int = 0
+    variant: Assigned | None = None

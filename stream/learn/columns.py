@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.decide import example as one
-from stream.decide.example import Basket, Example, Labelled
+from stream.decide.example import Basket, Example, Labelled, Trial
 from stream.decide.rows.features import PORTRAIT, unpack
 from stream.models.base.names import Names
 from stream.models.recommend.itemfacts import UNTOLD, Told
@@ -86,6 +86,8 @@ class Columns(NamedTuple):
         Orders, and before which of the steps each of them came.
     portraits
         float64 ``[portraits, len(PORTRAIT)]``.
+    trials
+        Words of trials of campaigns' variants.
     """
 
     examples: int
@@ -95,6 +97,7 @@ class Columns(NamedTuple):
     labels: Labels
     baskets: Sequence[tuple[int, Basket]]
     portraits: NDArray[np.float64]
+    trials: Sequence[Trial] = ()
 
     @classmethod
     def of(cls, examples: Iterable[Example], names: Names) -> Self:
@@ -103,6 +106,7 @@ class Columns(NamedTuple):
         labels: list[Labelled] = []
         baskets: list[tuple[int, Basket]] = []
         portraits: list[tuple[float, ...]] = []
+        trials: list[Trial] = []
         newest = count = 0
         for example in examples:
             newest, count = max(newest, example.time), count + 1
@@ -112,6 +116,8 @@ class Columns(NamedTuple):
                 labels.append(example)
             elif isinstance(example, Basket):
                 baskets.append((len(steps), example))
+            elif isinstance(example, Trial):
+                trials.append(example)
             else:
                 portraits.append(example.vector)
         return cls(
@@ -124,6 +130,7 @@ class Columns(NamedTuple):
             Labels.of(labels),
             baskets,
             np.array(portraits, np.float64).reshape(-1, len(PORTRAIT)),
+            trials,
         )
 
 

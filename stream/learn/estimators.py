@@ -20,6 +20,7 @@ from stream.learn.queues import LabelQueue, StepQueue
 from stream.models.association import AssociationRules
 from stream.models.base.changes import Changes, patched
 from stream.models.base.state import State, StateError, StateValue
+from stream.models.experiments.trials import Trials
 from stream.models.propensity import Propensity
 from stream.models.recommend.cooccurrence import CoOccurrence
 from stream.models.recommend.itemfacts import ItemFacts
@@ -32,7 +33,7 @@ States = Mapping[str, Mapping[str, StateValue]]
 
 
 class Estimators:
-    """One estimator of each kind.
+    """One estimator of each kind; an `ASKED` one has a state as soon as it has learned.
 
     Attributes
     ----------
@@ -45,6 +46,7 @@ class Estimators:
 
     MODELS: Final = ("propensity", "segments", "recommender", "baskets", "items")
     KINDS: Final = (*MODELS, "rules", "labels", "steps", "places", "clock")
+    ASKED: Final = ("trials",)
 
     def __init__(self, settings: LearningSettings, seed: int) -> None:
         items, neighbours = settings.items, settings.neighbours
@@ -68,6 +70,7 @@ class Estimators:
         self.steps = StepQueue()
         self.places = Places()
         self.clock = Clock()
+        self.trials = Trials()
         self.through: dict[str, int] = {}
         self.learned = 0
 
@@ -84,14 +87,15 @@ class Estimators:
         if missing:
             raise StateError(f"no state of {', '.join(sorted(missing))}")
         self = cls.__new__(cls)
-        for kind in cls.KINDS:
-            setattr(self, kind, _restored(kind, states[kind]))
+        for kind in (*cls.KINDS, *cls.ASKED):
+            setattr(self, kind, _restored(kind, states.get(kind, {})))
         self.through, self.learned = dict(through), learned
         return self
 
     def states(self) -> dict[str, State]:
         """The state of every estimator, by kind."""
-        return {kind: getattr(self, kind).state() for kind in self.KINDS}
+        asked = [kind for kind in self.ASKED if len(getattr(self, kind))]
+        return {kind: getattr(self, kind).state() for kind in (*self.KINDS, *asked)}
 
     def evicted(self) -> dict[str, int]:
         """What gave way in bounded memory so far, by kind."""
@@ -129,8 +133,8 @@ class Estimators:
         self.through, self.learned = dict(other.through), other.learned
 
     def _changed(self, changes: Mapping[str, Changes]) -> Iterator[tuple[str, Any, Changes]]:
-        for kind in self.KINDS:
-            if changes[kind]:
+        for kind in (*self.KINDS, *self.ASKED):
+            if changes.get(kind):
                 yield kind, getattr(self, kind), changes[kind]
 
     def models(self) -> Models:
@@ -141,6 +145,7 @@ class Estimators:
             recommender=self.recommender,
             baskets=self.baskets,
             items=ToldItems(self.items),
+            trials=self.trials,
             segment_names=tuple(self.segments.describe(PORTRAIT)) if self.segments.seen else (),
             versions=tuple((kind, self.learned) for kind in self.MODELS),
             learned_through=self.learned,
@@ -177,4 +182,5 @@ CLASSES: Final[Mapping[str, Any]] = {
     "steps": StepQueue,
     "places": Places,
     "clock": Clock,
+    "trials": Trials,
 }

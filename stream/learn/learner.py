@@ -75,6 +75,9 @@ class Learner(Estimators):
         for labels in self.labels.put(examples.labels, self.step):
             self._learn_labels(labels)
         self.segments.learn_many(examples.portraits)
+        for trial in examples.trials:
+            told = trial.campaign_id, trial.edition, trial.code, trial.what, trial.spent
+            self.trials.learn(*told, trial.time)
         self.learned += examples.examples
 
     def settle(self, learned: int) -> None:

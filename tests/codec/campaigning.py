@@ -14,12 +14,16 @@ from stream.domain.campaign import (
     Audience,
     Bounds,
     Budget,
+    By,
+    Choosing,
+    Goal,
     Hours,
     Incentive,
     ItemRule,
     Reward,
     Trait,
     Unit,
+    Variant,
 )
 from stream.domain.event import Campaign
 from stream.domain.text import tidy
@@ -98,6 +102,13 @@ lifetimes = st.builds(
     st.sampled_from([1_000, 60_000, 3_600_000, 86_400_000]),
 )
 rules = st.builds(ItemRule, items=some_words, viewed=words, bought=words, categories=words)
+choosing = st.builds(
+    Choosing,
+    st.sampled_from(By),
+    st.sampled_from(Goal),
+    st.floats(0.001, 0.5),
+    st.integers(1, 1_000_000),
+)
 segment_names = segments | texts.filter(lambda name: not name.isdecimal())
 
 
@@ -113,6 +124,10 @@ def _campaigns(draw: st.DrawFn) -> Campaign:
     first, last = sorted(draw(st.lists(times, min_size=2, max_size=2, unique=True)))
     starts, ends = draw(st.booleans()), draw(st.booleans())
     ladder = tuple(draw(st.just([]) | ladders))
+    own = st.builds(
+        Variant, texts, st.none() | strategies, st.none() | st.just(NO_REWARD) | rewards
+    )
+    variants = draw(st.just(()) | unique(own, lambda one: one.name).filter(lambda n: len(n) > 1))
     even = st.booleans() if starts and ends else st.just(False)
     zone = draw(zones)
     start, end = draw(st.lists(minutes, min_size=2, max_size=2, unique=True))
@@ -139,6 +154,8 @@ def _campaigns(draw: st.DrawFn) -> Campaign:
         placement=maybe(texts),
         rules=chosen,
         by_segment=by_segment,
+        variants=variants,
+        choosing=draw(choosing) if variants else Choosing(),
     )
 
 

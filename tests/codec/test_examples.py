@@ -39,6 +39,7 @@ def told(columns: Columns, names: Names) -> Any:
         [column.tolist() for column in columns.labels],
         columns.baskets,
         columns.portraits.tolist(),
+        list(columns.trials),
     )
 
 
@@ -92,6 +93,13 @@ def test_what_was_changed_on_its_way_is_read_or_refused_as_decoding_would(seed: 
         [3, [0, [float("nan")] * 6]],
         [3, [0, [0.0] * 5]],
         [4, []],
+        [4, [0, "c" * 129, 1, 1, 0, 0]],
+        [4, [0, "c", 2**23, 1, 0, 0]],
+        [4, [0, "c", 1, 0, 0, 0]],
+        [4, [0, "c", 1, 2**31, 0, 0]],
+        [4, [0, "c", 1, 1, 3, 0]],
+        [4, [0, "c", 1, 1, 0, 2**53]],
+        [5, []],
     ],
 )
 def test_what_no_worker_teaches_is_refused(fields: Any) -> None:
@@ -119,7 +127,7 @@ def read_by_kernels(seed: int) -> list[Any]:
     found = packed.columns_of(data, list(accumulate(map(len, given))), Names())
     assert found is not None
     columns, codes = found
-    examples, steps, spans, labels, portraits, baskets, newest = columns.tally.tolist()
+    examples, steps, spans, labels, portraits, baskets, newest, trials = columns.tally.tolist()
     return [
         [examples, newest, codes.tolist(), columns.spans[:spans].tolist()],
         columns.steps[:, :steps].tolist(),
@@ -127,6 +135,7 @@ def read_by_kernels(seed: int) -> list[Any]:
         columns.rows[:labels].tolist(),
         columns.portraits[:portraits].view(np.float64).tolist(),
         columns.baskets[:baskets].tolist(),
+        columns.trials[:trials].tolist(),
     ]
 
 

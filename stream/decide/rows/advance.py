@@ -208,6 +208,7 @@ def _forget(rows: Table) -> None:
     """Leave nothing in a record of what a customer did, but what caps go by."""
     customer = rows[0]
     labels.forget(customer)
+    delivery.end_trials(customer)
     rows.view(MARK)[:SIZE].view(TIME)[FIRST_LEARNED:BEHIND_LEARNED] = 0
     customer["segment"] = NEVER
     customer["n_recent"] = 0

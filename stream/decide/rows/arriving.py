@@ -192,7 +192,13 @@ def packed_lines(time: int, item_ids: Iterable[str], items: Iterable[CatalogItem
 
 
 def packed_offer(
-    offer_id: str, names: Iterable[str], issued: int, expires: int, forgotten: int, standing: bool
+    offer_id: str,
+    names: Iterable[str],
+    issued: int,
+    expires: int,
+    forgotten: int,
+    standing: bool,
+    trial: tuple[int, int] = (0, 0),
 ) -> bytes:
     """An offer as `stream.decide.rows.delivery.put` reads it.
 
@@ -208,11 +214,13 @@ def packed_offer(
         Up to when in ms an offer that was made is forgotten.
     standing
         Whether it is of no campaign.
+    trial
+        The code and the edition of a trial that begins with it; zeros for none.
     """
     own = offer_id.encode()
     lines, letters = zip(*[known_line(name, None) for name in names], strict=True)
     times = issued, expires, NONE, forgotten
-    head = _EVENT(*times, 0, 0, VIEW, len(lines), len(own), standing, b"")
+    head = _EVENT(*times, *trial, VIEW, len(lines), len(own), standing, b"")
     return b"".join([head, *lines, own, *letters])
 
 

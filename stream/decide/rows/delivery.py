@@ -28,6 +28,8 @@ from stream.models.base.kernel import kernel
 
 MOST_A_DAY: Final = OF_A_DAY - 1  # offers remembered of a customer: no cap can be higher
 CLICKED, DISMISSED, RECALLED, STANDING = 1, 2, 4, 8  # of `MADE.state`; the last: of no campaign
+BOUGHT, PUT_OFF = 16, 32  # of a trial: what was told of it
+EDITION: Final = 8  # the place of the first bit of a trial's edition
 CLOSED: Final = DISMISSED | RECALLED
 OF_CAMPAIGN, OF_ITEM = 0, 1  # kinds of what rests
 MARK_LETTERS: Final = 32  # of an offer's id, hexadecimal
@@ -76,7 +78,8 @@ def put(customer: Table, offer: Arrival) -> None:
     offer
         Its own text is its id, its first line the campaign, and the others are its items. Its
         ``now`` is when it expires, its ``session`` the time up to which others are forgotten, and
-        ``at_home`` says that it is of no campaign.
+        ``at_home`` says that it is of no campaign. ``named`` and ``source`` are of a trial that
+        begins with it: its code, 0 for none, and the edition.
     """
     event = offer.event[0]
     _let_go(customer, event["time"], event["session"])
@@ -85,8 +88,8 @@ def put(customer: Table, offer: Arrival) -> None:
     made = customer["made"][at]
     made["time"], made["expires"], made["shown"] = event["time"], event["now"], 0
     made["text"] = number_of(customer, item_of(offer, 0))
-    made["items"], made["spare"] = items, 0
-    made["state"] = STANDING if event["at_home"] else 0
+    made["items"], made["trial"] = items, event["named"]
+    made["state"] = STANDING if event["at_home"] else event["source"] << EDITION
     text = own_text(offer)
     for n in range(len(made["mark"])):
         made["mark"][n] = _digit(text[2 * n]) * 16 + _digit(text[2 * n + 1])
@@ -117,6 +120,15 @@ def respond(customer: Table, arrival: Arrival) -> None:
         made["state"] |= CLICKED
     if kind == DISMISS:
         _dismiss(customer, arrival, place)
+
+
+@kernel
+def end_trials(customer: Table) -> None:
+    """Have no offer that was made try anything any more."""
+    for made in customer["made"][: customer["n_made"]]:
+        if made["trial"]:
+            made["trial"] = 0
+            made["state"] &= BOUGHT - 1
 
 
 @kernel

@@ -24,7 +24,13 @@ from stream.decide.rows.arriving import (
     item_of,
     own_text,
 )
-from stream.decide.rows.delivery import first_held, place_of
+from stream.decide.rows.delivery import (
+    BOUGHT,
+    EDITION,
+    PUT_OFF,
+    first_held,
+    place_of,
+)
 from stream.decide.rows.features import (
     BEGUN,
     OF_NONE,
@@ -41,6 +47,7 @@ from stream.decide.rows.layout import (
     EXPOSURE,
     FEATURES,
     MARK,
+    MOST,
     NEVER,
     NOBODY,
     PENDING,
@@ -49,10 +56,19 @@ from stream.decide.rows.layout import (
     find,
     keep_last,
     number_of,
+    text_of,
 )
-from stream.decide.rows.messagepack import put_byte, put_bytes, put_head, put_number, put_optional
+from stream.decide.rows.messagepack import (
+    put_byte,
+    put_bytes,
+    put_head,
+    put_number,
+    put_optional,
+    put_text,
+)
+from stream.decide.rows.profile import value_of
 from stream.models.base.kernel import kernel
-from stream.models.base.packed import LABELLED, SEGMENTS
+from stream.models.base.packed import LABELLED, SEGMENTS, TRIAL
 
 LABEL_SIZE: Final = 96  # bytes of a label, at most
 OF_ORGANIC: Final = hash_of("origin", ORGANIC)
@@ -68,11 +84,13 @@ def join(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> No
         return
     if kind == ORDER:
         _convert(customer, arrival, rules, examples)
+        _tell_order(customer, arrival, rules, examples)
     elif kind in (IMPRESSION, RESPONSE):
         _show(customer, arrival, rules, examples)
     elif kind == DISMISS:
         _show(customer, arrival, rules, examples)
         _refuse(customer, arrival)
+        _tell_dismissal(customer, arrival, rules, examples)
     mature(customer, now, rules)
     if kind <= CART:
         _expose_click(customer, arrival, rules, examples)
@@ -155,6 +173,53 @@ def _convert(customer: Table, arrival: Arrival, rules: Table, examples: Table) -
             exposures[kept] = exposures[at]
             kept += 1
     customer["n_exposures"] = kept
+
+
+@kernel
+def _tell_order(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Tell of each trial under way that its customer bought, whatever it was, and for how much."""
+    event, spent = arrival.event[0], 0
+    if event["at_home"]:
+        spent = min(max(value_of(arrival), 0), MOST - 1)
+    for made in customer["made"][: customer["n_made"]]:
+        if _is_tried(made, event["time"], rules) and not made["state"] & BOUGHT:
+            made["state"] |= BOUGHT
+            _tell_trial(customer, made, event["time"], 1, spent, examples)
+
+
+@kernel
+def _tell_dismissal(customer: Table, arrival: Arrival, rules: Table, examples: Table) -> None:
+    """Tell of the trial under way of an offer's campaign that the customer dismissed the offer."""
+    place, time = place_of(customer, own_text(arrival)), arrival.event[0]["time"]
+    if place == NOBODY:
+        return
+    campaign = customer["made"][place]["text"]
+    for made in customer["made"][: customer["n_made"]]:
+        tried = made["text"] == campaign and _is_tried(made, time, rules)
+        if tried and not made["state"] & PUT_OFF:
+            made["state"] |= PUT_OFF
+            _tell_trial(customer, made, time, 2, 0, examples)
+
+
+@kernel
+def _is_tried(made: Table, time: int, rules: Table) -> bool:
+    """Whether a trial is under way that began with an offer."""
+    age = time - made["time"]
+    return bool(made["trial"] and 0 <= age < rules["window"])
+
+
+@kernel
+def _tell_trial(
+    customer: Table, made: Table, time: int, what: int, spent: int, examples: Table
+) -> None:
+    """Write a `Trial`: what came of the one that began with an offer."""
+    put_head(examples, 6, TRIAL)
+    put_number(examples, time)
+    put_text(examples, text_of(customer, made["text"]))
+    put_number(examples, made["state"] >> EDITION)
+    put_number(examples, made["trial"])
+    put_byte(examples, what)
+    put_number(examples, spent)
 
 
 @kernel

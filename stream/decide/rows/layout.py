@@ -99,7 +99,7 @@ MADE: Final = np.dtype(
         ("text", "<i4"),  # its campaign
         ("items", "<i4"),  # how many of the list `held` are its own
         ("state", "<i4"),  # bits, see `stream.decide.rows.delivery`
-        ("spare", "<i4"),
+        ("trial", "<i4"),  # what it tries (`stream.models.experiments.trials`); 0 for nothing
         ("mark", "u1", (16,)),  # its id
     ]
 )
@@ -554,8 +554,10 @@ def _is_made(made: Table, texts: int) -> bool:
     for time in (made["time"], made["expires"], made["shown"]):
         if not 0 <= time < LARGEST:
             return False
-    known = 0 <= made["text"] < texts and 0 <= made["state"] < 16
-    return bool(known and 0 <= made["items"] <= SLATE)
+    known = 0 <= made["text"] < texts and 0 <= made["items"] <= SLATE
+    if made["trial"] == 0:
+        return bool(known and 0 <= made["state"] < 16)
+    return bool(known and made["trial"] > 0 and made["state"] >= 0)
 
 
 @kernel

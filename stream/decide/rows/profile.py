@@ -41,7 +41,7 @@ def fold(customer: Table, arrival: Arrival, rules: Table) -> None:
     elif kind == REFUND:
         customer["refunds"] += 1
         customer["units"] -= _units(arrival)
-        _spend(customer, arrival, -_value(arrival))
+        _spend(customer, arrival, -value_of(arrival))
     customer["n_tastes"] = min(customer["n_tastes"], TASTES)
     if not customer["first_seen"] or time < customer["first_seen"]:
         customer["first_seen"] = time
@@ -76,7 +76,7 @@ def _order(customer: Table, arrival: Arrival, rules: Table) -> None:
     for line in range(len(arrival.lines)):
         if arrival.lines[line]["category"] != NONE:
             _like(customer, number_of(customer, category_of(arrival, line)), ORDER_WEIGHT)
-    value = _value(arrival)
+    value = value_of(arrival)
     customer["orders"] += 1
     customer["units"] += _units(arrival)
     _spend(customer, arrival, value)
@@ -87,7 +87,7 @@ def _order(customer: Table, arrival: Arrival, rules: Table) -> None:
 
 
 @kernel
-def _value(arrival: Arrival) -> int:
+def value_of(arrival: Arrival) -> int:
     """What the lines of an order cost, in minor units."""
     value = 0
     for line in arrival.lines:

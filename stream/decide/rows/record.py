@@ -34,6 +34,7 @@ from stream.decide.rows.layout import (
 )
 from stream.decide.rows.parameters import rules_of
 from stream.decide.rows.state import (
+    TRIAL,
     Admission,
     CustomerState,
     Delivery,
@@ -376,8 +377,10 @@ class View:
             return []
         texts, held = self._texts, [n for (n,) in self._rows("held", _NUMBER)]
         made, at = [], 0
-        for time, expires, shown, campaign, n, state, _, mark in self._rows("made", _MADE):
+        for *times, campaign, n, state, trial, mark in self._rows("made", _MADE):
+            time, expires, shown = times
             items = tuple([texts[item] for item in held[at : at + n]])
+            state |= trial << TRIAL
             made.append(Made(mark.hex(), texts[campaign], time, expires, items, shown, state))
             at += n
         return made
@@ -630,7 +633,8 @@ class _Packing:
     def _made(self, offer: Made) -> bytes:
         times, campaign = (offer.time, offer.expires, offer.shown), self._number(offer.campaign_id)
         mark = bytes.fromhex(offer.offer_id)
-        return _MADE.pack(*times, campaign, len(offer.items), offer.state, 0, mark)
+        state = offer.state & (1 << TRIAL) - 1
+        return _MADE.pack(*times, campaign, len(offer.items), state, offer.trial, mark)
 
     def _exposed(self, exposures: Iterable[tuple[str, int, bytes]]) -> bytes:
         return b"".join(

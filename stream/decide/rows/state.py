@@ -5,6 +5,8 @@ It is kept as bytes (:mod:`stream.decide.rows.layout`). Times are in ms, money i
 
 from __future__ import annotations
 
+from typing import Final
+
 from stream.decide.rows.layout import NEVER
 from stream.domain.event import Source
 from stream.domain.value import Value
@@ -111,11 +113,15 @@ class Waiting(Value, frozen=True):
     page: int = NEVER
 
 
+TRIAL: Final = 32
+"""The place of the first bit of a trial's code."""
+
+
 class Made(Value, frozen=True):
     """An offer that was made; ``shown`` is when it was first seen, 0 if nobody said so.
 
     ``items`` are known while it is open; ``state`` has the bits of
-    :mod:`stream.decide.rows.delivery`.
+    :mod:`stream.decide.rows.delivery`, and from `TRIAL` on the code of a trial that began with it.
     """
 
     offer_id: str
@@ -125,6 +131,11 @@ class Made(Value, frozen=True):
     items: tuple[str, ...] = ()
     shown: int = 0
     state: int = 0
+
+    @property
+    def trial(self) -> int:
+        """The code of the trial that began with it; 0 if none did."""
+        return self.state >> TRIAL
 
 
 class Delivery(Value, frozen=True):

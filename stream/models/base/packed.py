@@ -19,7 +19,7 @@ from stream.models.base.names import Bytes, Codes, Names, coded
 
 Cells = NDArray[np.int64]
 
-LABELLED, STEP, BASKET, PORTRAIT = range(4)  # tags
+LABELLED, STEP, BASKET, PORTRAIT, TRIAL = range(5)  # tags
 NIL, BINARY, DOUBLE = 0xC0, 0xC4, 0xCB
 END: Final = 4_102_444_800_000
 SEGMENTS, LOOK_BACK, FEATURES, AXES = 1_024, 32, 16, 6
@@ -27,7 +27,7 @@ PRICES: Final = 2**53
 LONG: Final = 128  # characters of an item's name at most
 ROOM: Final = 128  # bytes that may be read behind the last
 
-EXAMPLES, STEPS, SPANS, LABELS, PORTRAITS, BASKETS, NEWEST = range(7)  # of a tally
+EXAMPLES, STEPS, SPANS, LABELS, PORTRAITS, BASKETS, NEWEST, TRIALS = range(8)  # of a tally
 TIME, SESSION, SEGMENT, PRICE, BEFORE = range(5)  # of a step
 
 
@@ -37,7 +37,8 @@ class Packed(NamedTuple):
     Attributes
     ----------
     tally
-        int64 ``[7]``: how many there are, of all and of each kind; the latest time.
+        int64 ``[8]``: how many there are, of all and of each kind; the latest time of those that
+        are read here; how many trials.
     steps
         int64 ``[5, steps]``: time, session, segment, price, and how many items came before.
     spans
@@ -52,6 +53,8 @@ class Packed(NamedTuple):
     baskets
         int64 ``[baskets, 3]``: where each one's fields begin and end, and how many steps came
         before it.
+    trials
+        int64 ``[trials, 2]``: where each one's fields begin and end.
     """
 
     tally: Cells
@@ -61,6 +64,7 @@ class Packed(NamedTuple):
     rows: NDArray[np.uint32]
     portraits: NDArray[np.uint64]
     baskets: Cells
+    trials: Cells
 
 
 def columns_of(data: bytearray, ends: Sequence[int], names: Names) -> tuple[Packed, Codes] | None:
@@ -75,13 +79,14 @@ def columns_of(data: bytearray, ends: Sequence[int], names: Names) -> tuple[Pack
     """
     size = len(data)
     columns = Packed(
-        np.zeros(7, np.int64),
+        np.zeros(8, np.int64),
         np.empty((5, size // 11 + 1), np.int64),
         np.empty((size, 2), np.int64),
         np.empty((4, size // 72 + 1), np.int64),
         np.empty((size // 72 + 1, FEATURES), np.uint32),
         np.empty((size // 59 + 1, AXES), np.uint64),
         np.empty((size // 6 + 1, 3), np.int64),
+        np.empty((size // 9 + 1, 2), np.int64),
     )
     told = np.frombuffer(data, np.uint8)
     if not read(told, np.array(ends, np.int64), tuple(columns)):
@@ -166,7 +171,7 @@ def read(data: Bytes, ends: Cells, columns: Any) -> bool:
     columns
         Of `Packed`.
     """
-    tally, steps, spans, labels, rows, portraits, baskets = columns
+    tally, steps, spans, labels, rows, portraits, baskets, trials = columns
     at = 0
     for end in ends:
         count, at = sized(data, at)
@@ -182,6 +187,8 @@ def read(data: Bytes, ends: Cells, columns: Any) -> bool:
                 at = read_portrait(data, at, tally, portraits)
             elif tag == BASKET:
                 at = read_basket(data, at, end, tally, baskets)
+            elif tag == TRIAL:
+                at = read_trial(data, at, end, tally, trials)
             else:
                 return False
             if at < 0 or at > end:
@@ -295,4 +302,25 @@ def read_basket(data: Bytes, at: int, end: int, tally: Cells, baskets: Cells) ->
     place = tally[BASKETS]
     baskets[place, 0], baskets[place, 1], baskets[place, 2] = first, at, tally[STEPS]
     tally[BASKETS] += 1
+    return at
+
+
+@kernel
+def read_trial(data: Bytes, at: int, end: int, tally: Cells, trials: Cells) -> int:
+    """Pass over a word of a trial; where it ends, -1 if it is none."""
+    first = at
+    if data[at] != 0x96:
+        return -1
+    _, at = whole(data, at + 1)
+    length, at = texted(data, at)
+    if length < 0 or at + length > end:
+        return -1
+    at += length
+    for _ in range(4):
+        number, at = whole(data, at)
+        if number < 0:
+            return -1
+    place = tally[TRIALS]
+    trials[place, 0], trials[place, 1] = first, at
+    tally[TRIALS] += 1
     return at
