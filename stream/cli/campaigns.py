@@ -191,6 +191,7 @@ def show(settings: Settings, folder: Path, offline: bool, as_json: bool) -> None
             "priority": one.priority,
             "strategy": one.strategy,
             "incentive": _incentives(one),
+            "variants": _variants(one),
             "state": _state(one, now),
             "in_force": _IN_FORCE[kinds[one.campaign_id]] if kinds else None,
         }
@@ -341,6 +342,13 @@ def _counted(number: int) -> str:
 
 def _incentives(campaign: Campaign) -> str:
     return " / ".join(map(_incentive, campaign.rewards))
+
+
+def _variants(campaign: Campaign) -> str:
+    if not campaign.variants:
+        return "–"
+    names = " / ".join(variant.name for variant in campaign.variants)
+    return f"{names} ({campaign.choosing.by})"
 
 
 def _incentive(reward: Reward) -> str:

@@ -95,9 +95,23 @@ def _words(found: Explanation) -> list[str]:
         f"{offer['assignment_probability']:g}"
         + (", to learn of its last item." if offer["explored"] else ".")
     )
+    lines += _variant(offer.get("variant"))
     lines += _items(found, offer)
     models = ", ".join(f"{name} {version}" for name, version in offer["models"].items())
     lines.append(f"Models: {models or 'none yet'}; {offer['learned_through']:,} examples learned.")
+    return lines
+
+
+def _variant(told: dict[str, Any] | None) -> list[str]:
+    if told is None:
+        return []
+    kept = "a trial began with it" if told["begins"] else "no trial began with it"
+    lines = [
+        f"Its campaign's variant {told['name']!r} was chosen with probability "
+        f"{told['probability']:g}; {kept}."
+    ]
+    if told.get("stopped"):
+        lines.append(f"Stopped, since they hurt: {', '.join(map(repr, told['stopped']))}.")
     return lines
 
 

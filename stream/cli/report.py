@@ -82,6 +82,7 @@ def _words(told: dict[str, Any]) -> str:
         )
     lines.append("")
     lines += _experiment(told, words_of_lift)
+    lines += _variants(told)
     lines += _decisions(told)
     lines += _fairness(told)
     lines += ["", "Why there was no offer, since the beginning of the log:"]
@@ -101,6 +102,20 @@ def _words(told: dict[str, Any]) -> str:
         ]
     lines.append(f"{told['rules']['count']:,} rules of what is bought together stand.")
     return "\n".join(lines)
+
+
+def _variants(told: dict[str, Any]) -> list[str]:
+    from stream.insight.report.variants import words
+
+    lines = []
+    for campaign in told["variants"]:
+        head = f"{'Variants of ' + campaign['campaign']:<28.28}{'trials':>9}{'share':>8}"
+        lines += ["", f"{head}{'bought':>8}{'dismissed':>11}  purchases a trial, if all got it"]
+        for one in campaign["variants"]:
+            trials, share, bought, dismissed, estimate, state = words(one)
+            left = f"  {one['variant']:<26.26}{trials:>9}{share:>8}{bought:>8}{dismissed:>11}"
+            lines.append(f"{left}  {estimate}  {state}".rstrip())
+    return lines
 
 
 def _decisions(told: dict[str, Any]) -> list[str]:

@@ -210,11 +210,12 @@ def _incentive(reward: Reward) -> dict[str, Any]:
 
 
 def _variant(variant: Assigned) -> dict[str, Any]:
-    return {
+    told = {
         "name": variant.name,
         "probability": variant.probability,
         "begins": variant.begins > 0,
     }
+    return told | ({"stopped": list(variant.stopped)} if variant.stopped else {})
 
 
 def _segment(offer: Offer) -> dict[str, Any] | None:

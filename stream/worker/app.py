@@ -273,6 +273,7 @@ def build_app(
         evidence=settings.worker.evidence,
         rules=extensions.rules,
         sources=extensions.sources,
+        on_stopped=metrics.variants_stopped,
     )
     follow = {
         topics.catalog: app.view.take_item,

@@ -69,6 +69,7 @@ class WorldView:
         evidence: bool = False,
         rules: tuple[Judges, ...] = (),
         sources: tuple[Finds, ...] = (),
+        on_stopped: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
         witness = Witness() if evidence else None
         self._world = World(
@@ -84,6 +85,8 @@ class WorldView:
         self._on_refused = on_refused
         self._judged = judged
         self._on_claim_refused = on_claim_refused
+        self._on_stopped = on_stopped
+        self._stops: dict[str, list[str]] = {}
         self._parcels: deque[Parcel] = deque()
         self._editions = Editions()
         self._noted: list[Noted] = []
@@ -229,8 +232,27 @@ class WorldView:
             self._reader.forget()
             raise
         self._world = self._world._replace(models=models)
+        self._say_stops()
         self._models_next.set()
         self._models_next = asyncio.Event()
+
+    def _say_stops(self) -> None:
+        """Say which variants of the campaigns in force are stopped, once each."""
+        known = self._editions.current
+        if known is None or not (len(known.trials) or self._stops):
+            return
+        said, self._stops = self._stops, {}
+        for campaign in self._campaigns.values():
+            stopped = known.trials.stopped(campaign.campaign_id, campaign.edition)
+            words = [stop.words(campaign.variants[stop.arm].name) for stop in stopped]
+            if words:
+                self._stops[campaign.campaign_id] = words
+        for name in said.keys() | self._stops.keys():
+            words = self._stops.get(name, [])
+            self._on_stopped(name, len(words))
+            for one in words:
+                if one not in said.get(name, ()):
+                    logger.warning("campaign %s: %s", name, one)
 
     def _refuse(self, error: Exception) -> None:
         self.refused += 1

@@ -30,6 +30,7 @@ from stream.domain.event import Response
 from stream.insight.report.decisions import decisions
 from stream.insight.report.fairness import fairness
 from stream.insight.report.gather import Facts, Made, by_customer
+from stream.insight.report.variants import variants
 from stream.models.base.metrics import auc, log_loss
 from stream.models.experiments.credit import shares
 from stream.models.experiments.guardrail import stops
@@ -80,6 +81,7 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
             {"campaign": campaign, "arm": arm, **group}
             for (campaign, arm), group in sorted(groups.items())
         ],
+        "variants": variants(facts, offers, settings.core.attribution * 1000),
         "segments": _segments(facts, offers, touches),
         "experiment": _experiment(facts, settings, period),
         "decisions": decisions(facts, start, settings.core.session_gap),

@@ -31,6 +31,18 @@ from stream.insight.events import Events
 Tick = Callable[[int, str], None]
 
 
+class Way(NamedTuple):
+    """The variant of a campaign that an offer has, and which of the others are stopped.
+
+    ``probability`` is with which it was chosen; ``begins`` is whether a trial begins with it.
+    """
+
+    name: str
+    probability: float
+    begins: bool
+    stopped: tuple[str, ...] = ()
+
+
 class Made(NamedTuple):
     """An offer, with the items and their probabilities; times in ms."""
 
@@ -44,6 +56,7 @@ class Made(NamedTuple):
     items: tuple[str, ...]
     scores: tuple[float, ...]
     incentive: bool = False
+    way: Way | None = None
 
 
 class Order(NamedTuple):
@@ -150,6 +163,7 @@ class _Gatherer:
             tuple(item["product_id"] for item in items),
             tuple(float(item["score"]) for item in items),
             "incentive" in told or bool(told.get("discount_percent")),
+            _way(told.get("variant")),
         )
 
     def feedback(self, record: Record) -> None:
@@ -266,6 +280,13 @@ def by_customer(offers: Mapping[str, Made]) -> Mapping[str, list[Made]]:
     for made in sorted(offers.values(), key=lambda made: (made.issued, made.offer_id)):
         found[made.customer].append(made)
     return found
+
+
+def _way(told: Mapping[str, Any] | None) -> Way | None:
+    if not told:
+        return None
+    begins, stopped = bool(told.get("begins")), tuple(told.get("stopped", ()))
+    return Way(told["name"], float(told["probability"]), begins, stopped)
 
 
 def _object(value: bytes | None) -> dict[str, Any]:

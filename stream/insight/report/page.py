@@ -14,6 +14,7 @@ from typing import Any, Final
 from stream.domain.money import to_major
 from stream.insight.plot import line_chart
 from stream.insight.report.fairness import words as words_of_group
+from stream.insight.report.variants import words as words_of_variant
 
 DAY: Final = 86_400_000
 _WIDTH, _ROW, _LEFT = 720, 26, 220
@@ -52,6 +53,7 @@ def page(told: Mapping[str, Any]) -> str:
         *_lift(told),
         *_campaigns(told),
         *_over_time(told),
+        *_variants(told),
         *_decisions(told),
         *_fairness(told),
         *_suppressed(told),
@@ -160,6 +162,15 @@ def _over_time(told: Mapping[str, Any]) -> list[str]:
     lines = {name: [((d["day"] - first) / DAY, float(d[name])) for d in days] for name in names}
     chart = line_chart(lines, "A day", f"days since {_date(first)}", "count")
     return ["<h2>Day by day</h2>", chart]
+
+
+def _variants(told: Mapping[str, Any]) -> list[str]:
+    parts = ["<h2>Which variant brings most?</h2>"] if told["variants"] else []
+    names = ("trials", "share", "bought", "dismissed", "purchases a trial, if all got it", "")
+    for campaign in told["variants"]:
+        rows = [(one["variant"], *words_of_variant(one)) for one in campaign["variants"]]
+        parts.append(_table((campaign["campaign"], *names), rows))
+    return parts
 
 
 def _decisions(told: Mapping[str, Any]) -> list[str]:

@@ -88,6 +88,19 @@ class Stopped(NamedTuple):
     harm: Interval
     trials: int
 
+    def words(self, name: str) -> str:
+        """Say it of the variant of this name.
+
+        >>> harm = Interval(0.05, 0.01, 0.09)
+        >>> Stopped(1, "dismissals", harm, 900).words("red").partition(": ")[2]
+        'it hurts dismissals, by 0.05 a customer (0.01 … 0.09)'
+        """
+        estimate, low, high = self.harm
+        return (
+            f"variant {name!r} is stopped after {self.trials:,} trials: it hurts {self.metric}, by "
+            f"{estimate:.4g} a customer ({low:.4g} … {high:.4g})"
+        )
+
 
 class Edition:
     """What is known of a campaign's variants.
@@ -317,6 +330,11 @@ class Trials:
             known = self.editions.get((campaign_id, edition)) or Edition()
             found = self._odds[asked] = known.odds(arms, segment, floor, goal)
         return found
+
+    def stopped(self, campaign_id: str, edition: int) -> list[Stopped]:
+        """The variants of an edition that are stopped."""
+        known = self.editions.get((campaign_id, edition))
+        return [] if known is None else list(known.stopped.values())
 
     def state(self) -> State:
         """Everything that was learned; nothing at all where that is nothing."""

@@ -302,6 +302,10 @@ class Metrics:
         """Note when the snapshot in use was published, in seconds since the epoch."""
         self._snapshot.since(published, model)
 
+    def variants_stopped(self, campaign: str, number: int) -> None:
+        """Note how many of a campaign's variants are stopped, since they hurt."""
+        self._stopped.labels(self._campaign(campaign)).set(number)
+
     def models_refused(self) -> None:
         """Count a publication of models that was damaged, forged, or did not fit."""
         self._refused.inc()
@@ -334,6 +338,8 @@ class Metrics:
         self._passed = counter(
             "campaigns_passed_over", "Campaigns that stood in line and made no offer.", "reason"
         )
+        text = "Variants of a campaign that are stopped, since they hurt."
+        self._stopped = self._gauge("variants_stopped", text, "campaign")
         text = "Items that offers did not hold, though they were better than some."
         self._left_out = counter("items_left_out", text, "reason")
         self._recalled = counter("offers_recalled", "Offers that are not to be shown any more.")
