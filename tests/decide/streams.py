@@ -23,6 +23,7 @@ from stream.decide.ledger import EXAMPLES, Decided, Entry, Ledger
 from stream.decide.rows.due import Page
 from stream.decide.rows.record import Desk, View
 from stream.decide.world import Models, Neighbours, Unlearned, World
+from stream.domain.campaign import Incentive, Reward, Variant
 from stream.domain.chance import identity
 from stream.domain.event import (
     Action,
@@ -148,6 +149,9 @@ class Partition:
 # ----------------------------------------------------------------------------------------- drawing
 
 
+VARIANTS: Final = Variant("plain"), Variant("off", reward=Reward(Incentive.PERCENT, 10))
+
+
 def drawn_shop(chance: Random) -> Shop:
     """A shop whose settings are at their bounds now and then."""
     policy = {
@@ -175,7 +179,10 @@ def drawn_shop(chance: Random) -> Shop:
     rest = Campaign("all", "All", daily_cap=chance.choice([None, 5]))
     campaigns = () if chance.random() < 0.5 else (win, rest)
     catalog = tuple(_drawn_item(item, chance) for item in ITEMS[:30])
-    return Shop(policy, core, catalog, campaigns, chance.random() < 0.9)
+    learning = chance.random() < 0.9
+    if chance.random() < 0.5:
+        campaigns = tuple(one._replace(variants=VARIANTS) for one in campaigns)
+    return Shop(policy, core, catalog, campaigns, learning)
 
 
 def _drawn_item(item_id: str, chance: Random) -> CatalogItem:
