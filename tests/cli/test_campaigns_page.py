@@ -104,7 +104,7 @@ def test_every_file_of_the_page_is_a_campaign(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         read_file(file, schemas.of("campaigns"), ReferenceDecoder(schemas, CoreSettings()))
         found += 1
-    assert found == 5
+    assert found == 6
 
 
 def test_what_is_applied_is_in_force_only_where_it_differs_and_machines_can_read_it(
