@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import orjson
 
-from stream.cli.customers import described
 from stream.cli.moments import Moment
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
-from stream.config import CoreSettings, Settings
-from stream.decide.rows.state import CustomerState, Permission
+from stream.config import Settings
 
-if TYPE_CHECKING:
-    from stream.client.lookup import Found
-    from stream.decide.ledger import Ledger
-
-LAST = 5  # refusals that are shown
 _REFUSED = {
     "consent": "the customer has not allowed offers",
     "offer_gap": "the last offer is too recent",
@@ -53,6 +46,7 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
     from stream.client.lookup import find_decisions, find_offers
     from stream.domain.text import tidy
     from stream.insight.changelog import read_customer
+    from stream.insight.customer import known_of, stream_time_of
 
     name = tidy(customer_id)
     with gauge("reading the partition", None, "records", quiet=as_json) as progress:
@@ -63,77 +57,15 @@ def customer(settings: Settings, customer_id: str, at: int | None, as_json: bool
     if state is None:
         why = "its record cannot be read" if kept.unreadable else "no event of it was applied"
         raise click.ClickException(f"nothing is kept of a customer {customer_id!r}: {why}")
-    now = at if at is not None else _stream_time(kept.ledgers, state)
+    now = at if at is not None else stream_time_of(kept.ledgers, state)
     with gauge("reading the offers", None, "records", quiet=as_json) as progress:
         found = find_offers(settings, name, now, seen=progress.show)
     with gauge("reading the decisions", None, "records", quiet=as_json) as progress:
         decided = find_decisions(settings, name, progress.show)
-    known = _known(name, state, settings.core, now, found, decided)
+    known = known_of(name, state, settings.core, now, found, decided)
     click.echo(
         orjson.dumps(known, option=orjson.OPT_INDENT_2) if as_json else "\n".join(_words(known))
     )
-
-
-def _stream_time(ledgers: list[Ledger], state: CustomerState) -> int:
-    """That of the customer's partition: the ledgers of others were not read."""
-    return max([ledger.stream_time for ledger in ledgers] + [state.profile.last_seen])
-
-
-def _known(
-    customer_id: str,
-    state: CustomerState,
-    core: CoreSettings,
-    now: int,
-    found: Found,
-    decided: list[dict[str, Any]],
-) -> dict[str, Any]:
-    from stream.client.offer import Offer, Recall
-    from stream.decide.decision import is_sampled
-    from stream.decide.policy import arm_of
-
-    made = [said for said in found.made if isinstance(said, Offer)]
-    gone = {said.offer_id: said.reason for said in found.made if isinstance(said, Recall)}
-    named = [offer.segment for offer in made if offer.segment is not None]
-    segment = state.profile.segment
-    name = next((s.name for s in reversed(named) if s.id == segment), None)
-    return {
-        **described(customer_id, state),
-        "at": now,
-        "segment": None if segment is None else {"id": segment, "name": name},
-        "arm": arm_of(customer_id, core.seed, core.policy),
-        "refused_now": _refused(customer_id, state, core, now),
-        "permission": _permission(state.permission),
-        "dismissed": state.delivery.dismissed,
-        "open_offers": [orjson.loads(value) for value in found.open],
-        "recalled": gone,
-        "offers_on_the_log": len(made),
-        "decisions_told": is_sampled(customer_id, core.seed, core.decisions_share),
-        "last_refusals": [
-            {name: one[name] for name in ("decided_at", "event_id", "reason", "passed")}
-            for one in decided
-            if one["outcome"] == "refused"
-        ][: -LAST - 1 : -1],
-    }
-
-
-def _refused(customer_id: str, state: CustomerState, core: CoreSettings, now: int) -> str | None:
-    """The first rule that would refuse an offer now, before any campaign is asked."""
-    from stream.decide.policy import customer_denial
-    from stream.decide.rows.record import View, record_of
-    from stream.decide.world import World
-
-    denial = customer_denial(View(record_of(state)), customer_id, now, World(settings=core))
-    return None if denial is None else denial.value
-
-
-def _permission(said: Permission) -> dict[str, Any]:
-    profiling = said.profiling, said.profiling_yes, said.profiling_no
-    offers = said.offers, said.offers_yes, said.offers_no
-    names = ("allowed", "yes", "no")
-    return {
-        "profiling": dict(zip(names, profiling, strict=True)),
-        "offers": dict(zip(names, offers, strict=True)),
-    }
 
 
 def _words(known: dict[str, Any]) -> list[str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from msgspec.structs import asdict
 
 from stream.cli.options import settings_option
 from stream.config import Settings
-from stream.decide.rows.state import CustomerState
-from stream.domain.event import Source
 
 if TYPE_CHECKING:
     from stream.insight.changelog import Customers
@@ -36,6 +33,7 @@ def customers(settings: Settings, customer_id: str | None, as_json: bool) -> Non
     offerstream customers --json > customers.jsonl
     """
     from stream.insight.changelog import read_customer, read_customers
+    from stream.insight.customer import described
 
     found = (
         read_customers(settings) if customer_id is None else read_customer(settings, customer_id)
@@ -67,30 +65,3 @@ def _summarise(found: Customers) -> None:
         click.echo(f"  net spent, minor units of {currency}: {amount}")
     for name, count in sorted(counts.items()):
         click.echo(f"  {name}: {count}")
-
-
-def described(customer_id: str, state: CustomerState) -> dict[str, Any]:
-    """A customer's record as JSON has it; times in ms, money in minor units."""
-    profile, history, permission = state.profile, state.history, state.permission
-    return {
-        "customer_id": customer_id,
-        "stamps": {source.name.lower(): state.stamps[source] for source in Source},
-        "consent": {"profiling": permission.profiling, "offers": permission.offers},
-        "first_seen": profile.first_seen,
-        "last_seen": profile.last_seen,
-        "views": profile.views,
-        "carts": profile.carts,
-        "orders": profile.orders,
-        "units": profile.units,
-        "refunds": profile.refunds,
-        "spent": dict(profile.spent),
-        "tastes": {name: round(weight, 3) for name, weight in profile.tastes},
-        "segment": profile.segment,
-        "traits": {name: fact for name, fact, _ in profile.traits},
-        "recent": [asdict(touch) for touch in history.recent],
-        "bought": [{"item_id": item, "time": time} for item, time in history.bought],
-        "offers": state.delivery.offers,
-        "impressions": [offer.shown for offer in state.delivery.made if offer.shown],
-        "offers_clicked": state.delivery.offers_clicked,
-        "dismissed": state.delivery.dismissed,
-    }
