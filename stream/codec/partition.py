@@ -34,8 +34,10 @@ def murmur2(data: bytes) -> int:
     return hashed ^ hashed >> 15
 
 
-def partition_for(key: bytes, partitions: int) -> int:
+def partition_for(key: bytes | None, partitions: int) -> int:
     """Return the partition of a key, where Kafka's default partitioner puts it.
+
+    A record without a key goes to the first: a producer would choose any.
 
     Parameters
     ----------
@@ -47,4 +49,4 @@ def partition_for(key: bytes, partitions: int) -> int:
     >>> [partition_for(b"customer-%d" % n, 4) for n in range(6)]
     [3, 1, 2, 2, 1, 2]
     """
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    return 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % partitions

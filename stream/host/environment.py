@@ -90,6 +90,7 @@ def load(
     file: Path | None = None,
     environ: Mapping[str, str],
     options: Mapping[str, object] | None = None,
+    source: str = "command line",
 ) -> Loaded:
     """Load the settings.
 
@@ -100,7 +101,9 @@ def load(
     environ
         The environment, as ``os.environ``.
     options
-        Values by dotted name, from the command line; None counts as not given.
+        Values by dotted name; None counts as not given.
+    source
+        What a refusal calls the options' source.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def load(
     path = file or _path_in(environ)
     given = dict(_from_file(path)) if path else {}
     given.update(_from_environment(environ))
-    given.update(_from_options(options or {}))
+    given.update(_from_options(options or {}, source))
     sources = dict.fromkeys(catalogue(), "default")
     sources.update({name: value.source for name, value in given.items()})
     values = {name: _coerce(catalogue()[name], value) for name, value in given.items()}
@@ -199,11 +202,11 @@ def _is_foreign(variable: str, value: str) -> bool:
     return linked or _SERVICE_LINK.fullmatch(variable) is not None
 
 
-def _from_options(options: Mapping[str, object]) -> Iterator[tuple[str, _Given]]:
+def _from_options(options: Mapping[str, object], source: str) -> Iterator[tuple[str, _Given]]:
     for name, value in options.items():
         if value is not None:
             is_text = isinstance(value, str)
-            yield _known(name, "command line"), _Given(value, "command line", is_text)
+            yield _known(name, source), _Given(value, source, is_text)
 
 
 def _known(name: str, source: str) -> str:

@@ -30,7 +30,9 @@ from stream.worker.partition import ledger_key
 from stream.worker.restoring import state_of
 from stream.worker.telemetry.metrics import Metrics
 
-Publication: TypeAlias = tuple[str, bytes, bytes | None, Sequence[tuple[str, bytes]], int | None]
+Publication: TypeAlias = tuple[
+    str, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]], int | None
+]
 """Topic by its kind (``clicks``, ``catalog`` …), key, value, headers, timestamp in ms."""
 
 
