@@ -17,7 +17,6 @@ from stream.broker.local.log import Log
 from stream.client.book import OfferBook
 from stream.client.lookup import find_decisions, find_offers
 from stream.client.offer import Recall
-from stream.codec.events.envelope import Headers
 from stream.config import ConfigError, Settings
 from stream.domain.text import tidy
 from stream.insight.changelog import read_customer
@@ -35,7 +34,7 @@ from stream.testing.posting import (
     moment,
     topic_of,
 )
-from stream.testing.ticking import Ticks, next_due
+from stream.testing.ticking import NAME, Ticks, next_due
 from stream.testing.topics import Entry, Learned, Offer, Reading, Refusal, read_offer
 from stream.worker.checks.topics import made
 from stream.worker.engine import Engine, Publication
@@ -148,8 +147,8 @@ class Driver:
         headers
             Of the record.
         at
-            When it arrives. Where none is said, when it happened, if that is not past: the driver's
-            time moves to there.
+            When an event arrives. Where none is said, when it happened, if that is not past: the
+            driver's time moves to there.
 
         Returns
         -------
@@ -160,12 +159,14 @@ class Driver:
         """
         return self._send([self._post.record(topic, event, key, tuple(headers), at)])
 
-    def publish_all(
-        self, topic: str, events: Iterable[Event], headers: Sequence[tuple[str, bytes]] = ()
-    ) -> Counter[str]:
-        """Publish many events in one go: what they teach is in use behind the last of them."""
-        given: Headers = tuple(headers)
-        return self._send([self._post.record(topic, e, EVENT_KEY, given, None) for e in events])
+    def publish_all(self, events: Iterable[tuple[str, Event]]) -> Counter[str]:
+        """Publish many events, each with its topic, in one go; as `publish`.
+
+        A worker merges the topics by time, and what events teach is in use behind the last of them.
+        """
+        return self._send(
+            [self._post.record(topic, event, EVENT_KEY, (), None) for topic, event in events]
+        )
 
     def view(
         self, customer_id: str, product_id: str, event: str = "view", **fields: Any
@@ -270,6 +271,11 @@ class Driver:
         with self.copy() as settings:
             return self._loop.apart(lambda: look(settings), f"what is known of {customer_id!r}")
 
+    def customers(self) -> list[str]:
+        """The ids of all of whom anything is kept, in their order, but the driver's own."""
+        names = [name for name, _ in self._running.customers()]
+        return sorted(name for name in names if not name.startswith(NAME))
+
     def explain(self, offer: Offer) -> Explanation:
         """What ``offerstream explain`` finds: what led to an offer, which is decided again."""
         with self.copy() as settings:
@@ -289,6 +295,15 @@ class Driver:
         Those by which time passed are among them.
         """
         return Counter(self._running.status().counts)
+
+    def metrics(self) -> dict[str, float]:
+        """The worker's metrics, with their labels, as a scrape would have them now.
+
+        They begin anew with each start of the worker.
+        """
+        lines = self._running.metrics.text().decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
 
     @property
     def settings(self) -> Settings:
@@ -452,7 +467,7 @@ class Driver:
 
     def _refer(self, topic: str, values: Iterator[tuple[str, bytes]]) -> None:
         records: list[Publication] = [
-            (topic, name.encode(), value, (), self._post.now) for name, value in values
+            (topic, name.encode(), value, (), None) for name, value in values
         ]
         if records:
             self._send(records)

@@ -228,7 +228,7 @@ def test_a_campaign_is_in_force_from_the_next_event_on(shop: Driver, tmp_path: P
 def test_many_events_are_published_in_one_go_and_come_in_their_order(shop: Driver) -> None:
     clicks = [event for topic, event in a_history(3, 60) if topic == "clicks"]
     history = clicks[: max(n for n, one in enumerate(clicks) if one["event"] != "gaze") + 1]
-    became = shop.publish_all("clicks", history)
+    became = shop.publish_all(("clicks", event) for event in history)
     assert became["applied"] + became["rejected"] == len(history)
     assert shop.now.timestamp() * 1000 == history[-1]["timestamp"]
     touched = Counter(event["customer_id"] for event in history if event["event"] != "gaze")
@@ -247,14 +247,14 @@ def test_reminders_come_each_at_its_time_when_time_passes(partitions: int) -> No
     options = {"partitions": partitions}
     with Driver(options, campaigns=[REMINDER], catalog=GOODS) as shop:
         time = round(START.timestamp() * 1000) + 5_000
-        shop.publish_all(
-            "clicks",
-            [
-                {"event_id": "e", "customer_id": name, "timestamp": time, "event": "add_to_cart",
-                 "product_id": "p1", "consent": {"profiling": True, "offers": True}}
-                for name in names
-            ],
-        )  # fmt: skip
+        cart = {
+            "event_id": "e",
+            "timestamp": time,
+            "event": "add_to_cart",
+            "product_id": "p1",
+            "consent": {"profiling": True, "offers": True},
+        }
+        shop.publish_all(("clicks", cart | {"customer_id": name}) for name in names)
         assert {offer.campaign_id for offer in shop.offers()} == {"default"}  # at the visit
         assert shop.advance(minutes=119) == Counter()
         assert shop.offers() == []
@@ -310,8 +310,10 @@ def test_a_withdrawal_recalls_what_is_open_and_ends_all_offers(shop: Driver) -> 
 def test_an_erased_customer_is_gone_and_comes_back_as_somebody_new(shop: Driver) -> None:
     shop.consent("anna")
     shop.view("anna", "p1")
+    shop.advance(minutes=1)
+    assert shop.customers() == ["anna"]
     shop.erase("anna")
-    assert shop.customer("anna") is None
+    assert (shop.customers(), shop.customer("anna")) == ([], None)
     assert [one.reason for one in shop.recalls()] == ["withdrawal"]
     shop.restart()
     assert shop.customer("anna") is None

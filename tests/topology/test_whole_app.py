@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.deadletters import restore
 from stream.codec.examples import decode_examples, decode_lesson
 from stream.codec.reference import encode_campaign, encode_item
 from stream.codec.snapshots.models import Assembler
@@ -35,6 +34,7 @@ from tests.builders import (
     an_update,
     consent,
 )
+from tests.shops import happen, shop_of
 from tests.topology.embedded import (
     in_other,
     look,
@@ -65,12 +65,6 @@ def an_item(item_id: str, **fields: Any) -> Publication:
     """An entry of the catalog."""
     item = CatalogItem(item_id, **fields)
     return "catalog", item_id.encode(), encode_item(item), (), None
-
-
-def a_campaign(campaign_id: str, **fields: Any) -> Publication:
-    """An entry of the campaigns."""
-    campaign = Campaign(campaign_id, campaign_id.title(), **fields)
-    return "campaigns", campaign_id.encode(), encode_campaign(campaign), (), None
 
 
 async def taken(engine: Engine, *entries: Publication) -> None:
@@ -134,99 +128,103 @@ async def test_an_engine_that_ends_in_the_middle_goes_on_where_it_was(
 # -------------------------------------------------------------------------------------------- world
 
 
-async def test_the_catalog_takes_effect_and_a_bad_entry_is_a_dead_letter(tmp_path: Path) -> None:
-    async with running(settings_in(tmp_path), lockstep=True) as engine:
-        await taken(engine, an_item("cup", price=990, added=NOON), an_item("out", stock=0))
-        (offer,) = await offers_to(engine, a_click(0, "c1", "tea"))
-        prices = {item["product_id"]: item.get("price_minor") for item in offer["items"]}
+def test_the_catalog_takes_effect_and_a_bad_entry_is_a_dead_letter() -> None:
+    with shop_of() as shop:
+        shop.stock([CatalogItem("cup", price=990, added=NOON), CatalogItem("out", stock=0)])
+        happen(shop, a_click(0, "c1", "tea"))
+        (offer,) = shop.offers()
+        prices = {item.product_id: item.price_minor for item in offer.items}
         assert prices["cup"] == 990 and "tea" not in prices
-        assert await offers_to(engine, a_click(1, "c2", "out"), a_click(2, "c2", "cup"))
-        await taken(engine, ("catalog", b"cup", None, (), None))
-        (offer,) = await offers_to(engine, a_click(3, "c3", "tea"))
-        assert set(NEW_ITEMS) <= {item["product_id"] for item in offer["items"]}
-        bad = ("catalog", b"pot", b'{"product_id":"pot","price":"cheap"}', (("by", b"me"),), None)
-        await taken(engine, bad)
-        seen = await look(engine)
-        told = restore(seen.letters[0])
-        assert len(seen.letters) == 1
-        assert (told.record.topic, told.record.key) == ("shop.catalog", b"pot")
-        assert told.record.value == bad[2]
-        assert told.record.headers == bad[3]
-        assert told.rejection.code == "value_range"
-        assert engine.app.view.world.catalog.keys() == {"out", *NEW_ITEMS}
-        assert seen.metrics['events_rejected_total{reason="value_range"}'] == 1
+        assert happen(shop, a_click(1, "c2", "out"), a_click(2, "c2", "cup"))["offers"]
+        shop.publish("catalog", None, key="cup")
+        shop.offers()
+        happen(shop, a_click(3, "c3", "tea"))
+        (offer,) = shop.offers()
+        assert set(NEW_ITEMS) <= {*offer.products}
+        bad = b'{"product_id":"pot","price":"cheap"}'
+        shop.publish("catalog", bad, headers=[("by", b"me")])
+        (told,) = shop.refusals()
+        assert (told.topic, told.key, told.value) == ("catalog", b"pot", bad)
+        assert told.headers == (("by", b"me"),)
+        assert told.code == "value_range"
+        assert shop._running.app.view.world.catalog.keys() == {"out", *NEW_ITEMS}
+        rejected = 'offerstream_events_rejected_total{reason="value_range"}'
+        assert shop.metrics()[rejected] == 1
 
 
-async def test_what_is_out_of_stock_is_not_offered(tmp_path: Path) -> None:
-    async with running(settings_in(tmp_path), lockstep=True) as engine:
-        await taken(engine, *[an_item(item, stock=0, added=NOON) for item in NEW_ITEMS])
-        assert await offers_to(engine, a_click(0, "c1", "tea")) == []
-        assert engine.status().counts["denied:out_of_stock"] == 1
-        await taken(engine, an_item(NEW_ITEMS[0], stock=3, added=NOON))
-        (offer,) = await offers_to(engine, a_click(1, "c1", "tea"))
-        assert [item["product_id"] for item in offer["items"]] == [NEW_ITEMS[0]]
+def test_what_is_out_of_stock_is_not_offered() -> None:
+    with shop_of(catalog=[CatalogItem(item, stock=0, added=NOON) for item in NEW_ITEMS]) as shop:
+        assert happen(shop, a_click(0, "c1", "tea"))["denied:out_of_stock"] == 1
+        assert shop.offers() == []
+        shop.stock([CatalogItem(NEW_ITEMS[0], stock=3, added=NOON)])
+        happen(shop, a_click(1, "c1", "tea"))
+        (offer,) = shop.offers()
+        assert offer.products == [NEW_ITEMS[0]]
 
 
-async def test_campaigns_take_effect_and_a_bad_one_is_a_dead_letter(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    async with running(settings, lockstep=True) as engine:
-        low, high = a_campaign("low"), a_campaign("high", priority=5, discount=10)
-        await taken(engine, low, high)
-        (offer,) = await offers_to(engine, a_click(0, "c1"))
-        assert (offer["campaign_id"], offer["discount_percent"]) == ("high", 10)
-        await taken(engine, ("campaigns", b"high", None, (), None))
-        (offer,) = await offers_to(engine, a_click(1, "c2"))
-        assert offer["campaign_id"] == "low"
-        bad = ("campaigns", b"low", encode_campaign(Campaign("low", "", discount=101)), (), None)
-        await taken(engine, bad)
-        assert [restore(letter).record.value for letter in (await look(engine)).letters] == [bad[2]]
-        (offer,) = await offers_to(engine, a_click(2, "c3"))
-        assert offer["campaign_id"] == "low"  # what was good before stays
-    async with running(settings, lockstep=True) as engine:
-        (offer,) = await offers_to(engine, a_click(3, "c4"))
-        assert offer["campaign_id"] == "low"
-        assert len((await look(engine)).letters) == 1  # a restart does not bury it again
+def test_campaigns_take_effect_and_a_bad_one_is_a_dead_letter() -> None:
+    low, high = Campaign("low", "Low"), Campaign("high", "High", priority=5, discount=10)
+    with shop_of(campaigns=[low, high]) as shop:
+        happen(shop, a_click(0, "c1"))
+        (offer,) = shop.offers()
+        assert (offer.campaign_id, offer.discount_percent) == ("high", 10)
+        shop.publish("campaigns", None, key="high")
+        happen(shop, a_click(1, "c2"))
+        (offer,) = shop.offers()
+        assert offer.campaign_id == "low"
+        bad = encode_campaign(Campaign("low", "", discount=101))
+        shop.publish("campaigns", bad)
+        assert [told.value for told in shop.refusals()] == [bad]
+        happen(shop, a_click(2, "c3"))
+        (offer,) = shop.offers()
+        assert offer.campaign_id == "low"  # what was good before stays
+        shop.restart()
+        happen(shop, a_click(3, "c4"))
+        (offer,) = shop.offers()
+        assert offer.campaign_id == "low"
+        assert len(shop.read("dead_letters")) == 1  # a restart does not bury it again
 
 
-async def test_without_consent_there_is_no_offer_and_nothing_is_learned(tmp_path: Path) -> None:
-    policy = replace(EAGER, consent_default=False)
-    async with running(settings_in(tmp_path, policy=policy), lockstep=True) as engine:
-        assert await offers_to(engine, a_click(0), a_purchase(1)) == []
-        assert stored(engine, "examples") == []
-        assert await offers_to(engine, an_update(2, consent=consent(True)), a_click(100))
-        assert stored(engine, "examples") != []
-        assert await offers_to(engine, an_update(200, consent=consent(False)), a_click(300)) == []
-        states = dict(engine.customers())
-        assert states["c1"].profile.views == 0
-        assert states["c1"].permission.offers is False
-        assert engine.status().counts["denied:consent"] == 3
+def test_without_consent_there_is_no_offer_and_nothing_is_learned() -> None:
+    with shop_of(replace(EAGER, consent_default=False)) as shop:
+        happen(shop, a_click(0), a_purchase(1))
+        assert shop.offers() == []
+        assert shop.read("examples") == []
+        assert happen(shop, an_update(2, consent=consent(True)), a_click(100))["offers"]
+        assert shop.read("examples") != []
+        shop.offers()
+        happen(shop, an_update(200, consent=consent(False)), a_click(300))
+        assert shop.offers() == []
+        known = shop.customer("c1")
+        assert known is not None
+        assert known["views"] == 0
+        assert known["consent"]["offers"] is False
+        assert shop.counts()["denied:consent"] == 3
 
 
-async def test_an_erased_customer_is_gone_from_the_table(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    async with running(settings, lockstep=True) as engine:
-        await offers_to(engine, a_click(0, "c1"), a_click(1, "c2"))
-        await offers_to(engine, an_update(2, "c1", erase=True))
-        assert dict(engine.customers()).keys() == {"c2"}
-    async with running(settings, lockstep=True) as engine:
-        assert dict(engine.customers()).keys() == {"c2"}
-        assert await offers_to(engine, a_click(3, "c1"))  # who comes back is new
-        assert dict(engine.customers())["c1"].profile.views == 1
+def test_an_erased_customer_is_gone_from_the_table() -> None:
+    with shop_of() as shop:
+        happen(shop, a_click(0, "c1"), a_click(1, "c2"))
+        happen(shop, an_update(2, "c1", erase=True))
+        for _ in range(2):
+            assert shop.customers() == ["c2"]
+            shop.restart()
+        assert happen(shop, a_click(3, "c1"))["offers"]  # who comes back is new
+        known = shop.customer("c1")
+        assert known is not None
+        assert known["views"] == 1
 
 
-async def test_a_customer_of_the_holdout_gets_no_offer_and_all_others_may(tmp_path: Path) -> None:
+def test_a_customer_of_the_holdout_gets_no_offer_and_all_others_may() -> None:
     policy = replace(OPEN, holdout=0.5)
-    settings = settings_in(tmp_path, 4, policy)
-    async with running(settings, lockstep=True) as engine:
+    with shop_of(policy, 4) as shop:
         events = [a_click(n, f"c{n}") for n in range(200)]
-        offered = {offer["customer_id"] for offer in await offers_to(engine, *events)}
-        held = {
-            event.customer_id
-            for event in events
-            if arm_of(event.customer_id, settings.core.seed, policy) == CONTROL
-        }
-        assert offered == {event.customer_id for event in events} - held
-        assert engine.status().counts["denied:holdout"] == len(held) > 50
+        names = {event.customer_id for event in events}
+        became = happen(shop, *events)
+        seed = shop.settings.core.seed
+        held = {name for name in names if arm_of(name, seed, policy) == CONTROL}
+        assert {offer.customer_id for offer in shop.offers()} == names - held
+        assert became["denied:holdout"] == len(held) > 50
 
 
 # ------------------------------------------------------------------------------------------- models
@@ -294,19 +292,14 @@ async def test_what_is_looked_at_is_told_once_whatever_restarts(
     assert {label.label for label in labels} == {0}
 
 
-async def test_a_restarted_app_decides_with_what_was_learned(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path, policy=EAGER)
-    async with running(settings) as engine:
-        pairs = [
-            a_click(n, f"c{n // 2}", ("tea", "cup")[n % 2], time=NOON + n * SECOND)
-            for n in range(60)
-        ]
-        await offers_to(engine, *pairs)
-    async with running(settings) as engine:
-        await engine.settle()
-        (offer,) = await offers_to(engine, a_click(100, "new", "tea"))
-        reasons = {item["product_id"]: item.get("because") for item in offer["items"]}
-        assert reasons["cup"] == "tea"
+def test_a_restarted_app_decides_with_what_was_learned() -> None:
+    with shop_of(EAGER) as shop:
+        happen(shop, *[a_click(n, f"c{n // 2}", ("tea", "cup")[n % 2]) for n in range(60)])
+        shop.restart()
+        shop.offers()
+        happen(shop, a_click(100, "new", "tea"))
+        (offer,) = shop.offers()
+        assert {item.product_id: item.because for item in offer.items}["cup"] == "tea"
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
