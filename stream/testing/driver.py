@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
@@ -41,6 +42,7 @@ from stream.worker.engine import Engine, Publication
 
 START: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)  # a Monday at noon: no quiet hour
 LIVES: Final = 4  # after which garbage is collected: a worker that ended is some 20 MB, in cycles
+_lives = count(1)  # of all drivers of the process
 IMAGE: Final = "image"  # where the log is copied to when the worker dies
 
 
@@ -99,7 +101,6 @@ class Driver:
         self._open = ExitStack()
         self._engine: Engine | None = None
         self._dying: Dying | None = None
-        self._lives = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -111,7 +112,6 @@ class Driver:
             self._post = Post(self._settings, self._start)
             self._ticks, self._reading = Ticks(self._settings), Reading(self._settings)
             self._loop = Background(self._patience)
-            stack.callback(gc.collect)
             stack.callback(self._loop.close)
             stack.callback(self._stop, finish=False)
             self._run()
@@ -438,8 +438,7 @@ class Driver:
             return engine
 
         self._engine = self._loop.run(started(), "the start of the worker")
-        self._lives += 1
-        if self._lives % LIVES == 0:
+        if next(_lives) % LIVES == 0:
             gc.collect()
 
     def _stop(self, *, finish: bool) -> None:

@@ -66,7 +66,7 @@ def a_history(seed: int, size: int) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_the_same_events_give_the_same_bytes(partitions: int, seed: int) -> None:
-    events, lives = a_history(seed, 30), []
+    events, lives = a_history(seed, 24), []
     options = {"partitions": partitions, "core.policy.exploration": 0.3}
     for _ in range(2):
         with Driver(options, campaigns=[CAMPAIGN, REMINDER], catalog=GOODS) as shop:
