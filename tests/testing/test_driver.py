@@ -72,6 +72,7 @@ def test_the_same_events_give_the_same_bytes(partitions: int, seed: int) -> None
         with Driver(options, campaigns=[CAMPAIGN, REMINDER], catalog=GOODS) as shop:
             for topic, event in events:
                 shop.publish(topic, event)
+            shop.publish("clicks", b"{")
             shop.advance(hours=3)
             lives.append(
                 (
