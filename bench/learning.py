@@ -27,13 +27,13 @@ from stream.learn.estimators import Estimators
 from stream.learn.learner import Learner
 from stream.models.recommend.cooccurrence import CoOccurrence
 from stream.models.recommend.recommender import Recommender
-from stream.models.recommend.steps import Step
+from stream.models.recommend.steps import TimedStep
 
 BATCH = 256
 PART = 64  # batches in one measured part
 
 
-def drawn_steps(seed: int, items: int) -> Iterator[Step]:
+def drawn_steps(seed: int, items: int) -> Iterator[TimedStep]:
     """Sessions near a popular item, for ever: a long tail, window 10, a second apart."""
     draw = np.random.default_rng(seed)
     session = 0
@@ -45,11 +45,11 @@ def drawn_steps(seed: int, items: int) -> Iterator[Step]:
             names = [f"item{number}" for number in near.tolist()]
             for place, name in enumerate(names):
                 previous = names[max(0, place - 10) : place]
-                yield Step(session, previous, name, session * 1_000)
+                yield TimedStep(session, previous, name, session * 1_000)
             session += 1
 
 
-def batches(steps: Iterator[Step], count: int) -> Iterator[list[Step]]:
+def batches(steps: Iterator[TimedStep], count: int) -> Iterator[list[TimedStep]]:
     """``count`` batches of steps."""
     for _ in range(count):
         yield list(islice(steps, BATCH))
@@ -126,9 +126,9 @@ def publication_cost(seconds: int, a_second: int) -> dict[str, Any]:
     return report | {"change_take_over_worst_ms": max(costs["change_take_over_ms"])}
 
 
-def _teach(learner: Learner, steps: Iterator[Step], count: int, offset: int) -> int:
+def _teach(learner: Learner, steps: Iterator[TimedStep], count: int, offset: int) -> int:
     for n, step in enumerate(islice(steps, count)):
-        lesson = example.Step(
+        lesson = example.SessionStep(
             step.time, step.session, n % 8, step.item, tuple(step.previous), "category", None, 999
         )
         taught: list[example.Example] = [lesson]
@@ -138,15 +138,15 @@ def _teach(learner: Learner, steps: Iterator[Step], count: int, offset: int) -> 
     return offset + count
 
 
-def strangers(first: int, last: int) -> Iterator[list[Step]]:
+def strangers(first: int, last: int) -> Iterator[list[TimedStep]]:
     """Customers whom nobody saw before, each with an item that nobody saw, and a common one."""
     for start in range(first, last, BATCH // 2):
         yield [
             step
             for n in range(start, min(last, start + BATCH // 2))
             for step in (
-                Step(n, [], f"new{n}", n * 10, n % 16),
-                Step(n, [f"new{n}"], f"common{n % 999}", n * 10, n % 16),
+                TimedStep(n, [], f"new{n}", n * 10, n % 16),
+                TimedStep(n, [f"new{n}"], f"common{n % 999}", n * 10, n % 16),
             )
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step, Trial
+from stream.decide.example import Basket, Example, Labelled, Portrait, SessionStep, Trial
 from stream.decide.rows.features import FEATURES, PORTRAIT, pack
 
 DAY = 86_400_000
@@ -37,13 +37,13 @@ def drawn(seed: int, items: int = 60) -> Iterator[Example]:
 
 def _step(
     rng: random.Random, sessions: dict[int, list[str]], time: int, segment: int | None, item: str
-) -> Step:
+) -> SessionStep:
     session = rng.choice((1, 2**62)) + rng.randrange(99)
     seen = sessions.setdefault(session, [])
     previous, label = tuple(seen[-32:]), rng.choice((None, "", "c1", "c2", "é" * 99))
     seen.append(rng.choice(seen) if seen and rng.random() < 0.2 else item)
     price = rng.choice((None, 0, 199, 2**53 - 1))
-    return Step(time, session, segment, seen[-1], previous, label, _label(rng), price)
+    return SessionStep(time, session, segment, seen[-1], previous, label, _label(rng), price)
 
 
 def _name(rng: random.Random, items: int) -> str:

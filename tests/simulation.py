@@ -34,7 +34,7 @@ from msgspec.structs import replace
 
 from stream.broker.facts import TopicFacts
 from stream.broker.local.frame import StoredRecord
-from stream.broker.protocol import Bounds
+from stream.broker.protocol import OffsetRange
 from stream.broker.records import Outgoing, Record
 from stream.codec.customers import decode_ledger, decode_state, encode_ledger
 from stream.codec.deadletters import CODE
@@ -51,7 +51,7 @@ from stream.domain.stamps import next_place
 from stream.worker import pipeline
 from stream.worker.checks import renewal
 from stream.worker.checks.inspection import Inspection
-from stream.worker.faust.lane import Group, LaneQueue
+from stream.worker.faust.lane import LaneQueue, TopicGroup
 from stream.worker.faust.records import Batch, Lane
 from stream.worker.faust.store import StoreFault, Write
 from stream.worker.partition import ledger_key
@@ -213,9 +213,9 @@ class Inquiry:
         told = lives if self._broker.tells_ids else {}
         return {name: TopicFacts(f"life-{told[name]}" if name in told else "", 1) for name in names}
 
-    async def bounds(self, tps: Iterable[TP]) -> dict[TP, Bounds]:
+    async def bounds(self, tps: Iterable[TP]) -> dict[TP, OffsetRange]:
         """Where event topics begin and end."""
-        return {tp: Bounds(0, len(self._broker.topics[_source(tp.topic)])) for tp in tps}
+        return {tp: OffsetRange(0, len(self._broker.topics[_source(tp.topic)])) for tp in tps}
 
     async def records(self, places: Mapping[TP, int]) -> dict[TP, StoredRecord]:
         """The records that stand there."""
@@ -308,7 +308,7 @@ class Worker:
         self.landed: list[tuple[Flight, int]] = []
         self.error: BaseException | None = None
         self.deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
-        group = Group("events", TOPICS.events, self._read, limit=chance.randint(1, 8))
+        group = TopicGroup("events", TOPICS.events, self._read, limit=chance.randint(1, 8))
         self.lane = LaneQueue(group)
         table: Any = self
         largest = chance.choice((2_000, pipeline.LARGEST_WRITE))

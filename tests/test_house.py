@@ -1,14 +1,19 @@
-"""The layout of the code: no circle of imports, and no package with too many doors."""
+"""The layout of the code: no circle of imports, few doors to a package, one class of a name."""
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import grimp
 import pytest
 
 DOORS = 15
+STREAM = Path(__file__).resolve().parents[1] / "stream"
+FACES = ("client", "testing", "extending.py")
+"""What others than we write against: there an offer is an ``Offer``, as in the domain."""
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +38,14 @@ def test_no_package_has_more_than_fifteen_modules_that_others_import(
                 doors[package].add(module)
     many = {package: sorted(found) for package, found in doors.items() if len(found) > DOORS}
     assert doors and not many
+
+
+def test_no_two_classes_have_one_name() -> None:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in STREAM.rglob("*.py"):
+        place = path.relative_to(STREAM)
+        if place.parts[0] not in FACES:
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found[node.name].append(place.as_posix())
+    assert found and not {name: places for name, places in found.items() if len(places) > 1}

@@ -17,7 +17,7 @@ Take: TypeAlias = Callable[[Record], None]
 CaughtUp: TypeAlias = Callable[[], None]
 
 
-class Bounds(NamedTuple):
+class OffsetRange(NamedTuple):
     """The first offset that a partition holds, and the one that its next record gets."""
 
     start: int
@@ -60,7 +60,7 @@ class Broker(Protocol):
     async def topics(self, names: Iterable[str]) -> Mapping[str, TopicFacts]:
         """What there is of these topics."""
 
-    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, Bounds]:
+    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, OffsetRange]:
         """Where partitions begin and end."""
 
     async def offsets_at(self, tps: Iterable[TP], time: int) -> Mapping[TP, int]:

@@ -32,7 +32,7 @@ _prune = click.option(
 )
 
 
-class Change(NamedTuple):
+class CampaignChange(NamedTuple):
     """How a campaign in force differs from its file; ``fields`` by name: before, and after."""
 
     campaign_id: str
@@ -256,7 +256,7 @@ def _sound(folder: Path, settings: Settings) -> list[Written]:
 
 def _changes(
     written: list[Written], settings: Settings
-) -> tuple[list[Change], Mapping[str, Campaign]]:
+) -> tuple[list[CampaignChange], Mapping[str, Campaign]]:
     from stream.insight.campaigns import read_campaigns
 
     in_force = read_campaigns(settings, ReferenceDecoder(load_schemas(), settings.core)).campaigns
@@ -265,7 +265,7 @@ def _changes(
         name = one.campaign.campaign_id
         after = orjson.loads(encode_campaign(one.campaign))
         if name not in in_force:
-            changes.append(Change(name, NEW, {}))
+            changes.append(CampaignChange(name, NEW, {}))
             continue
         before = orjson.loads(encode_campaign(in_force[name]))
         fields = {
@@ -273,9 +273,9 @@ def _changes(
             for field in sorted({*before, *after})
             if before.get(field) != after.get(field)
         }
-        changes.append(Change(name, CHANGED if fields else SAME, fields))
+        changes.append(CampaignChange(name, CHANGED if fields else SAME, fields))
     ours = {one.campaign.campaign_id for one in written}
-    changes += [Change(name, STRAY, {}) for name in sorted(in_force) if name not in ours]
+    changes += [CampaignChange(name, STRAY, {}) for name in sorted(in_force) if name not in ours]
     return sorted(changes), in_force
 
 
@@ -287,7 +287,7 @@ def _reach(standing: list[Campaign], settings: Settings, days: float) -> Any:
         return reach(past, standing, settings, days, shown.show)
 
 
-def _show_changes(changes: list[Change], prune: bool) -> None:
+def _show_changes(changes: list[CampaignChange], prune: bool) -> None:
     for one in changes:
         words = one.kind
         if one.kind == STRAY:

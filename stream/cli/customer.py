@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from stream.cli.moments import Moment
+from stream.cli.moments import MomentParam
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
 from stream.config import Settings
@@ -27,7 +27,7 @@ _REFUSED = {
 @click.argument("customer_id")
 @click.option(
     "--at",
-    type=Moment(),
+    type=MomentParam(),
     default="stream",
     show_default=True,
     help="As of when; stream: the newest event of the customer's partition.",

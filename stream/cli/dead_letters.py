@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 import orjson
 
-from stream.cli.moments import Moment
+from stream.cli.moments import MomentParam
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
 from stream.config import ConfigError, Settings
@@ -33,8 +33,8 @@ _FILTERS = (
     click.option("--producer", metavar="NAME", help="Sent by: the header producer, ce_source or "
                  "client.id, else the topic."),
     click.option("--topic", metavar="NAME", help="It came from this topic."),
-    click.option("--since", type=Moment(), help="Buried at or after this time."),
-    click.option("--until", type=Moment(), help="Buried before this time."),
+    click.option("--since", type=MomentParam(), help="Buried at or after this time."),
+    click.option("--until", type=MomentParam(), help="Buried before this time."),
 )  # fmt: skip
 
 

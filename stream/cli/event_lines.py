@@ -21,13 +21,13 @@ from stream.reading.inputs import STANDARD_INPUT, sources
 from stream.reading.json_stream import is_stream
 from stream.reading.kinds import PARQUET, foreign, packing_of
 from stream.reading.lines import LONGEST
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 
 _FORMAT: Final = FileFormat(format="jsonl")
 _NAME: Final = "standard input"
 
 
-class Line(NamedTuple):
+class FileLine(NamedTuple):
     """A line that is not blank, its file, and its number there, from 1.
 
     One of over 1 MiB, four times what an event may have, is cut off there.
@@ -62,19 +62,19 @@ class EventLines:
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self._parts: list[Source | Iterator[Line]] = []
+        self._parts: list[InputSource | Iterator[FileLine]] = []
         for path in paths:
             self._parts += _standard_input() if path == STANDARD_INPUT else sources([path])
-        names = [part.name if isinstance(part, Source) else _NAME for part in self._parts]
+        names = [part.name if isinstance(part, InputSource) else _NAME for part in self._parts]
         self.name = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        known = [part.size for part in self._parts if isinstance(part, Source)]
+        known = [part.size for part in self._parts if isinstance(part, InputSource)]
         self.size = sum(known) if len(known) == len(names) else None
         self.read = 0
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[FileLine]:
         before = 0
         for part in self._parts:
-            if not isinstance(part, Source):
+            if not isinstance(part, InputSource):
                 yield from part
                 continue
             document = Document(part, _FORMAT)
@@ -85,23 +85,23 @@ class EventLines:
             before += part.size
 
 
-def _numbered(file: str, pieces: Iterator[bytes], end: bytes) -> Iterator[Line]:
+def _numbered(file: str, pieces: Iterator[bytes], end: bytes) -> Iterator[FileLine]:
     for number, line in enumerate(pieces, 1):
         piece = line
         while len(piece) >= LONGEST and not piece.endswith(end):
             piece = next(pieces, b"")
         if value := line.strip():
-            yield Line(file, number, value)
+            yield FileLine(file, number, value)
 
 
-def _standard_input() -> list[Source] | list[Iterator[Line]]:
+def _standard_input() -> list[InputSource] | list[Iterator[FileLine]]:
     stream: Any = sys.stdin.buffer
     first = stream.readline(LONGEST)
     if not _goes_on_as_lines(first):
         spool: BinaryIO = tempfile.TemporaryFile(prefix="offerstream-")  # noqa: SIM115 - lives as long as the source
         spool.write(first)
         copyfileobj(stream, spool)
-        return [Source(Path(_NAME), spool=spool)]
+        return [InputSource(Path(_NAME), spool=spool)]
 
     def pieces() -> Iterator[bytes]:
         if first:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from stream.cli.event_lines import EventLines, Line
+from stream.cli.event_lines import EventLines, FileLine
 from stream.cli.inputs import FILE
 from stream.cli.moments import now_ms
 from stream.cli.options import settings_option
@@ -141,7 +141,7 @@ class _Tally:
         self._unknown: Counter[str] = Counter()
         self._topics: Counter[str] = Counter()
 
-    def note(self, line: Line, checked: Checked) -> None:
+    def note(self, line: FileLine, checked: Checked) -> None:
         self.events += 1
         self._unknown.update(fault.pointer for fault in checked.warnings)
         if checked.faults:
@@ -158,23 +158,23 @@ class _Tally:
         self.events += 1
         self._topics[topic] += 1
 
-    def receipt(self, line: Line, placed: Acknowledged) -> None:
+    def receipt(self, line: FileLine, placed: Acknowledged) -> None:
         self.acknowledged += 1
         if self._as_json:
             self._document_of(line, "acknowledged", placed._asdict())
 
-    def not_sent(self, line: Line, why: str) -> None:
+    def not_sent(self, line: FileLine, why: str) -> None:
         self.failed += 1
         if self._as_json:
             self._document_of(line, "failed", {"why": why})
         elif self.failed <= self._limit:
             click.echo(f"{line.file}:{line.number}: not acknowledged: {why}", err=True)
 
-    def _document_of(self, line: Line, status: str, more: dict[str, Any]) -> None:
+    def _document_of(self, line: FileLine, status: str, more: dict[str, Any]) -> None:
         document = {"file": line.file, "line": line.number, "status": status, **more}
         click.echo(orjson.dumps(document))
 
-    def _fault(self, line: Line, topic: str, fault: Fault) -> None:
+    def _fault(self, line: FileLine, topic: str, fault: Fault) -> None:
         if self._as_json:
             self._document_of(line, "refused", {"topic": topic, **fault._asdict()})
             return
@@ -226,9 +226,9 @@ class _Sending:
     def __init__(self, lines: EventLines, tally: _Tally, progress: Gauge) -> None:
         self.lines, self.tally = lines, tally
         self._progress = progress
-        self._under_way: deque[tuple[Line, Awaitable[Acknowledged]]] = deque()
+        self._under_way: deque[tuple[FileLine, Awaitable[Acknowledged]]] = deque()
 
-    def put(self, line: Line, sent: Awaitable[Acknowledged]) -> None:
+    def put(self, line: FileLine, sent: Awaitable[Acknowledged]) -> None:
         self._under_way.append((line, sent))
 
     async def settle(self, most: int) -> None:
@@ -254,7 +254,7 @@ async def _send(settings: Settings, topic: str, sending: _Sending) -> None:
         await sending.settle(0)
 
 
-async def _submit(producer: EventProducer, topic: str, line: Line, sending: _Sending) -> None:
+async def _submit(producer: EventProducer, topic: str, line: FileLine, sending: _Sending) -> None:
     from stream.client.producer import EventRefused, NotSent
 
     try:

@@ -8,7 +8,7 @@ import click
 
 from stream.cli.options import settings_option
 from stream.config import Settings
-from stream.host.extensions import Installed, Point, in_force, installed
+from stream.host.extensions import ExtensionPoint, Installed, in_force, installed
 
 
 @click.command
@@ -24,7 +24,7 @@ def extensions(settings: Settings, as_json: bool) -> None:
     offerstream extensions
     offerstream extensions --set extensions.rules=no-alcohol-for-minors
     """
-    found = [each for point in Point for each in installed(point)]
+    found = [each for point in ExtensionPoint for each in installed(point)]
     rows = [_row(each, settings) for each in found]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))

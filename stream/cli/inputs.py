@@ -10,7 +10,7 @@ import click
 
 from stream.cli.progress import gauge
 from stream.reading.inputs import sources
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 
 FILE = click.Path(path_type=Path)
 C = TypeVar("C", bound=Callable[..., Any])
@@ -41,13 +41,13 @@ def delimiter_option(default: str = "auto") -> Callable[[C], C]:
     )
 
 
-def found(paths: Iterable[Path], *, quiet: bool) -> list[Source]:
+def found(paths: Iterable[Path], *, quiet: bool) -> list[InputSource]:
     """Find what is to be read, with a word about how much has come on standard input."""
     with gauge("reading standard input", None, "bytes", quiet=quiet) as shown:
         return sources(paths, shown.show)
 
 
-def paths_of(read: Sequence[Source]) -> list[Path]:
+def paths_of(read: Sequence[InputSource]) -> list[Path]:
     """The files behind sources."""
     return [source.path for source in read]
 

@@ -14,7 +14,7 @@ from stream.codec.schema import load_schemas
 from stream.config import ConfigError, CoreSettings
 from stream.domain.event import Rejection, Source
 from stream.replay.mapping_file import load_mapping, shipped_mappings
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from stream.replay.replay import Replay
 from stream.replay.section import nearest
 
@@ -80,7 +80,7 @@ def check(file: Path, logs: tuple[Path, ...]) -> None:
     with gauge("checking", plan.rows, "rows", quiet=False) as shown:
         for outcome in replay.outcomes(plan):
             shown.show(replay.account.rows)
-            if not isinstance(outcome, Published):
+            if not isinstance(outcome, PublishedRecord):
                 fault, row = outcome.reason, outcome.row
             elif outcome.kind == "catalog":
                 continue

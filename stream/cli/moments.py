@@ -19,7 +19,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Moment(click.ParamType):
+class MomentParam(click.ParamType):
     """``now``, ``stream``, RFC 3339 or ms since 1970; becomes ms, None for ``stream``."""
 
     name = "TIME"

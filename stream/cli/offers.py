@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from stream.cli.moments import Moment, Span, now_ms
+from stream.cli.moments import MomentParam, Span, now_ms
 from stream.cli.options import settings_option
 from stream.cli.progress import gauge
 from stream.config import ConfigError, Settings
@@ -82,7 +82,7 @@ def tail(
 @click.argument("customer_id")
 @click.option(
     "--at",
-    type=Moment(),
+    type=MomentParam(),
     default="now",
     show_default=True,
     help="Open at this time; stream: at that of the newest offer.",
@@ -178,14 +178,14 @@ def pipe(settings: Settings, sink: str, since: float, until_now: bool, attempts:
     offerstream offers pipe to-file --broker kafka://127.0.0.1:9092
     """
     from stream.client.piping import Pipe, SinkFailed
-    from stream.host.extensions import Point, loaded
+    from stream.host.extensions import ExtensionPoint, loaded
 
     def failed(error: Exception, wait: float) -> None:
         kind = type(error).__name__
         click.echo(f"offerstream: sink {sink} raised {kind}; again in {wait:g} s", err=True)
 
     start = now_ms() - round(since * 1000)
-    taken = loaded(Point.SINKS, sink)
+    taken = loaded(ExtensionPoint.SINKS, sink)
     piping = Pipe(settings, sink, taken, since=start, attempts=attempts, failed=failed)
 
     async def follow() -> None:

@@ -31,17 +31,17 @@ from stream.host.logs import start_logging
 from stream.host.signals import interruptible
 from stream.models.propensity.foresight import Quality
 from stream.reading.inputs import sources
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.replay.deadletters import DeadRow, dead_rows
 from stream.replay.mapping import Mapping as LogMapping
 from stream.replay.mapping_file import load_mapping, shipped_mappings
-from stream.replay.outcome import Refused
+from stream.replay.outcome import RefusedRow
 from stream.replay.pace import Pace, parse_pace
-from stream.replay.plan import Plan
+from stream.replay.plan import ReadingPlan
 from stream.replay.replay import Replay
 
 if TYPE_CHECKING:
-    from stream.replay.drive import Sink, Step
+    from stream.replay.drive import ChunkResult, EventSink
     from stream.replay.report import Report
     from stream.replay.resume import Resume
     from stream.worker.engine import Engine
@@ -158,7 +158,7 @@ def rehearsed(
         yield settings, _Run(log, settings, pace, told, quiet=quiet, worker=True).report()
 
 
-def _sources(files: Sequence[Path], *, quiet: bool) -> list[Source]:
+def _sources(files: Sequence[Path], *, quiet: bool) -> list[InputSource]:
     with gauge("reading standard input", None, "bytes", quiet=quiet) as shown:
         return sources(files, shown.show)
 
@@ -221,7 +221,7 @@ class _Outputs:
         self._known = set()
         self._write(offers)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ChunkResult) -> None:
         """Write what a step brought."""
         self._write(step.offers)
         if self._refused is not None:
@@ -242,7 +242,7 @@ class _Outputs:
             self._offers.writelines(offer + b"\n" for offer in offers)
 
 
-def _refusal(refused: Refused) -> bytes:
+def _refusal(refused: RefusedRow) -> bytes:
     """One line of JSON; bytes that are no text are in base64."""
     line: dict[str, object] = {"row": refused.row, "reason": refused.reason}
     if refused.file is not None:
@@ -290,7 +290,7 @@ class _Run:
             self._outputs.bury(iter(report.dead))
         return report
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> ReadingPlan:
         size = self._log.size
         with gauge("looking through", size, "bytes", quiet=self._quiet) as shown:
             return self._log.plan(
@@ -306,7 +306,7 @@ class _Run:
             self._outputs.begin_with(offers_so_far(self._settings))
         return resume
 
-    async def _replay(self, plan: Plan, resume: Resume) -> Report:
+    async def _replay(self, plan: ReadingPlan, resume: Resume) -> Report:
         from stream.replay.report import Report
 
         began = perf_counter()
@@ -329,7 +329,7 @@ class _Run:
         report.published, report.present = self._published, self._present
         return report
 
-    async def _with_engine(self, plan: Plan, resume: Resume, report: Report) -> None:
+    async def _with_engine(self, plan: ReadingPlan, resume: Resume, report: Report) -> None:
         from stream.replay.report import count_people
         from stream.worker.engine import Engine
 
@@ -349,7 +349,7 @@ class _Run:
             if waits:
                 report.waits = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
 
-    async def _drive(self, sink: Sink, plan: Plan, resume: Resume) -> bool:
+    async def _drive(self, sink: EventSink, plan: ReadingPlan, resume: Resume) -> bool:
         from stream.replay.drive import Drive
 
         log, began = self._log, perf_counter()
@@ -361,7 +361,7 @@ class _Run:
             interruptible() as stop,
         ):
 
-            def watch(step: Step) -> None:
+            def watch(step: ChunkResult) -> None:
                 self._published += step.published
                 self._present += step.present
                 self._outputs.take(step)

@@ -19,7 +19,7 @@ from stream.reading.table import Table, told_format
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-class Opened(NamedTuple):
+class OpenTable(NamedTuple):
     """A table, the title of a picture of it, and where that is drawn, if anywhere."""
 
     table: Table
@@ -45,7 +45,7 @@ class TableOptions(NamedTuple):
     @contextmanager
     def opened(
         self, needed: Collection[str], unused: Collection[str] | None = None
-    ) -> Iterator[Opened]:
+    ) -> Iterator[OpenTable]:
         """Open the table, and the picture, which takes its name when all went well.
 
         Parameters
@@ -62,7 +62,7 @@ class TableOptions(NamedTuple):
         with outputs({"--plot": self.plot}, paths_of(read)) as written:
             file = told_format(self.delimiter, self.encoding, header=not self.no_header)
             table = Table(read, file, needed, unused)
-            yield Opened(table, read[0].short_name, written.get("--plot"))
+            yield OpenTable(table, read[0].short_name, written.get("--plot"))
 
     @contextmanager
     def reading(self, table: Table) -> Iterator[Callable[[int], None]]:

@@ -16,7 +16,7 @@ import orjson
 import yaml
 from jsonschema_rs import ValidationError
 
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.codec.schema import TopicSchema, nearest
 from stream.domain.campaign import TIMED
 from stream.domain.event import Campaign
@@ -130,8 +130,8 @@ def read_file(file: Path, schema: TopicSchema, decoder: ReferenceDecoder) -> Wri
         raise FileFault(faults)
     value = orjson.dumps(data)
     entry = decoder.decode_campaign(str(data["campaign_id"]).encode(), value)
-    if not isinstance(entry, Entry) or entry.value is None:
-        detail = entry.detail if not isinstance(entry, Entry) else "it is empty"
+    if not isinstance(entry, ReferenceEntry) or entry.value is None:
+        detail = entry.detail if not isinstance(entry, ReferenceEntry) else "it is empty"
         raise FileFault([Fault(file.name, _line_of(detail, tree), _plain(detail))])
     return Written(file, entry.value)
 

@@ -37,7 +37,7 @@ LOST = b"\0"
 """In the store, what stands for a customer's record that the changelog has no more."""
 
 
-class StateError(Exception):
+class StoredRecordError(Exception):
     """A stored record that this version cannot read: never skipped, never guessed at."""
 
 
@@ -61,15 +61,15 @@ def decode_record(data: bytes) -> bytes:
     """
     record = _unframed(data)
     if len(record) < SIZE or not is_sound(np.frombuffer(record, MARK)):
-        raise StateError("a record that no worker writes")
+        raise StoredRecordError("a record that no worker writes")
     try:
         letters_of(record)
         _ = View(record).told
         for effect in effects_of(record, front(record).size):
             if not _is_effect(effect):
-                raise StateError("an effect that no worker writes")
+                raise StoredRecordError("an effect that no worker writes")
     except ValueError as error:
-        raise StateError(f"a damaged record: {error}") from error
+        raise StoredRecordError(f"a damaged record: {error}") from error
     return record
 
 
@@ -131,7 +131,7 @@ def decode_ledger(data: bytes) -> Ledger:
     """
     ledger = _checked(data, _decode_ledger)
     if not _is_sound(ledger):
-        raise StateError("a ledger that no worker writes")
+        raise StoredRecordError("a ledger that no worker writes")
     return ledger
 
 
@@ -150,7 +150,7 @@ def decode_page(data: bytes, most: int = PAGE) -> Page:
     """
     page = _checked(data, _decode_page)
     if len(page) > most or not all(-1 <= entry.time < MOST for entry in page):
-        raise StateError("a page that no worker writes")
+        raise StoredRecordError("a page that no worker writes")
     return page
 
 
@@ -165,9 +165,9 @@ def _framed(content: bytes) -> bytes:
 
 def _unframed(data: bytes) -> bytes:
     if data[:1] != _PREFIX:
-        raise StateError(f"a record of version {data[:1]!r}; this release reads {VERSION}")
+        raise StoredRecordError(f"a record of version {data[:1]!r}; this release reads {VERSION}")
     if not _is_whole(data):
-        raise StateError("a damaged record: its checksum is another")
+        raise StoredRecordError("a damaged record: its checksum is another")
     return data[_FRAME:]
 
 
@@ -180,7 +180,7 @@ def _checked(data: bytes, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(_unframed(data))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StateError(f"a damaged record: {error}") from error
+        raise StoredRecordError(f"a damaged record: {error}") from error
 
 
 def _is_effect(effect: Effect) -> bool:

@@ -48,7 +48,7 @@ class Cut(NamedTuple):
     sha256: str
 
 
-class Record(NamedTuple):
+class FailedRecord(NamedTuple):
     """A record as Kafka delivered it; ``timestamp`` is in ms since the epoch.
 
     ``first`` is the first of the offsets that it stands for, if there are more than its own.
@@ -79,7 +79,7 @@ class Restored(NamedTuple):
     and ``record`` then holds that, and ``cut`` tells of its whole value.
     """
 
-    record: Record
+    record: FailedRecord
     rejection: Rejection
     stage: str
     attempt: int
@@ -89,7 +89,7 @@ class Restored(NamedTuple):
 
 
 def build_dead_letter(
-    record: Record, rejection: Rejection, *, stage: str, version: str, cut: Cut | None = None
+    record: FailedRecord, rejection: Rejection, *, stage: str, version: str, cut: Cut | None = None
 ) -> DeadLetter:
     """Return the dead letter of a refused record.
 
@@ -161,7 +161,7 @@ def restore(letter: DeadLetter) -> Restored:
         If it is no dead letter of ours; the message names the header.
     """
     ours = {name: raw for name, raw in letter.headers if name.startswith(PREFIX)}
-    record = Record(
+    record = FailedRecord(
         _word(ours, TOPIC),
         _number(ours, PARTITION),
         _number(ours, OFFSET),

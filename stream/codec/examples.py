@@ -17,18 +17,18 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step, Trial
+from stream.decide.example import Basket, Example, Labelled, Portrait, SessionStep, Trial
 from stream.domain.event import Source
-from stream.learn.columns import Columns, Labels
+from stream.learn.columns import ExampleColumns, Labels
 from stream.models.base.kernel import COMPILED
 from stream.models.base.names import Codes, Names
 from stream.models.base.packed import ROOM, columns_of
-from stream.models.recommend.itemfacts import Told
+from stream.models.recommend.itemfacts import EventFacts
 from stream.models.recommend.steps import Steps, starts_of
 
 MOST_PARTITIONS: Final = 1_024
 FAR: Final = 1e9  # of a portrait's axes
-_KINDS: tuple[type[Any], ...] = (Labelled, Step, Basket, Portrait, Trial)
+_KINDS: tuple[type[Any], ...] = (Labelled, SessionStep, Basket, Portrait, Trial)
 _TAGS = {kind: tag for tag, kind in enumerate(_KINDS)}
 _encode = msgspec.msgpack.Encoder().encode
 _Tag = Annotated[int, Meta(ge=0, lt=len(_KINDS))]
@@ -43,7 +43,7 @@ class LessonError(Exception):
     """A record of the log of examples that is no lesson: nobody learns it, wherever it is read."""
 
 
-class Taught(NamedTuple):
+class EncodedLessons(NamedTuple):
     """The encoded examples of one event; ``offset`` is a stamp of :mod:`stream.domain.stamps`."""
 
     source: Annotated[int, Meta(ge=0, lt=len(Source))]
@@ -59,7 +59,7 @@ class Lesson(NamedTuple):
     """
 
     partition: Annotated[int, Meta(ge=-1, lt=MOST_PARTITIONS)]
-    taught: tuple[Taught, ...]
+    taught: tuple[EncodedLessons, ...]
     settled: Annotated[int, Meta(ge=0, lt=2**62)] = 0
 
 
@@ -89,7 +89,7 @@ def decode_examples(data: bytes) -> list[Example]:
         raise LessonError(f"no examples: {type(error).__name__}") from error
 
 
-def read_examples(payloads: Sequence[bytes], names: Names) -> Columns:
+def read_examples(payloads: Sequence[bytes], names: Names) -> ExampleColumns:
     """The examples of several events as columns, in codes of ``names``.
 
     Raises
@@ -103,10 +103,12 @@ def read_examples(payloads: Sequence[bytes], names: Names) -> Columns:
             columns = _columns(payloads, names)
     if columns is not None:
         return columns
-    return Columns.of((one for payload in payloads for one in decode_examples(payload)), names)
+    return ExampleColumns.of(
+        (one for payload in payloads for one in decode_examples(payload)), names
+    )
 
 
-def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
+def _columns(payloads: Sequence[bytes], names: Names) -> ExampleColumns | None:
     """Examples read by kernels; None if they are out of the ordinary."""
     data = bytearray().join((*payloads, bytes(ROOM)))
     found = columns_of(data, list(accumulate(map(len, payloads))), names)
@@ -123,7 +125,7 @@ def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
     ]
     trials = [_decode_trial(data[first:last]) for first, last in packed.trials[:n_trials].tolist()]
     times, known, segments, waits = packed.labels[:, :labels]
-    return Columns(
+    return ExampleColumns(
         examples,
         max([newest, *(basket.time for _, basket in orders), *(trial.time for trial in trials)]),
         *_steps(packed.steps[:, :steps], codes),
@@ -134,7 +136,7 @@ def _columns(payloads: Sequence[bytes], names: Names) -> Columns | None:
     )
 
 
-def _steps(columns: NDArray[np.int64], codes: Codes) -> tuple[Steps, Told]:
+def _steps(columns: NDArray[np.int64], codes: Codes) -> tuple[Steps, EventFacts]:
     """Steps of what was read of them, and what they say of their items."""
     times, sessions, segments, prices, before = columns
     starts = starts_of(before)
@@ -143,7 +145,7 @@ def _steps(columns: NDArray[np.int64], codes: Codes) -> tuple[Steps, Told]:
     others = np.ones(len(codes), np.bool_)
     others[items] = others[labels] = others[labels + 1] = False
     steps = Steps(sessions, segments.astype(np.int32), times, codes[items], starts, codes[others])
-    return steps, Told(steps.items, codes[labels], codes[labels + 1], prices)
+    return steps, EventFacts(steps.items, codes[labels], codes[labels + 1], prices)
 
 
 def encode_lesson(lesson: Lesson) -> bytes:

@@ -28,7 +28,7 @@ _ID_LENGTH: Final = 128
 T = TypeVar("T", CatalogItem, Campaign)
 
 
-class Entry(NamedTuple, Generic[T]):
+class ReferenceEntry(NamedTuple, Generic[T]):
     """What a compacted topic says of one id; ``value`` None removes it."""
 
     id: str
@@ -46,27 +46,27 @@ class ReferenceDecoder:
 
     def decode_catalog(
         self, key: bytes | None, value: bytes | None, headers: Headers = ()
-    ) -> Entry[CatalogItem] | Rejection:
+    ) -> ReferenceEntry[CatalogItem] | Rejection:
         """Decode one record of the topic ``catalog``."""
         try:
             item_id = _id(key)
             if value is None:
-                return Entry(item_id, None)
+                return ReferenceEntry(item_id, None)
             data = _object(opened(self._catalog, "product_id", value, headers))
             item = _read_item(data, self._currency)
             _demand_key(item_id, item.item_id)
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
-        return Entry(item_id, item)
+        return ReferenceEntry(item_id, item)
 
     def decode_campaign(
         self, key: bytes | None, value: bytes | None, headers: Headers = ()
-    ) -> Entry[Campaign] | Rejection:
+    ) -> ReferenceEntry[Campaign] | Rejection:
         """Decode one record of the topic ``campaigns``."""
         try:
             campaign_id = _id(key)
             if value is None:
-                return Entry(campaign_id, None)
+                return ReferenceEntry(campaign_id, None)
             data = _object(opened(self._campaigns, "campaign_id", value, headers))
             campaign = read_campaign(data)
             _demand_key(campaign_id, campaign.campaign_id)
@@ -76,7 +76,7 @@ class ReferenceDecoder:
                 raise Refused(RejectionCode.VALUE_RANGE, f"{place} {detail}")
         except Refused as refused:
             return bounded(refused.rejection, key, value, headers)
-        return Entry(campaign_id, campaign)
+        return ReferenceEntry(campaign_id, campaign)
 
 
 def encode_item(item: CatalogItem) -> bytes:

@@ -44,7 +44,7 @@ from stream.decide.ledger import (
     Entry,
     Ledger,
     Owed,
-    Unreadable,
+    UnreadableState,
 )
 from stream.decide.policy import Denial
 from stream.decide.recalling import first_end, withdrawn
@@ -232,7 +232,7 @@ class _Batch:
             if slot is not None:
                 arriving = packed_event(content, source, offset, content.time, self.world)
                 self.together.join(index, slot, arriving)
-        except Unreadable:
+        except UnreadableState:
             raise
         except Exception:  # a bug, which the event will meet by itself
             return False
@@ -451,7 +451,7 @@ class _Batch:
                 step = self._with_who_is_due(customer_id, event, step)
             now = max(event.time, cause.stream_time)
             effects = self._effects(step, cause) + self._told(step, event, cause, now)
-        except Unreadable:
+        except UnreadableState:
             raise
         except Exception as error:  # it would meet the same bug again, and nobody get past it
             self._count(REJECTED, f"rejected:{RejectionCode.INTERNAL}")
@@ -557,7 +557,7 @@ class _Batch:
         """Hear a word of an event that met a bug, which is told; the word may meet it, too."""
         try:
             self._hear(word, cause.source, cause.offset)
-        except Unreadable:
+        except UnreadableState:
             raise
         except Exception:
             return
@@ -729,7 +729,7 @@ class _Batch:
             effects = self._effects(step, cause) + self._told(step, moment, cause, now)
             assert step.record is not None
             record = self._with_next(customer_id, step.record, now)
-        except Unreadable:
+        except UnreadableState:
             raise
         except Exception:  # a bug of ours costs the moment that meets it
             self._count("rejected_moments")

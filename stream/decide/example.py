@@ -38,7 +38,7 @@ class Labelled(Value, frozen=True):
     waited: Annotated[int, Meta(ge=0, lt=4_102_444_800_000)] | None = None
 
 
-class Step(Value, frozen=True):
+class SessionStep(Value, frozen=True):
     """One step of a session: ``item`` after ``previous`` (oldest first) of the same session."""
 
     time: Time
@@ -82,7 +82,7 @@ class Trial(Value, frozen=True):
     spent: Annotated[int, Meta(ge=0, lt=2**53)] = 0
 
 
-Example: TypeAlias = Labelled | Step | Basket | Portrait | Trial
+Example: TypeAlias = Labelled | SessionStep | Basket | Portrait | Trial
 
 TRIALS: Final = 4
 """The tag of trials as they travel; see `stream.models.base.packed`."""

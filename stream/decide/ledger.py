@@ -90,7 +90,7 @@ class Entry(Value, frozen=True):
     word: Word | None = None
 
 
-class Unreadable(Exception):
+class UnreadableState(Exception):
     """What is kept of customers cannot be read: no record's fault, so none is set aside for it."""
 
 

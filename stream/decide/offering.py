@@ -12,9 +12,17 @@ from stream.decide.campaigns.standing import DEFAULT_CAMPAIGN, standing
 from stream.decide.campaigns.strategies import Choice, strategy_for
 from stream.decide.campaigns.variants import assigned, draw_variant, odds_of, under_way
 from stream.decide.choice.candidates import Candidate, on_screen, rung
-from stream.decide.choice.diversity import Limits
+from stream.decide.choice.diversity import SlateLimits
 from stream.decide.choice.own import judged
-from stream.decide.choice.ranking import Found, Ranked, Ranking, Slate, draw, rank, usual_price
+from stream.decide.choice.ranking import (
+    Found,
+    RankedCandidate,
+    Ranking,
+    Slate,
+    draw,
+    rank,
+    usual_price,
+)
 from stream.decide.policy import TREATED, Denial, customer_denial, item_denials, resting
 from stream.decide.rows.advance import offered
 from stream.decide.rows.arriving import packed_offer
@@ -37,7 +45,7 @@ class Chosen(NamedTuple):
 
     outcome: tuple[Offer, Slate] | Denial
     passed: tuple[tuple[str, Denial], ...] = ()
-    drawn: Drawn | None = None
+    drawn: DrawnSlate | None = None
 
 
 class Allowed(NamedTuple):
@@ -48,7 +56,7 @@ class Allowed(NamedTuple):
     denied: Sequence[Denial | None]
 
 
-class Drawn(NamedTuple):
+class DrawnSlate(NamedTuple):
     """A slate with its incentive; ``worth`` is the expected margin of its best item.
 
     ``campaign`` is as the ``variant`` has it, where there is one.
@@ -77,7 +85,7 @@ def choose(
     for campaign, refused in standing(customer, event.customer_id, now, world, moment):
         if refused is None:
             drawn = _drawn(choice, campaign, event, now, desk)
-            if isinstance(drawn, Drawn):
+            if isinstance(drawn, DrawnSlate):
                 offer = _offer(customer, event, cause, campaign, drawn, now, world)
                 return Chosen((offer, drawn.slate), tuple(passed), drawn)
             refused = drawn
@@ -89,7 +97,7 @@ def choose(
 
 def _drawn(
     choice: Choice, campaign: Campaign, event: Event | Moment, now: int, desk: Desk
-) -> Drawn | Denial:
+) -> DrawnSlate | Denial:
     """The slate of a campaign, with the incentive that is expected to earn the most.
 
     Of a ladder, now and then, another incentive is drawn, and its probability kept: so what each of
@@ -104,7 +112,7 @@ def _drawn(
     if len(rewards) == 1:
         return _with(rewards[0], candidates, choice, campaign, event, now, desk)
     tried = [_with(one, candidates, choice, campaign, event, now, desk) for one in rewards]
-    drawn = [one for one in tried if isinstance(one, Drawn)]
+    drawn = [one for one in tried if isinstance(one, DrawnSlate)]
     if not drawn:
         return tried[-1]
     settings = choice.world.settings
@@ -123,7 +131,7 @@ def _drawn(
 
 def _tried(
     choice: Choice, campaign: Campaign, event: Event | Moment, now: int, desk: Desk
-) -> Drawn | Denial:
+) -> DrawnSlate | Denial:
     """The slate of a campaign with the variant that the customer is tried with."""
     customer, world = choice.customer, choice.world
     segment = customer.segment
@@ -133,7 +141,7 @@ def _tried(
         for arm, part in enumerate(odds):
             if part:
                 found[arm] = _drawn(choice, campaign.as_variant(arm), event, now, desk)
-        able = [part * isinstance(found.get(n), Drawn) for n, part in enumerate(odds)]
+        able = [part * isinstance(found.get(n), DrawnSlate) for n, part in enumerate(odds)]
         if not any(able):
             return next(iter(found.values()))
         begins = able == list(odds) and not isinstance(event, Moment)
@@ -141,7 +149,7 @@ def _tried(
         drawn = found[known.arm]
     else:
         drawn = _drawn(choice, campaign.as_variant(known.arm), event, now, desk)
-    if not isinstance(drawn, Drawn):
+    if not isinstance(drawn, DrawnSlate):
         return drawn
     variant = assigned(campaign, known, begins, segment, odds)
     slate = replace(drawn.slate, probability=drawn.slate.probability * variant.probability)
@@ -163,7 +171,7 @@ def _with(
     event: Event | Moment,
     now: int,
     desk: Desk,
-) -> Drawn | Denial:
+) -> DrawnSlate | Denial:
     """The slate of a campaign with one of its incentives, or why there is none."""
     customer, world = choice.customer, choice.world
     settings, policy = world.settings, world.settings.policy
@@ -185,10 +193,10 @@ def _with(
         if value is not None and worth not in value:
             return Denial.LOW_VALUE
     key = (settings.seed, event.customer_id, event.event_id)
-    limits = Limits(policy.slate_per_category, policy.slate_per_brand)
+    limits = SlateLimits(policy.slate_per_category, policy.slate_per_brand)
     size = campaign.slate or policy.slate
     slate = draw(ranking, size, policy.exploration, *key, limits=limits)
-    drawn = Drawn(slate, reward, worth, allowed, ranking, campaign)
+    drawn = DrawnSlate(slate, reward, worth, allowed, ranking, campaign)
     if campaign.budget is not None and set_aside(campaign, drawn) > world.left.get(
         campaign.campaign_id, 0
     ):
@@ -196,7 +204,7 @@ def _with(
     return drawn
 
 
-def set_aside(campaign: Campaign, drawn: Drawn) -> int:
+def set_aside(campaign: Campaign, drawn: DrawnSlate) -> int:
     """What an offer takes from its campaign's budget, in the budget's unit.
 
     An offer is redeemed once at most, with its dearest item.
@@ -264,7 +272,7 @@ def _offer(
     event: Event | Moment,
     cause: Cause,
     campaign: Campaign,
-    drawn: Drawn,
+    drawn: DrawnSlate,
     now: int,
     world: World,
 ) -> Offer:
@@ -308,7 +316,7 @@ def _identity(event: Event | Moment, cause: Cause) -> str:
     return digest(event.customer_id, event.event_id, *place, "offer", size=16).hex()
 
 
-def _item(ranked: Ranked, currency: str) -> OfferItem:
+def _item(ranked: RankedCandidate, currency: str) -> OfferItem:
     candidate, item, price = ranked.candidate, ranked.item, None
     if item is not None and (item.currency is None or item.currency == currency):
         price = item.price

@@ -95,7 +95,7 @@ def arm_of(customer_id: str, seed: int, policy: PolicySettings) -> str:
     return CONTROL if held_out else TREATED
 
 
-class Asked(NamedTuple):
+class PolicyContext(NamedTuple):
     """What a rule for the customer looks at; ``now`` is stream time in ms."""
 
     customer: View
@@ -109,40 +109,40 @@ class Asked(NamedTuple):
         return self.world.settings.policy
 
 
-def lacks_consent(asked: Asked) -> bool:
+def lacks_consent(asked: PolicyContext) -> bool:
     """Whether the customer has not allowed offers."""
     return not may_offer(asked.customer.permission, asked.policy.consent_default)
 
 
-def had_one_just_now(asked: Asked) -> bool:
+def had_one_just_now(asked: PolicyContext) -> bool:
     """Whether the last offer was made less than the gap ago."""
     return is_too_soon(asked.customer.last_offer, asked.now, asked.policy.offer_gap * 1000)
 
 
-def dismissed_one(asked: Asked) -> bool:
+def dismissed_one(asked: PolicyContext) -> bool:
     """Whether the customer dismissed an offer, and rests."""
     return is_too_soon(asked.customer.last_dismissed, asked.now, asked.policy.rest_customer * 1000)
 
 
-def had_enough(asked: Asked) -> bool:
+def had_enough(asked: PolicyContext) -> bool:
     """Whether as many offers of a day count as there may be; see :meth:`View.counted`."""
     cap = min(asked.policy.offers_per_day, MOST_A_DAY)
     customer = asked.customer
     return customer.offers_known >= cap and of_a_day(customer, asked.now, None) >= cap
 
 
-def rests_by_the_hour(asked: Asked) -> bool:
+def rests_by_the_hour(asked: PolicyContext) -> bool:
     """Whether these are quiet hours."""
     return is_quiet(asked.now, asked.policy)
 
 
-def is_held_out(asked: Asked) -> bool:
+def is_held_out(asked: PolicyContext) -> bool:
     """Whether the customer is of the standing holdout."""
     policy, seed = asked.policy, asked.world.settings.seed
     return policy.holdout > 0 and arm_of(asked.customer_id, seed, policy) == CONTROL
 
 
-CUSTOMER_RULES: tuple[tuple[Denial, Callable[[Asked], bool]], ...] = (
+CUSTOMER_RULES: tuple[tuple[Denial, Callable[[PolicyContext], bool]], ...] = (
     (Denial.CONSENT, lacks_consent),
     (Denial.OFFER_GAP, had_one_just_now),
     (Denial.DISMISSED, dismissed_one),
@@ -155,7 +155,7 @@ CUSTOMER_RULES: tuple[tuple[Denial, Callable[[Asked], bool]], ...] = (
 
 def customer_denial(customer: View, customer_id: str, now: int, world: World) -> Denial | None:
     """The first rule that forbids any offer to this customer now, if there is one."""
-    asked = Asked(customer, customer_id, now, world)
+    asked = PolicyContext(customer, customer_id, now, world)
     for denial, forbids in CUSTOMER_RULES:
         if forbids(asked):
             return denial

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stream.decide.choice.ranking import Found, usual_price, worth
-from stream.decide.offering import Chosen, Drawn, choose
+from stream.decide.offering import Chosen, DrawnSlate, choose
 from stream.decide.policy import Denial
 from stream.decide.rows.record import Desk, View
 from stream.decide.witness import Differs, Evidence, as_it_was
@@ -44,7 +44,7 @@ class InLine(NamedTuple):
     denial: Denial | None
 
 
-class Told(NamedTuple):
+class RetoldDecision(NamedTuple):
     """A decision told again; ``considered`` is best first, what was denied behind it."""
 
     offer: Offer
@@ -64,7 +64,7 @@ def decided_again(evidence: Evidence) -> Offer | Denial:
     return chosen if isinstance(chosen, Denial) else chosen[0]
 
 
-def told_again(evidence: Evidence) -> Told:
+def told_again(evidence: Evidence) -> RetoldDecision:
     """What led to an offer.
 
     Raises
@@ -78,7 +78,7 @@ def told_again(evidence: Evidence) -> Told:
     offer, _ = outcome
     line = [InLine(*each) for each in passed]
     considered = tuple(_considered(drawn, offer, usual_price(View(evidence.record).usual)))
-    return Told(offer, (*line, InLine(offer.campaign_id, None)), considered)
+    return RetoldDecision(offer, (*line, InLine(offer.campaign_id, None)), considered)
 
 
 def _chosen(evidence: Evidence) -> Chosen:
@@ -86,7 +86,7 @@ def _chosen(evidence: Evidence) -> Chosen:
     return choose(View(record), event, now, cause, as_it_was(evidence), Desk())
 
 
-def _considered(drawn: Drawn, offer: Offer, usual: int) -> Iterator[Considered]:
+def _considered(drawn: DrawnSlate, offer: Offer, usual: int) -> Iterator[Considered]:
     """Every candidate: what was ranked, best first, what is too unlikely, what was denied."""
     ranking, places = drawn.ranking, {item.item_id: n for n, item in enumerate(offer.items, 1)}
     unlikely = sorted({*range(len(ranking.propensities))} - {*ranking.order})

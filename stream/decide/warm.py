@@ -46,7 +46,7 @@ from stream.models.propensity import Propensity
 from stream.models.recommend.content import Content
 from stream.models.recommend.itemfacts import ItemFacts
 from stream.models.recommend.recommender import Recommender
-from stream.models.recommend.steps import Step
+from stream.models.recommend.steps import TimedStep
 from stream.models.segments.kmeans import IncrementalKMeans
 
 
@@ -55,7 +55,7 @@ def recommending() -> None:
     model = Recommender(items=64, neighbours=2, sessions=32)
     for session in range(96):
         names = [f"i{(session + place) % 80}" for place in range(4)]
-        model.learn_many([Step(session, names[:at], names[at], session) for at in range(4)])
+        model.learn_many([TimedStep(session, names[:at], names[at], session) for at in range(4)])
     model.recommend(["i1", "i2"], 20, {"i3"}, 1)
     model.pairs.neighbours("i17", 2)
 

@@ -121,7 +121,7 @@ class Watched:
         return answer
 
 
-class Told:
+class RepeatedAnswers:
     """Answers what was answered before, in the same order, whatever it is asked with."""
 
     def __init__(self, name: str, answers: Iterator[tuple[str, Any]]) -> None:
@@ -174,7 +174,7 @@ def as_it_was(evidence: Evidence) -> World:
     What is decided with it raises `Differs` where it asks something else.
     """
     answers = iter(evidence.answers)
-    return _with(evidence.world, lambda name, of: Told(name, answers))
+    return _with(evidence.world, lambda name, of: RepeatedAnswers(name, answers))
 
 
 def _with(world: World, of: Callable[[str, Any], Any]) -> World:

@@ -20,7 +20,7 @@ from stream.models.recommend.recommender import Ranked as Recommended
 Neighbours = Sequence[tuple[str, float]]
 
 
-class Propensity(Protocol):
+class PurchaseModel(Protocol):
     """P(purchase) of feature vectors."""
 
     def predict(self, rows: Any, /) -> Iterable[float]:
@@ -164,7 +164,7 @@ class Models(Struct, frozen=True, weakref=True):
     They never change under whoever holds this: see `stream.learn.editions`.
     """
 
-    propensity: Propensity = _UNLEARNED
+    propensity: PurchaseModel = _UNLEARNED
     segments: Segmenter = _UNLEARNED
     recommender: Recommends = _UNLEARNED
     baskets: Related = _UNLEARNED

@@ -91,7 +91,7 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(upper)
 
 
-class Choice(NamedTuple):
+class FormatChoice(NamedTuple):
     """Formats at work on one file: their names, and which of them wins over which.
 
     ``wins`` has the pairs (winner, loser) of places in ``names``.
@@ -127,12 +127,12 @@ class Reading(NamedTuple):
         return f"{self.value!r} is {one} by {self.first!r} and {other} by {self.second!r}"
 
 
-def choice_of(names: Sequence[str], zone: tzinfo = UTC) -> Choice:
+def choice_of(names: Sequence[str], zone: tzinfo = UTC) -> FormatChoice:
     """Put formats to work, nothing being decided among them."""
-    return Choice(tuple(names), tuple(time_reader(name, zone) for name in names))
+    return FormatChoice(tuple(names), tuple(time_reader(name, zone) for name in names))
 
 
-def reader_of(choice: Choice) -> TimeReader:
+def reader_of(choice: FormatChoice) -> TimeReader:
     """Build the reader of a file's times.
 
     It raises `Undecided` for a value that two formats read differently, unless one of them wins.
@@ -152,7 +152,7 @@ def reader_of(choice: Choice) -> TimeReader:
     return read
 
 
-def decided(values: Iterable[object], choice: Choice) -> tuple[Choice, list[Reading]]:
+def decided(values: Iterable[object], choice: FormatChoice) -> tuple[FormatChoice, list[Reading]]:
     """Decide among formats by the values that only one of two fits.
 
     Parameters

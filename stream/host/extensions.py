@@ -26,7 +26,7 @@ from stream.host.guarding import (
 )
 
 
-class Point(StrEnum):
+class ExtensionPoint(StrEnum):
     """Where an extension joins in; the value is the last part of its group of entry points."""
 
     RULES = "rules"
@@ -45,12 +45,12 @@ class Point(StrEnum):
         return f"offerstream.{self.value}"
 
 
-TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
-    Point.RULES: ("asked",),
-    Point.ENVELOPES: ("packed",),
-    Point.SOURCES: ("wanted",),
-    Point.CHALLENGERS: ("seed",),
-    Point.SINKS: ("offers",),
+TAKES: Final[Mapping[ExtensionPoint, tuple[str, ...]]] = {
+    ExtensionPoint.RULES: ("asked",),
+    ExtensionPoint.ENVELOPES: ("packed",),
+    ExtensionPoint.SOURCES: ("wanted",),
+    ExtensionPoint.CHALLENGERS: ("seed",),
+    ExtensionPoint.SINKS: ("offers",),
 }
 """What an extension is called with."""
 
@@ -58,7 +58,7 @@ TAKES: Final[Mapping[Point, tuple[str, ...]]] = {
 class Installed(NamedTuple):
     """An extension that a package offers: ``target`` is what its entry point names."""
 
-    point: Point
+    point: ExtensionPoint
     name: str
     target: str
     distribution: str
@@ -77,12 +77,12 @@ class Extensions(NamedTuple):
     failures: Counter[tuple[str, str]]
 
 
-def installed(point: Point) -> list[Installed]:
+def installed(point: ExtensionPoint) -> list[Installed]:
     """What packages offer at a point, by name."""
     return sorted(_described(point, each) for each in entry_points(group=point.group))
 
 
-def loaded(point: Point, name: str) -> Any:
+def loaded(point: ExtensionPoint, name: str) -> Any:
     """The extension of a name.
 
     Raises
@@ -125,9 +125,16 @@ def in_force(settings: Settings) -> Extensions:
     named, guards = settings.extensions, Guards()
     challengers_in_force(named.challengers, settings.core.seed)  # who learns makes its own
     return Extensions(
-        tuple([GuardedRule(name, loaded(Point.RULES, name), guards) for name in named.rules]),
+        tuple(
+            [GuardedRule(name, loaded(ExtensionPoint.RULES, name), guards) for name in named.rules]
+        ),
         envelopes_in_force(settings, guards),
-        tuple([GuardedSource(name, loaded(Point.SOURCES, name), guards) for name in named.sources]),
+        tuple(
+            [
+                GuardedSource(name, loaded(ExtensionPoint.SOURCES, name), guards)
+                for name in named.sources
+            ]
+        ),
         guards.failures,
     )
 
@@ -143,7 +150,7 @@ def envelopes_in_force(
         As `in_force`.
     """
     guards, names = guards or Guards(), settings.extensions.envelopes
-    point = Point.ENVELOPES
+    point = ExtensionPoint.ENVELOPES
     return tuple([GuardedEnvelope(name, loaded(point, name), guards) for name in names])
 
 
@@ -160,7 +167,10 @@ def challengers_in_force(names: Sequence[str], seed: int) -> tuple[GuardedChalle
 
 
 def _made(name: str, seed: int) -> Classifier:
-    factory, called = loaded(Point.CHALLENGERS, name), _called(Point.CHALLENGERS, name)
+    factory, called = (
+        loaded(ExtensionPoint.CHALLENGERS, name),
+        _called(ExtensionPoint.CHALLENGERS, name),
+    )
     try:
         model: Classifier = factory(seed)
     except (Exception, SystemExit) as error:
@@ -180,7 +190,7 @@ def _made(name: str, seed: int) -> Classifier:
     return model
 
 
-def _described(point: Point, found: EntryPoint) -> Installed:
+def _described(point: ExtensionPoint, found: EntryPoint) -> Installed:
     package = found.dist
     of = ("?", "?") if package is None else (package.name, package.version)
     return Installed(point, found.name, found.value, *of)
@@ -190,13 +200,13 @@ def _of(found: EntryPoint) -> str:
     return "?" if found.dist is None else f"{found.dist.name} {found.dist.version}"
 
 
-def _called(point: Point, name: str) -> str:
-    if point is Point.SINKS:  # a command names it
+def _called(point: ExtensionPoint, name: str) -> str:
+    if point is ExtensionPoint.SINKS:  # a command names it
         return f"the sink {name!r}"
     return f"extensions.{point.value} names {name!r}, which"
 
 
-def _unknown(point: Point, name: str) -> str:
+def _unknown(point: ExtensionPoint, name: str) -> str:
     there = [each.name for each in installed(point)]
     near = get_close_matches(name, there, n=1, cutoff=0.6)
     if near:
@@ -208,11 +218,11 @@ def _unknown(point: Point, name: str) -> str:
     return f"{_called(point, name)} is not installed; {hint}"
 
 
-def _misfit(point: Point, extension: Any) -> str:
+def _misfit(point: ExtensionPoint, extension: Any) -> str:
     """Why something is no extension of a point; nothing if it may be one."""
     takes = TAKES[point]
     said = f"must be a function of {', '.join(takes)}"
-    if inspect.isclass(extension) and point is not Point.CHALLENGERS:
+    if inspect.isclass(extension) and point is not ExtensionPoint.CHALLENGERS:
         return f"{said}, and is a class: name an instance"
     if not callable(extension):
         return f"{said}, and is {type(extension).__name__}"

@@ -111,7 +111,7 @@ class AsJson(Discreet):
         return orjson.dumps(told).decode()
 
 
-class Counted(NamedTuple):
+class RepeatCount(NamedTuple):
     """How many of a kind were not written, and the kind's level, logger and text."""
 
     number: int
@@ -142,14 +142,14 @@ class Repeats:
         self._seen[kind] = began, count + 1
         return count < FIRST
 
-    def due(self, end: bool = False) -> list[Counted]:
+    def due(self, end: bool = False) -> list[RepeatCount]:
         """What was not written of the kinds whose period is over, or at the end of all."""
         now, over = self._clock(), list[tuple[str, str, str]]()
         for kind, (began, _) in self._seen.items():
             if end or now >= began + PERIOD or len(self._seen) - len(over) > KINDS:
                 over.append(kind)
         counts = [(kind, self._seen.pop(kind)[1] - FIRST) for kind in over]
-        return [Counted(number, *kind) for kind, number in counts if number > 0]
+        return [RepeatCount(number, *kind) for kind, number in counts if number > 0]
 
 
 class Sparing(logging.StreamHandler[TextIO]):
@@ -174,7 +174,7 @@ class Sparing(logging.StreamHandler[TextIO]):
             self.release()
         super().close()
 
-    def _tell(self, counts: Iterable[Counted]) -> None:
+    def _tell(self, counts: Iterable[RepeatCount]) -> None:
         for number, level, logger, text in counts:
             words = "%d more like this within %g s: " + text.replace("%", "%%")
             values = (logging.getLevelNamesMapping()[level], "", 0, words, (number, PERIOD), None)

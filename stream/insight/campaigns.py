@@ -11,7 +11,7 @@ from faust.types import TP
 from stream.broker.opening import open_broker
 from stream.broker.records import Record, Unreadable
 from stream.broker.whole import read_topic
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.config import Settings
 from stream.domain.event import Campaign
 from stream.worker.checks.topics import made
@@ -41,7 +41,7 @@ def read_campaigns(settings: Settings, decoder: ReferenceDecoder) -> InForce:
         entry = decoder.decode_campaign(record.key, record.value, record.headers)
         name = (record.key or b"").decode(errors="replace")
         refused.pop(name, None)
-        if not isinstance(entry, Entry):
+        if not isinstance(entry, ReferenceEntry):
             refused[name] = None
         elif entry.value is None:
             campaigns.pop(entry.id, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from stream.broker.records import Record, Unreadable
 from stream.broker.whole import counted, read_topic
-from stream.codec.customers import StateError, decode_ledger, decode_state
+from stream.codec.customers import StoredRecordError, decode_ledger, decode_state
 from stream.codec.partition import partition_for
 from stream.config import Settings
 from stream.decide.ledger import Ledger
@@ -33,7 +33,7 @@ class Customers:
             stored = records.get(ledger_key(number))
             try:
                 ledger = Ledger() if stored is None else decode_ledger(stored)
-            except StateError as error:
+            except StoredRecordError as error:
                 self.unreadable.append(f"the ledger of partition {number} cannot be read: {error}")
             else:
                 self.ledgers.append(ledger)
@@ -41,7 +41,7 @@ class Customers:
     def _take(self, key: bytes, value: bytes) -> None:
         try:
             self.states[key.decode()] = decode_state(value)
-        except (StateError, UnicodeDecodeError) as error:
+        except (StoredRecordError, UnicodeDecodeError) as error:
             name = key.decode(errors="backslashreplace")
             self.unreadable.append(f"the record of customer {name!r} cannot be read: {error}")
 

@@ -15,7 +15,7 @@ from stream.codec.evidence import decode_evidence
 from stream.codec.offers import encode_offer
 from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
-from stream.decide.retelling import Told, decided_again, told_again
+from stream.decide.retelling import RetoldDecision, decided_again, told_again
 from stream.decide.witness import Differs, Evidence
 from stream.domain.offer import Offer
 
@@ -49,7 +49,7 @@ class Explanation(NamedTuple):
     recalled: str | None
     verdict: Verdict
     evidence: Evidence | None = None
-    told: Told | None = None
+    told: RetoldDecision | None = None
     why: str = ""
 
 
@@ -86,7 +86,7 @@ def explain(
             "worker.evidence = false, or its retention is over"
         )
         return Explanation(value, recalled, Verdict.NO_EVIDENCE, why=why)
-    told: tuple[Evidence, Told] | None = None
+    told: tuple[Evidence, RetoldDecision] | None = None
     why = ""
     for evidence in found:  # a batch that was decided again left evidence each time
         try:

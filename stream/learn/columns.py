@@ -12,8 +12,8 @@ from stream.decide import example as one
 from stream.decide.example import Basket, Example, Labelled, Trial
 from stream.decide.rows.features import PORTRAIT, unpack
 from stream.models.base.names import Names
-from stream.models.recommend.itemfacts import UNTOLD, Told
-from stream.models.recommend.steps import NONE, Step, Steps
+from stream.models.recommend.itemfacts import UNTOLD, EventFacts
+from stream.models.recommend.steps import NONE, Steps, TimedStep
 
 Numbers = NDArray[np.int64]
 
@@ -69,7 +69,7 @@ class Labels(NamedTuple):
         return cls(*columns)
 
 
-class Columns(NamedTuple):
+class ExampleColumns(NamedTuple):
     """Examples by kind, in their order.
 
     Attributes
@@ -93,7 +93,7 @@ class Columns(NamedTuple):
     examples: int
     newest: int
     steps: Steps
-    told: Told
+    told: EventFacts
     labels: Labels
     baskets: Sequence[tuple[int, Basket]]
     portraits: NDArray[np.float64]
@@ -102,7 +102,7 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, examples: Iterable[Example], names: Names) -> Self:
         """Some examples as columns, in codes of ``names``."""
-        steps: list[one.Step] = []
+        steps: list[one.SessionStep] = []
         labels: list[Labelled] = []
         baskets: list[tuple[int, Basket]] = []
         portraits: list[tuple[float, ...]] = []
@@ -110,7 +110,7 @@ class Columns(NamedTuple):
         newest = count = 0
         for example in examples:
             newest, count = max(newest, example.time), count + 1
-            if isinstance(example, one.Step):
+            if isinstance(example, one.SessionStep):
                 steps.append(example)
             elif isinstance(example, Labelled):
                 labels.append(example)
@@ -124,7 +124,7 @@ class Columns(NamedTuple):
             count,
             newest,
             Steps.of(
-                [Step(s.session, s.previous, s.item, s.time, s.segment) for s in steps], names
+                [TimedStep(s.session, s.previous, s.item, s.time, s.segment) for s in steps], names
             ),
             _told(steps, names),
             Labels.of(labels),
@@ -134,8 +134,8 @@ class Columns(NamedTuple):
         )
 
 
-def _told(steps: Sequence[one.Step], names: Names) -> Told:
-    return Told(
+def _told(steps: Sequence[one.SessionStep], names: Names) -> EventFacts:
+    return EventFacts(
         names.codes(step.item for step in steps),
         names.codes(step.category for step in steps),
         names.codes(step.brand for step in steps),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stream.config import LearningSettings
 from stream.decide.example import Basket, Example
 from stream.decide.rows.features import FEATURES
-from stream.learn.columns import Columns, Labels
+from stream.learn.columns import ExampleColumns, Labels
 from stream.learn.estimators import Estimators, States
 from stream.models.base.names import Names
 from stream.models.propensity.foresight import Foresight, Quality
@@ -58,7 +58,7 @@ class Learner(Estimators):
         """
         if not self.places.reach(self.through, key, offset, again=again):
             return False
-        self.take(Columns.of(examples, self.names))
+        self.take(ExampleColumns.of(examples, self.names))
         return True
 
     @property
@@ -68,7 +68,7 @@ class Learner(Estimators):
             self.steps.name_anew()
         return self.steps.names
 
-    def take(self, examples: Columns) -> None:
+    def take(self, examples: ExampleColumns) -> None:
         """Learn examples, whose places were reached, in codes of `names`."""
         self._learn_steps(examples)
         self.items.learn_many(examples.told, self.steps.names)
@@ -121,7 +121,7 @@ class Learner(Estimators):
         """Prequential quality over the last few thousand labels."""
         return self._foresight.quality()._replace(standings=self._shadow.standings())
 
-    def _learn_steps(self, examples: Columns) -> None:
+    def _learn_steps(self, examples: ExampleColumns) -> None:
         """Learn steps and orders as they came: both count for what is trending."""
         steps, first = examples.steps, 0
         for last, basket in examples.baskets:

@@ -14,7 +14,7 @@ from stream.decide.rows.features import FEATURES
 from stream.learn.columns import Labels
 from stream.models.base.names import Names
 from stream.models.base.state import State, StateError, StateValue, array, integer
-from stream.models.recommend.steps import NONE, Step, Steps
+from stream.models.recommend.steps import NONE, Steps, TimedStep
 
 
 class LabelQueue:
@@ -121,7 +121,7 @@ class StepQueue:
         queue = cls()
         queue.settled = integer(state, "settled", 0, 2**62)
         told = [
-            Step(session, previous, item, time, None if segment < 0 else segment)
+            TimedStep(session, previous, item, time, None if segment < 0 else segment)
             for session, segment, time, item, *previous in steps
         ]
         queue.waiting = Steps.of(told, queue.names)

@@ -27,7 +27,7 @@ from stream.reading.json_stream import elements, is_stream
 from stream.reading.kinds import PARQUET
 from stream.reading.lines import CarriageReturns, Lines, Mapped, line_end
 from stream.reading.parquet import json_lines
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.reading.streams import CHUNK, Pieces, guarded
 from stream.reading.unpacking import peeked, refuse_foreign, unpacked
 
@@ -55,7 +55,7 @@ class Document:
         It cannot be read, or is of a kind that is not read here.
     """
 
-    def __init__(self, source: Source, file: FileFormat) -> None:
+    def __init__(self, source: InputSource, file: FileFormat) -> None:
         self.source = source
         self.file = file
         self.escapes: bool | None = None  # a backslash, as its first rows told; None: not asked yet

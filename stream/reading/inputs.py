@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from stream.config import ConfigError
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.reading.streams import CHUNK
 from stream.reading.unpacking import is_added, members_of
 
@@ -33,7 +33,7 @@ _DIGITS: Final = re.compile(r"(\d+)")
 Tick = Callable[[int], None]
 
 
-def sources(paths: Iterable[Path | str], tick: Tick = lambda done: None) -> list[Source]:
+def sources(paths: Iterable[Path | str], tick: Tick = lambda done: None) -> list[InputSource]:
     """Find what is to be read.
 
     Parameters
@@ -48,7 +48,7 @@ def sources(paths: Iterable[Path | str], tick: Tick = lambda done: None) -> list
     ConfigError
         One of them is not there, holds nothing, or cannot be read.
     """
-    found: list[Source] = []
+    found: list[InputSource] = []
     seen: set[tuple[int, int]] = set()
     for path in map(Path, paths):
         if path == STANDARD_INPUT:
@@ -64,7 +64,7 @@ def sources(paths: Iterable[Path | str], tick: Tick = lambda done: None) -> list
     return found
 
 
-def one_source(path: Path) -> Source:
+def one_source(path: Path) -> InputSource:
     """A source where only one makes sense, such as a file of questions."""
     found = sources([path])
     if len(found) != 1:
@@ -72,7 +72,7 @@ def one_source(path: Path) -> Source:
     return found[0]
 
 
-def told(found: Sequence[Source]) -> str:
+def told(found: Sequence[InputSource]) -> str:
     """Name what is read, in few words.
 
     >>> told([]), told([Source(Path(__file__))]) == __file__
@@ -140,29 +140,29 @@ def _by_numbers(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if number % 2 else (1, 0, part) for number, part in enumerate(parts)]
 
 
-def _sources_in(file: Path, tick: Tick) -> Iterator[Source]:
+def _sources_in(file: Path, tick: Tick) -> Iterator[InputSource]:
     mode = file.stat().st_mode
     if not stat.S_ISREG(mode):  # a pipe, such as of <(command)
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             with file.open("rb") as stream:
-                yield Source(file, spool=_spooled(stream, tick))
+                yield InputSource(file, spool=_spooled(stream, tick))
             return
         raise ConfigError(f"{file}: is no file that can be read")
-    source = Source(file)
+    source = InputSource(file)
     with source.opened() as raw:
         names = members_of(raw, source.name)
     if len(names) < 2:
         yield source
     for name in sorted(names, key=_by_numbers) if len(names) > 1 else ():
         if not _hidden(name.rpartition("/")[2]):
-            yield Source(file, name)
+            yield InputSource(file, name)
 
 
-def _standard_input(tick: Tick) -> Source:
+def _standard_input(tick: Tick) -> InputSource:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None or sys.stdin.isatty():
         raise ConfigError("-: nothing comes on standard input: cat FILE | offerstream …, or FILE")
-    return Source(Path("standard input"), spool=_spooled(stream, tick))
+    return InputSource(Path("standard input"), spool=_spooled(stream, tick))
 
 
 def _spooled(stream: BinaryIO, tick: Tick) -> BinaryIO:

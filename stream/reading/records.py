@@ -33,7 +33,7 @@ _QUOTED_LINES: Final = 1_000
 _LONG: Final = re.compile(rb"[0-9]{19}")  # beyond 64 bits orjson makes whole numbers inexact
 
 
-class Record(NamedTuple):
+class DocumentRecord(NamedTuple):
     """What stands in the document from ``offset`` on, and what it is."""
 
     offset: int
@@ -41,7 +41,7 @@ class Record(NamedTuple):
     row: Row | NoRow
 
 
-def records(lines: Lines, document: Document, layout: Layout) -> Iterator[Record]:
+def records(lines: Lines, document: Document, layout: Layout) -> Iterator[DocumentRecord]:
     """Read record after record, from wherever ``lines`` stands; blank lines are passed over."""
     is_csv = document.shape.kind == "csv"
     parse = _csv_parser(lines, layout) if is_csv else _json_parser(document.encodings)
@@ -52,9 +52,9 @@ def records(lines: Lines, document: Document, layout: Layout) -> Iterator[Record
         offset = lines.offset - len(raw)
         row = parse(raw)
         if isinstance(row, _Joined):
-            yield Record(offset, row.raw, row.row)
+            yield DocumentRecord(offset, row.raw, row.row)
         else:
-            yield Record(offset, raw, row)
+            yield DocumentRecord(offset, raw, row)
 
 
 def explode(row: Row | NoRow, path: str) -> list[Row | NoRow]:

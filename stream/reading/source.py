@@ -16,7 +16,7 @@ from stream.reading.streams import CHUNK
 _SAMPLE: Final = 1 << 16
 
 
-class Source:
+class InputSource:
     """A file, a member of a zip archive, or what came on standard input.
 
     Parameters

@@ -22,8 +22,8 @@ from stream.reading.format import FileFormat, NoRow, delimiter_of
 from stream.reading.inputs import told
 from stream.reading.layout import Empty, Layout, headless, read_layout
 from stream.reading.lines import LONGEST, Lines
-from stream.reading.records import Record, records
-from stream.reading.source import Source
+from stream.reading.records import DocumentRecord, records
+from stream.reading.source import InputSource
 
 _FLAT: Final = 3  # levels of objects whose fields are columns
 _TOLD: Final = 20  # names of columns in an error
@@ -56,16 +56,16 @@ def told_format(delimiter: str, encoding: str, *, header: bool = True) -> FileFo
 class _Progress:
     """How many bytes of all sources were read."""
 
-    def __init__(self, found: Sequence[Source]) -> None:
+    def __init__(self, found: Sequence[InputSource]) -> None:
         self.size = sum(source.size for source in found)
         self.begin()
 
     def begin(self) -> None:
         self._before = 0
         self._now: Callable[[], float] = lambda: 0.0
-        self._source: Source | None = None
+        self._source: InputSource | None = None
 
-    def follow(self, source: Source, share: Callable[[], float]) -> None:
+    def follow(self, source: InputSource, share: Callable[[], float]) -> None:
         if self._source is not None:
             self._before += self._source.size
         self._source, self._now = source, share
@@ -107,7 +107,7 @@ class Table:
 
     def __init__(
         self,
-        found: Sequence[Source],
+        found: Sequence[InputSource],
         file: FileFormat,
         needed: Collection[str],
         unused: Collection[str] | None = None,
@@ -220,7 +220,7 @@ def text_of(value: object) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def demand_encoding(record: Record, document: Document) -> None:
+def demand_encoding(record: DocumentRecord, document: Document) -> None:
     """Raise ``ConfigError`` if what is no row is not in the file's encoding."""
     if decode(record.raw, document.encodings) is None:
         raise ConfigError(
@@ -230,7 +230,7 @@ def demand_encoding(record: Record, document: Document) -> None:
 
 
 def baskets(
-    found: Sequence[Source], file: FileFormat, left_out: Counter[str]
+    found: Sequence[InputSource], file: FileFormat, left_out: Counter[str]
 ) -> Iterator[list[str]]:
     """Lists of items, one a record; what is none is counted in ``left_out``.
 
@@ -282,7 +282,9 @@ def _items(row: Any) -> list[str]:
     return [item for item in (text_of(value).strip() for value in row) if item]
 
 
-def text_lines(found: Sequence[Source], encoding: str = "utf-8") -> Iterator[tuple[str, int, str]]:
+def text_lines(
+    found: Sequence[InputSource], encoding: str = "utf-8"
+) -> Iterator[tuple[str, int, str]]:
     """Lines of text with the file and the number of each, from 1.
 
     Raises
@@ -302,5 +304,5 @@ def text_lines(found: Sequence[Source], encoding: str = "utf-8") -> Iterator[tup
                     raise ConfigError(f"{source.name}: line {number} is over {LONGEST >> 20} MiB")
                 text = decode(raw, document.encodings)
                 if text is None:
-                    demand_encoding(Record(lines.offset - len(raw), raw, []), document)
+                    demand_encoding(DocumentRecord(lines.offset - len(raw), raw, []), document)
                 yield source.name, number, text or ""

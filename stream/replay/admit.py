@@ -32,7 +32,7 @@ class Admitted(NamedTuple):
     target: Target
 
 
-class Admission:
+class RowFilter:
     """A mapping's conditions, bound to the columns of a file."""
 
     def __init__(self, mapping: Mapping, binder: Binder, fields: Fields, terms: Terms) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stream.broker.whole import read_topic
 from stream.codec.deadletters import DeadLetter, restore
 from stream.config import Settings
-from stream.replay.plan import Plan
+from stream.replay.plan import ReadingPlan
 from stream.replay.replay import Replay
 from stream.replay.resume import REPLAY_HEADER, ROW_HEADER
 
@@ -40,7 +40,7 @@ class DeadRow(NamedTuple):
         return first.rstrip(":") if first.startswith("/") else ""
 
 
-def dead_rows(settings: Settings, replay: Replay, plan: Plan) -> list[DeadRow]:
+def dead_rows(settings: Settings, replay: Replay, plan: ReadingPlan) -> list[DeadRow]:
     """Read the dead letters of a replay, in the order of its rows."""
     found: list[tuple[int, DeadRow]] = []
     ours, several = replay.id.encode(), len(replay.sources) > 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from stream.codec.partition import partition_for
 from stream.config import Settings
-from stream.replay.outcome import Published, Refused
+from stream.replay.outcome import PublishedRecord, RefusedRow
 from stream.replay.pace import Pace
 from stream.replay.resume import Resume, headers_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stream.worker.engine import Publication
 
 
-class Sink(Protocol):
+class EventSink(Protocol):
     """Where records go: an engine, or topics that others work on."""
 
     async def publish(self, records: Sequence[Publication], /) -> None:
@@ -37,31 +37,31 @@ class Sink(Protocol):
         """The offers made since the last call."""
 
 
-class Step(NamedTuple):
+class ChunkResult(NamedTuple):
     """One chunk's effect: rows read, events published, records passed over, and what came of it."""
 
     rows: int
     published: int
     present: int
     time_ms: int | None
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedRow, ...]
     offers: Sequence[bytes]
 
 
 def chunks(
-    outcomes: Iterable[Published | Refused], records: int
-) -> Iterator[list[Published | Refused]]:
+    outcomes: Iterable[PublishedRecord | RefusedRow], records: int
+) -> Iterator[list[PublishedRecord | RefusedRow]]:
     """Cut a replay into pieces of so many records, or of ten times as many rows that give none.
 
     >>> refused = [Refused(n, "ragged", b"") for n in range(25)]
     >>> [len(chunk) for chunk in chunks(refused, 1)]
     [10, 10, 5]
     """
-    chunk: list[Published | Refused] = []
+    chunk: list[PublishedRecord | RefusedRow] = []
     held = 0
     for outcome in outcomes:
         chunk.append(outcome)
-        held += isinstance(outcome, Published)
+        held += isinstance(outcome, PublishedRecord)
         if held >= records or len(chunk) - held >= 10 * records:
             yield chunk
             chunk, held = [], 0
@@ -90,7 +90,7 @@ class Drive:
 
     def __init__(
         self,
-        sink: Sink,
+        sink: EventSink,
         settings: Settings,
         replay_id: str,
         resume: Resume,
@@ -106,14 +106,14 @@ class Drive:
 
     async def run(
         self,
-        outcomes: Iterable[Published | Refused],
-        watch: Callable[[Step], None],
+        outcomes: Iterable[PublishedRecord | RefusedRow],
+        watch: Callable[[ChunkResult], None],
         stop: asyncio.Event,
     ) -> bool:
         """Publish everything, telling ``watch`` of each step; False if ``stop`` was set before."""
         rows, first = 0, None
         for chunk in chunks(outcomes, self._pace.chunk):
-            time = next((o.time_ms for o in chunk if isinstance(o, Published)), None)
+            time = next((o.time_ms for o in chunk if isinstance(o, PublishedRecord)), None)
             first = time if first is None else first
             passed = 0 if time is None or first is None else time - first
             await _pause(self._pace.wait(rows, passed, self._elapsed()), stop)
@@ -124,14 +124,14 @@ class Drive:
             watch(step)
         return True
 
-    async def _publish(self, chunk: Sequence[Published | Refused]) -> Step:
-        records = [outcome for outcome in chunk if isinstance(outcome, Published)]
+    async def _publish(self, chunk: Sequence[PublishedRecord | RefusedRow]) -> ChunkResult:
+        records = [outcome for outcome in chunk if isinstance(outcome, PublishedRecord)]
         absent = [record for record in records if not self._is_present(record)]
         # Items first: whether an event finds its item described must not be a matter of timing.
         for of_items in (True, False):
             await self._settled([r for r in absent if (r.kind == "catalog") is of_items])
-        refused = tuple(outcome for outcome in chunk if isinstance(outcome, Refused))
-        return Step(
+        refused = tuple(outcome for outcome in chunk if isinstance(outcome, RefusedRow))
+        return ChunkResult(
             rows=sum(record.rows for record in records) + len(refused),
             published=sum(record.kind != "catalog" for record in absent),
             present=len(records) - len(absent),
@@ -140,7 +140,7 @@ class Drive:
             offers=self._sink.drain_offers(),
         )
 
-    async def _settled(self, records: Sequence[Published]) -> None:
+    async def _settled(self, records: Sequence[PublishedRecord]) -> None:
         """Publish records and let the sink settle, if there are any.
 
         Their timestamp is that of their arrival: topics keep them from then on, and an event that
@@ -152,7 +152,7 @@ class Drive:
             )
             await self._sink.settle()
 
-    def _is_present(self, record: Published) -> bool:
+    def _is_present(self, record: PublishedRecord) -> bool:
         shards = 1 if record.kind == "catalog" else self._partitions
         return self._resume.has(record, partition_for(record.key, shards))
 

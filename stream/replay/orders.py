@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
-from stream.replay.outcome import OrderKey, OrderLine, Published, Refused, publish
+from stream.replay.outcome import OrderKey, OrderLine, PublishedRecord, RefusedRow, publish
 
 MOST_LINES: Final = 500
 
@@ -24,14 +24,16 @@ MOST_LINES: Final = 500
 class Joiner(Protocol):
     """Takes rows in the order of reading, and gives records."""
 
-    def take(self, outcome: Published | OrderLine | Refused) -> Iterable[Published | Refused]:
+    def take(
+        self, outcome: PublishedRecord | OrderLine | RefusedRow
+    ) -> Iterable[PublishedRecord | RefusedRow]:
         """What is complete now that this row has been read."""
 
-    def finish(self) -> Iterable[Published | Refused]:
+    def finish(self) -> Iterable[PublishedRecord | RefusedRow]:
         """What is complete now that there are no more rows."""
 
 
-def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) -> Published:
+def joined(lines: list[OrderLine], part: int, timed: OrderLine | None = None) -> PublishedRecord:
     """Make one event of lines with the same key.
 
     Parameters
@@ -65,13 +67,15 @@ def _with(event_id: object, ending: str) -> object:
 class NoLines:
     """Joins nothing: every row is a record of its own."""
 
-    def take(self, outcome: Published | OrderLine | Refused) -> Iterable[Published | Refused]:
+    def take(
+        self, outcome: PublishedRecord | OrderLine | RefusedRow
+    ) -> Iterable[PublishedRecord | RefusedRow]:
         """The row's own record."""
         if isinstance(outcome, OrderLine):
             outcome = joined([outcome], 1)
         return (outcome,)
 
-    def finish(self) -> Iterable[Published | Refused]:
+    def finish(self) -> Iterable[PublishedRecord | RefusedRow]:
         """Nothing."""
         return ()
 
@@ -86,11 +90,13 @@ class ConsecutiveLines:
         self._open: dict[OrderKey, list[OrderLine]] = {}
         self._parts: dict[OrderKey, int] = {}
 
-    def take(self, outcome: Published | OrderLine | Refused) -> Iterator[Published | Refused]:
+    def take(
+        self, outcome: PublishedRecord | OrderLine | RefusedRow
+    ) -> Iterator[PublishedRecord | RefusedRow]:
         """What is complete now that this row has been read."""
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, RefusedRow):
             yield outcome
-        elif isinstance(outcome, Published):
+        elif isinstance(outcome, PublishedRecord):
             yield from self.finish()
             yield outcome
         else:
@@ -103,12 +109,12 @@ class ConsecutiveLines:
             if len(lines) == MOST_LINES:
                 yield from self._flush()
 
-    def finish(self) -> Iterator[Published | Refused]:
+    def finish(self) -> Iterator[PublishedRecord | RefusedRow]:
         """What is complete now that there are no more rows."""
         yield from self._flush()
         self._parts.clear()
 
-    def _flush(self) -> Iterator[Published]:
+    def _flush(self) -> Iterator[PublishedRecord]:
         whole = sorted(self._open.values(), key=lambda lines: lines[-1].row)
         for lines in whole:
             key = lines[0].key
@@ -125,7 +131,9 @@ class LinesAnywhere:
         self._open: dict[OrderKey, list[OrderLine]] = {}
         self._parts: dict[OrderKey, int] = {}
 
-    def take(self, outcome: Published | OrderLine | Refused) -> Iterator[Published | Refused]:
+    def take(
+        self, outcome: PublishedRecord | OrderLine | RefusedRow
+    ) -> Iterator[PublishedRecord | RefusedRow]:
         """What is complete now that this row has been read."""
         if not isinstance(outcome, OrderLine):
             yield outcome
@@ -143,6 +151,6 @@ class LinesAnywhere:
             del self._left[key]
         yield joined(self._open.pop(key), part)
 
-    def finish(self) -> Iterable[Published | Refused]:
+    def finish(self) -> Iterable[PublishedRecord | RefusedRow]:
         """Nothing: every order has met its last line."""
         return ()

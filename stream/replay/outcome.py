@@ -11,7 +11,7 @@ import orjson
 Kind: TypeAlias = Literal["clicks", "purchases", "feedback", "customers", "catalog"]
 
 
-class Published(NamedTuple):
+class PublishedRecord(NamedTuple):
     """A record for a topic.
 
     ``row`` is how many rows had been read when it was complete; it rises strictly from record to
@@ -28,7 +28,7 @@ class Published(NamedTuple):
     rows: int = 1
 
 
-class Refused(NamedTuple):
+class RefusedRow(NamedTuple):
     """A row that is no record: its number in the file (the first is 1), why, and its bytes.
 
     ``file`` is the file's name where several are read.
@@ -65,9 +65,9 @@ class OrderLine(NamedTuple):
 
 def publish(
     kind: Kind, key: str, value: dict[str, Any], time_ms: int, row: int, rows: int = 1
-) -> Published:
+) -> PublishedRecord:
     """Make the record of a value; Kafka knows no times before 1970."""
-    return Published(kind, key.encode(), _written(value), max(time_ms, 0), row, rows)
+    return PublishedRecord(kind, key.encode(), _written(value), max(time_ms, 0), row, rows)
 
 
 def _written(value: dict[str, Any]) -> bytes:

@@ -52,7 +52,7 @@ class Addresses(NamedTuple):
     parts: npt.NDArray[np.int32]
 
 
-class Plan(NamedTuple):
+class ReadingPlan(NamedTuple):
     """How to read the files.
 
     ``addresses`` None means as they stand, one after the other: ``spans`` are the places of the
@@ -90,7 +90,7 @@ class _Runs:
         return not same
 
 
-def make_plan(glances: Callable[[bool], Iterator[Glance]], lines_together: bool) -> Plan:
+def make_plan(glances: Callable[[bool], Iterator[Glance]], lines_together: bool) -> ReadingPlan:
     """Look through the files, once if they are in the order of time, else once more from the start.
 
     Parameters
@@ -114,7 +114,7 @@ class _Span:
         self.last = _NEVER
 
 
-def _in_order(glances: Iterator[Glance], together: bool) -> Plan | None:
+def _in_order(glances: Iterator[Glance], together: bool) -> ReadingPlan | None:
     """Count the rows; None as soon as one is earlier than a row before it in its file.
 
     And None if the files' times overlap, so that no sequence of them is in the order of time.
@@ -138,7 +138,7 @@ def _in_order(glances: Iterator[Glance], together: bool) -> Plan | None:
     return _in_sequence(spans, order_lines)
 
 
-def _in_sequence(spans: list[_Span], order_lines: dict[OrderKey, int]) -> Plan | None:
+def _in_sequence(spans: list[_Span], order_lines: dict[OrderKey, int]) -> ReadingPlan | None:
     """Put files after each other by their times; those without any keep their places."""
     if all(span.first is not None for span in spans):
         spans = sorted(spans, key=lambda span: (span.first or 0, span.last))
@@ -151,10 +151,10 @@ def _in_sequence(spans: list[_Span], order_lines: dict[OrderKey, int]) -> Plan |
             first = span.first if first is None else first
     places = tuple((span.file, span.rows) for span in spans)
     rows = sum(span.rows for span in spans)
-    return Plan(rows, places, None, order_lines, first, None if first is None else last)
+    return ReadingPlan(rows, places, None, order_lines, first, None if first is None else last)
 
 
-def _indexed(glances: Iterator[Glance], together: bool) -> Plan:
+def _indexed(glances: Iterator[Glance], together: bool) -> ReadingPlan:
     runs = _Runs(together)
     order_lines: dict[OrderKey, int] = {}
     times, offsets, parts, starts = array("q"), array("q"), array("i"), array("b")
@@ -177,7 +177,7 @@ def _indexed(glances: Iterator[Glance], together: bool) -> Plan:
     when = _run_times(np.frombuffer(times, np.int64), np.frombuffer(starts, np.int8))
     sequence = np.argsort(when, kind="stable")
     known = when[when != _NEVER]
-    return Plan(
+    return ReadingPlan(
         len(sequence),
         (),
         Addresses(

@@ -19,19 +19,19 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from stream.config import ConfigError
-from stream.grammar.times import Choice, Undecided, choice_of, decided
+from stream.grammar.times import FormatChoice, Undecided, choice_of, decided
 from stream.reading.document import Document, by_position
 from stream.reading.format import NoRow
 from stream.reading.inputs import sources, told
 from stream.reading.layout import Empty, Layout, read_layout
 from stream.reading.lines import Lines
 from stream.reading.records import Row, explode, records
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.replay.fields import Binder, wanted_names
 from stream.replay.mapping import Mapping
 from stream.replay.orders import ConsecutiveLines, Joiner, LinesAnywhere, NoLines
-from stream.replay.outcome import Published, Refused
-from stream.replay.plan import Addresses, Glance, Plan, make_plan
+from stream.replay.outcome import PublishedRecord, RefusedRow
+from stream.replay.plan import Addresses, Glance, ReadingPlan, make_plan
 from stream.replay.rows import RowMapper
 from stream.replay.sent import SentMapper
 
@@ -53,11 +53,11 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
     merged: int = 0
     catalog: int = 0
-    examples: dict[str, Refused] = field(default_factory=dict)
+    examples: dict[str, RefusedRow] = field(default_factory=dict)
 
-    def add(self, outcome: Published | Refused) -> None:
+    def add(self, outcome: PublishedRecord | RefusedRow) -> None:
         """Enter a record, or a row that is none."""
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, RefusedRow):
             self.refused[outcome.reason] += 1
             if outcome.reason not in self.examples:
                 self.examples[outcome.reason] = outcome
@@ -114,13 +114,13 @@ class Replay:
     """
 
     def __init__(
-        self, log: Path | Sequence[Path | Source], mapping: Mapping, limit: int | None = None
+        self, log: Path | Sequence[Path | InputSource], mapping: Mapping, limit: int | None = None
     ) -> None:
         paths = [log] if isinstance(log, Path) else list(log)
         self.sources = [
             source
             for path in paths
-            for source in ([path] if isinstance(path, Source) else sources([path]))
+            for source in ([path] if isinstance(path, InputSource) else sources([path]))
         ]
         self.mapping = mapping
         self.limit = limit
@@ -183,7 +183,7 @@ class Replay:
         """Bytes of all files."""
         return sum(source.size for source in self.sources)
 
-    def plan(self, tick: Tick = lambda rows, share: None) -> Plan:
+    def plan(self, tick: Tick = lambda rows, share: None) -> ReadingPlan:
         """Look through the files; ``tick`` is told the rows so far and the share of all bytes.
 
         Raises
@@ -203,7 +203,7 @@ class Replay:
             self._decide(tick)
         return make_plan(glances, together)
 
-    def row_of(self, plan: Plan, position: int) -> tuple[str, int]:
+    def row_of(self, plan: ReadingPlan, position: int) -> tuple[str, int]:
         """The file, and the number of the row in it, that was read at a position from 1."""
         if plan.addresses is not None:
             at = position - 1
@@ -215,7 +215,7 @@ class Replay:
             position -= rows
         raise IndexError(position)
 
-    def outcomes(self, plan: Plan) -> Iterator[Published | Refused]:
+    def outcomes(self, plan: ReadingPlan) -> Iterator[PublishedRecord | RefusedRow]:
         """Read the rows as planned; the account is full when the last has come out.
 
         Raises
@@ -230,7 +230,7 @@ class Replay:
         if self.account.rows != plan.rows or not self.account.balances():
             raise AssertionError(f"of {plan.rows} rows planned, some are lost: {self.account}")
 
-    def _joined(self, plan: Plan) -> Iterator[Published | Refused]:
+    def _joined(self, plan: ReadingPlan) -> Iterator[PublishedRecord | RefusedRow]:
         joiner: Joiner
         match self.mapping.orders.lines:
             case "consecutive":
@@ -246,7 +246,7 @@ class Replay:
             self.account.rows = position
             file = self._files[found.file]
             outcome = file.mapper.map(found.number, position, found.row, found.raw, time)
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, RefusedRow):
                 time = outcome.time_ms
                 if self.mapping.catalog:
                     yield from _listing(file.mapper, found.row, listed, time, position)
@@ -287,7 +287,7 @@ class Replay:
                 choice = _won(choice, forth if forth in wins else back)
             file.mapper.choose(choice)
 
-    def _found(self, plan: Plan) -> Iterator[_Found]:
+    def _found(self, plan: ReadingPlan) -> Iterator[_Found]:
         if plan.addresses is not None:
             with by_position([file.document for file in self._files]) as lines:
                 yield from self._by_position(lines, plan.addresses)
@@ -355,13 +355,13 @@ class _Shown(NamedTuple):
         self.told(self.rows + rows, (self.before + share * self.size) / self.total)
 
 
-def _won(choice: Choice, pair: tuple[int, int]) -> Choice:
+def _won(choice: FormatChoice, pair: tuple[int, int]) -> FormatChoice:
     return choice._replace(wins=choice.wins | {pair})
 
 
 def _listing(
     mapper: RowMapper | SentMapper, row: Row | NoRow, listed: set[str], time: int, position: int
-) -> Iterator[Published]:
+) -> Iterator[PublishedRecord]:
     """Make the catalog's record of an item that is seen for the first time."""
     if isinstance(row, NoRow):
         return

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 
 REPLAY_HEADER: Final = "offerstream-replay"
 ROW_HEADER: Final = "offerstream-replay-row"
@@ -22,7 +22,7 @@ ROW_HEADER: Final = "offerstream-replay-row"
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
 
-def headers_of(replay_id: str, record: Published) -> tuple[tuple[str, bytes], ...]:
+def headers_of(replay_id: str, record: PublishedRecord) -> tuple[tuple[str, bytes], ...]:
     """The headers that a record of a replay is written with."""
     return ((REPLAY_HEADER, replay_id.encode()), (ROW_HEADER, b"%d" % record.row))
 
@@ -32,7 +32,7 @@ class Resume(NamedTuple):
 
     rows: Mapping[tuple[str, int], int] = {}
 
-    def has(self, record: Published, partition: int) -> bool:
+    def has(self, record: PublishedRecord, partition: int) -> bool:
         """Whether the record has been written to its partition.
 
         >>> record = Published("clicks", b"customer", b"{}", 0, row=7)

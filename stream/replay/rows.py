@@ -16,19 +16,19 @@ from typing import Any, Final, TypeAlias
 from stream.domain.event import Trade
 from stream.domain.text import tidy
 from stream.grammar.numbers import whole
-from stream.grammar.times import Choice, reader_of
+from stream.grammar.times import FormatChoice, reader_of
 from stream.grammar.words import flag
 from stream.reading.format import NoRow
 from stream.reading.records import Row
-from stream.replay.admit import Admission, Admitted
+from stream.replay.admit import Admitted, RowFilter
 from stream.replay.fields import Binder, Getter, nothing
 from stream.replay.mapping import Mapping
 from stream.replay.money import Terms, unreadable
-from stream.replay.outcome import OrderKey, OrderLine, Published, Refused, publish
+from stream.replay.outcome import OrderKey, OrderLine, PublishedRecord, RefusedRow, publish
 
 _REFUND: Final = Trade.REFUND.value
 
-Outcome: TypeAlias = Published | OrderLine | Refused
+Outcome: TypeAlias = PublishedRecord | OrderLine | RefusedRow
 
 
 class RowMapper:
@@ -56,19 +56,21 @@ class RowMapper:
         A column of the mapping is not in the file.
     """
 
-    def __init__(self, mapping: Mapping, binder: Binder, fingerprint: str, times: Choice) -> None:
+    def __init__(
+        self, mapping: Mapping, binder: Binder, fingerprint: str, times: FormatChoice
+    ) -> None:
         self.first = 0
         self._fingerprint = fingerprint
         self._get = binder.fields()
         self._terms = Terms(mapping, self._get.price, self._get.quantity, self._get.currency)
-        self._admission = Admission(mapping, binder, self._get, self._terms)
+        self._admission = RowFilter(mapping, binder, self._get, self._terms)
         self._groups = mapping.orders.lines != "alone"
         self._time = mapping.time
         self._plus = binder.bind(mapping.time.plus, "time.plus")
         self.choose(times)
         self._consent = _consent(mapping.defaults.consent, self._get.consent)
 
-    def choose(self, times: Choice) -> None:
+    def choose(self, times: FormatChoice) -> None:
         """Read times from now on as was decided."""
         self.times = times
         self._read_time = reader_of(times)
@@ -128,10 +130,10 @@ class RowMapper:
             Event time of the row read before, in ms since the epoch.
         """
         if isinstance(row, NoRow):
-            return Refused(number, row.value, raw)
+            return RefusedRow(number, row.value, raw)
         admitted = self._admission.admit(row)
         if isinstance(admitted, str):
-            return Refused(number, str(admitted), raw)
+            return RefusedRow(number, str(admitted), raw)
         return self._record(number, position, row, admitted, before)
 
     def item(self, row: Row) -> str | None:
@@ -139,7 +141,7 @@ class RowMapper:
         item = self._get.item(row)
         return tidy(item) or None if isinstance(item, str) else None
 
-    def catalog_record(self, row: Row, item: str, time_ms: int, position: int) -> Published:
+    def catalog_record(self, row: Row, item: str, time_ms: int, position: int) -> PublishedRecord:
         """Make the catalog's record of the row's item."""
         entry = self._product(row) | {"product_id": item}
         del entry["quantity"]
@@ -151,7 +153,7 @@ class RowMapper:
 
     def _record(
         self, number: int, position: int, row: Row, admitted: Admitted, before: int
-    ) -> Published | OrderLine:
+    ) -> PublishedRecord | OrderLine:
         get = self._get
         time = self.time(row, number)
         event: dict[str, Any] = {
@@ -182,7 +184,7 @@ class RowMapper:
 
     def _purchase(
         self, row: Row, admitted: Admitted, event: dict[str, Any], time_ms: int, position: int
-    ) -> Published | OrderLine:
+    ) -> PublishedRecord | OrderLine:
         key = self._admission.order_key(row, admitted)
         order = self._get.order(row)
         trade = self._admission.trade(row, order, admitted) if key is None else key.trade

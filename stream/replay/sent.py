@@ -20,10 +20,10 @@ from stream.codec.events.plain import text
 from stream.codec.refused import Refused as NotOpened
 from stream.codec.schema import Schemas, load_schemas
 from stream.domain.text import tidy
-from stream.grammar.times import Choice
+from stream.grammar.times import FormatChoice
 from stream.reading.format import NoRow
 from stream.reading.records import Row
-from stream.replay.outcome import Kind, OrderKey, Published, Refused, publish
+from stream.replay.outcome import Kind, OrderKey, PublishedRecord, RefusedRow, publish
 
 NOTHING_TO_LEARN: Final = "nothing_to_learn"
 NO_CUSTOMER: Final = "no_customer"
@@ -38,11 +38,11 @@ class SentMapper:
         Formats of times, which are none of its business: an event's own tell themselves.
     """
 
-    def __init__(self, times: Choice) -> None:
+    def __init__(self, times: FormatChoice) -> None:
         self.first = 0
         self.times = times
 
-    def choose(self, times: Choice) -> None:
+    def choose(self, times: FormatChoice) -> None:
         """Nothing is to be chosen."""
 
     def time_value(self, row: Row | NoRow) -> object:
@@ -67,16 +67,16 @@ class SentMapper:
 
     def map(
         self, number: int, position: int, row: Row | NoRow, raw: bytes, before: int
-    ) -> Published | Refused:
+    ) -> PublishedRecord | RefusedRow:
         """Make the record of one row; parameters as of `stream.replay.rows.RowMapper.map`."""
         if isinstance(row, NoRow):
-            return Refused(number, row.value, raw)
+            return RefusedRow(number, row.value, raw)
         native = _native(row, max(before, MIN_TIME))
         if not isinstance(native, dict):
-            return Refused(number, native, raw)
+            return RefusedRow(number, native, raw)
         customer = text(native.get("customer_id"))
         if not isinstance(customer, str) or not (key := tidy(customer)):
-            return Refused(number, NO_CUSTOMER, raw)
+            return RefusedRow(number, NO_CUSTOMER, raw)
         time = self.time(row, number)
         value = cast(dict[str, Any], row)
         kind = cast(Kind, home_of(value))
@@ -86,7 +86,7 @@ class SentMapper:
         """No catalog is made of events."""
         return None
 
-    def catalog_record(self, row: Row, item: str, time_ms: int, position: int) -> Published:
+    def catalog_record(self, row: Row, item: str, time_ms: int, position: int) -> PublishedRecord:
         """Make none."""
         raise NotImplementedError
 

@@ -17,14 +17,14 @@ from stream.broker.protocol import Broker
 from stream.broker.records import Outgoing
 from stream.codec.partition import partition_for
 from stream.config import Settings
-from stream.replay.drive import Sink
+from stream.replay.drive import EventSink
 
 if TYPE_CHECKING:
     from stream.worker.engine import Publication
 
 
 @asynccontextmanager
-async def topics_only(settings: Settings) -> AsyncIterator[Sink]:
+async def topics_only(settings: Settings) -> AsyncIterator[EventSink]:
     """Open the topics for writing.
 
     Raises

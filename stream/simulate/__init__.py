@@ -2,6 +2,6 @@
 
 from stream.simulate.shop import Books
 from stream.simulate.shoppers import Shoppers
-from stream.simulate.timeline import Record
+from stream.simulate.timeline import TimedRecord
 
-__all__ = ["Books", "Record", "Shoppers"]
+__all__ = ["Books", "Shoppers", "TimedRecord"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class GoodsKind(NamedTuple):
     """A kind of goods: its usual price in minor units, and whether it is used up in ``days``."""
 
     name: str
@@ -186,8 +186,8 @@ MOODS = (
     "a gift that gets used",
 )
 
-KINDS: tuple[Kind, ...] = tuple(
-    Kind(name, category, 100 * euros, days, tuple(goes_with.split(", ")))
+KINDS: tuple[GoodsKind, ...] = tuple(
+    GoodsKind(name, category, 100 * euros, days, tuple(goes_with.split(", ")))
     for category, shelf in _SHELVES.items()
     for name, euros, days, goes_with in shelf
 )

@@ -23,7 +23,7 @@ from stream.broker.kafka.fetching import read_carefully
 from stream.codec.offers import is_recall
 from stream.config import ConfigError, Settings
 from stream.simulate.shoppers import Shoppers
-from stream.simulate.timeline import EVENTS, Record
+from stream.simulate.timeline import EVENTS, TimedRecord
 
 _STEP = 0.25  # s
 _RETRY = 1.0  # s
@@ -134,7 +134,7 @@ class Feed:
             records = shop.step(max(self._wall() - shop.now / 1000, 0.0))
 
     async def _send(
-        self, producer: AIOKafkaProducer, records: Sequence[Record], stop: asyncio.Event
+        self, producer: AIOKafkaProducer, records: Sequence[TimedRecord], stop: asyncio.Event
     ) -> None:
         """Send records and wait until they are durable, however long that takes."""
         topics = self._settings.topics

@@ -23,8 +23,8 @@ from stream.simulate.rhythm import DAY_MS, HOUR_MS
 from stream.simulate.scene import Scene
 from stream.simulate.shop import Counts
 from stream.simulate.shoppers import Shoppers
-from stream.simulate.timeline import EVENTS, Record
-from stream.simulate.witness import Witness
+from stream.simulate.timeline import EVENTS, TimedRecord
+from stream.simulate.witness import ShopWitness
 from stream.worker.engine import Publication, Status
 
 _OPENING_HOUR = 7  # quiet hours end: a demo that begins in the night shows nothing
@@ -105,7 +105,7 @@ class Play:
         self._sent = 0
         self._show: Callable[[Scene], None] = _unseen
         self._every, self._due = 1.0, 0.0
-        self._witness = Witness(shoppers, held_out, seconds)
+        self._witness = ShopWitness(shoppers, held_out, seconds)
 
     async def run(self, show: Callable[[Scene], None], every: float, stop: asyncio.Event) -> Scene:
         """Play, showing a scene each ``every`` seconds, and return the last one."""
@@ -165,7 +165,7 @@ class Play:
         counts = self._stage.status().counts
         return self._sent - sum(counts.get(outcome, 0) for outcome in Outcome)
 
-    async def _publish(self, records: Sequence[Record]) -> None:
+    async def _publish(self, records: Sequence[TimedRecord]) -> None:
         wall = self._clocks.wall()
         await self._stage.publish([(r.topic, r.key, r.value, (), wall) for r in records])
         events = sum(record.topic in EVENTS for record in records)

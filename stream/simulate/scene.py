@@ -25,7 +25,7 @@ class Suggestion(NamedTuple):
     price: int
 
 
-class Shown(NamedTuple):
+class ShownOffer(NamedTuple):
     """An offer as people read it; ``discount`` in percent."""
 
     customer: str
@@ -35,14 +35,14 @@ class Shown(NamedTuple):
     items: tuple[Suggestion, ...]
 
 
-class Segment(NamedTuple):
+class SeenSegment(NamedTuple):
     """A group of customers and what sets it apart."""
 
     number: int
     words: str
 
 
-class Learning(NamedTuple):
+class ModelScores(NamedTuple):
     """How well the models predict, before they learn; the last number of each is the latest."""
 
     labels: int = 0
@@ -53,7 +53,7 @@ class Learning(NamedTuple):
     true_pairs: int = 0
 
 
-class Group(NamedTuple):
+class ShopperGroup(NamedTuple):
     """Customers who may get offers, or who are held out: what they did."""
 
     customers: int = 0
@@ -62,11 +62,11 @@ class Group(NamedTuple):
     revenue: int = 0
 
 
-class Effect(NamedTuple):
+class Uplift(NamedTuple):
     """Orders a visit of those with offers less those held out, with a 95 % interval."""
 
-    offered: Group = Group()
-    held_out: Group = Group()
+    offered: ShopperGroup = ShopperGroup()
+    held_out: ShopperGroup = ShopperGroup()
     difference: float = 0.0
     low: float = 0.0
     high: float = 0.0
@@ -99,14 +99,14 @@ class Scene(NamedTuple):
     event_rates: tuple[float, ...] = ()
     offers: int = 0
     offer_rates: tuple[float, ...] = ()
-    latest: tuple[Shown, ...] = ()
-    segments: tuple[Segment, ...] = ()
-    learning: Learning = Learning()
+    latest: tuple[ShownOffer, ...] = ()
+    segments: tuple[SeenSegment, ...] = ()
+    learning: ModelScores = ModelScores()
     p50: float | None = None
     p99: float | None = None
     counts: Mapping[str, int] = {}
     answers: Answers = Answers()
-    effect: Effect = Effect()
+    effect: Uplift = Uplift()
 
     def reasons(self, prefix: str) -> list[tuple[str, int]]:
         """The counts under a prefix (``denied``, ``rejected``), the largest first.
@@ -122,10 +122,10 @@ class Scene(NamedTuple):
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
-def shown(offer: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
+def shown(offer: Mapping[str, Any], names: Mapping[str, str]) -> ShownOffer:
     """Put an offer (JSON per ``schemas/``) into words; ``names`` are of the items, by id."""
     segment = offer.get("segment") or {}
-    return Shown(
+    return ShownOffer(
         customer=offer["customer_id"],
         segment="" if not segment else f"segment {segment['id'] + 1}",
         campaign=offer["campaign_id"],
@@ -134,12 +134,12 @@ def shown(offer: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
     )
 
 
-def segments(names: Sequence[str]) -> tuple[Segment, ...]:
+def segments(names: Sequence[str]) -> tuple[SeenSegment, ...]:
     """Number the models' names of segments from 1; one that there is not has no name."""
-    return tuple(Segment(number, words) for number, words in enumerate(names, 1) if words)
+    return tuple(SeenSegment(number, words) for number, words in enumerate(names, 1) if words)
 
 
-def effect(before: Books, after: Books, offered: Counts, held_out: Counts) -> Effect:
+def effect(before: Books, after: Books, offered: Counts, held_out: Counts) -> Uplift:
     """Compare orders a visit between two groups of customers, given by number.
 
     The variance of a ratio of sums over customers is by linearisation, since visits of one customer
@@ -154,9 +154,11 @@ def effect(before: Books, after: Books, offered: Counts, held_out: Counts) -> Ef
         spread = float(np.square(orders[who] - rate * visits[who]).sum())
         variance += spread / total**2 if total else 0.0
         rates.append(float(rate))
-        groups.append(Group(len(who), total, int(orders[who].sum()), int(revenue[who].sum())))
+        groups.append(
+            ShopperGroup(len(who), total, int(orders[who].sum()), int(revenue[who].sum()))
+        )
     difference, margin = rates[0] - rates[1], 1.96 * sqrt(variance)
-    return Effect(groups[0], groups[1], difference, difference - margin, difference + margin)
+    return Uplift(groups[0], groups[1], difference, difference - margin, difference + margin)
 
 
 def answers(books: Books) -> Answers:

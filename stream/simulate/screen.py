@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stream.simulate.scene import Scene, Shown
+from stream.simulate.scene import Scene, ShownOffer
 from stream.simulate.words import REASONS, clock, learned, milliseconds, points, verdict
 
 WIDE = 110
@@ -143,7 +143,7 @@ def _offers(scene: Scene, rows: int, wide: bool) -> RenderableType:
     return _panel("latest offers: for whom, what and why", table)
 
 
-def _suggestions(offer: Shown, wide: bool) -> list[Text]:
+def _suggestions(offer: ShownOffer, wide: bool) -> list[Text]:
     """An offer in rows: three items with their reasons, or one with the reason below it."""
     if wide:
         return [

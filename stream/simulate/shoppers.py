@@ -25,7 +25,7 @@ from stream.simulate.noise import Noise
 from stream.simulate.people import Archetype, Offered, Shopper, Traits, customer_id, meet, traits
 from stream.simulate.shop import Books, Page, Shop
 from stream.simulate.showing import read, show
-from stream.simulate.timeline import Record
+from stream.simulate.timeline import TimedRecord
 from stream.simulate.visit import begin
 
 _REACHED = 0.12  # chance to read an offer that comes when one is not in the shop
@@ -97,19 +97,19 @@ class Shoppers:
         """The items' names, by id: on the shelf and still to come."""
         return {good.item_id: good.name for good in self._shop.goods.all}
 
-    def catalog_records(self) -> list[Record]:
+    def catalog_records(self) -> list[TimedRecord]:
         """The items on the shelf now."""
         for item in range(self._shop.goods.on_shelf):
             self._shop.tell(item)
         return self._published()
 
-    def campaign_records(self) -> list[Record]:
+    def campaign_records(self) -> list[TimedRecord]:
         """The shop's campaigns."""
         for value in campaigns(self.now):
             self._shop.timeline.publish("campaigns", value["campaign_id"], value)
         return self._published()
 
-    def customer_records(self) -> list[Record]:
+    def customer_records(self) -> list[TimedRecord]:
         """Consent and traits of those who are customers from the start; others tell it later."""
         for number in range(self._customers):
             who = traits(self._seed, number)
@@ -117,7 +117,7 @@ class Shoppers:
                 self._introduce(number, who)
         return self._published()
 
-    def step(self, seconds: float) -> list[Record]:
+    def step(self, seconds: float) -> list[TimedRecord]:
         """Let ``seconds`` of simulated time pass and return what was published, in time order."""
         records = self._shop.timeline.run(self.now + round(seconds * 1000))
         return self._noise.spoil(records) if self._noise else records
@@ -169,7 +169,7 @@ class Shoppers:
         goods = self._shop.goods
         return goods.all[goods.index[item_id]].kind
 
-    def _published(self) -> list[Record]:
+    def _published(self) -> list[TimedRecord]:
         return self._shop.timeline.run(self.now)
 
     def _expect(self, number: int) -> None:

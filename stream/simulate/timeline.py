@@ -16,7 +16,7 @@ EVENTS: Final = frozenset({"clicks", "purchases", "feedback", "customers"})
 """The topics whose records are events of customers."""
 
 
-class Record(NamedTuple):
+class TimedRecord(NamedTuple):
     """What a shop would send: the kind of topic, key and value as bytes, time in ms."""
 
     topic: Topic
@@ -32,7 +32,7 @@ class Timeline:
         self.now = start
         self._queue: list[tuple[int, int, Action, tuple[Any, ...]]] = []
         self._count = 0
-        self._out: list[Record] = []
+        self._out: list[TimedRecord] = []
 
     def at(self, time: int, action: Action, *arguments: Any) -> None:
         """Let ``action`` happen at ``time`` (ms), but not in the past."""
@@ -46,9 +46,9 @@ class Timeline:
 
     def publish(self, topic: Topic, key: str, value: Mapping[str, object]) -> None:
         """Send a record, now."""
-        self._out.append(Record(topic, key.encode(), orjson.dumps(value), self.now))
+        self._out.append(TimedRecord(topic, key.encode(), orjson.dumps(value), self.now))
 
-    def run(self, until: int) -> list[Record]:
+    def run(self, until: int) -> list[TimedRecord]:
         """Let everything before ``until`` (ms) happen."""
         queue = self._queue
         while queue and queue[0][0] < until:

@@ -12,9 +12,9 @@ import numpy as np
 from stream.domain.offer import Origin
 from stream.models.propensity.foresight import WINDOW
 from stream.simulate.scene import (
-    Learning,
+    ModelScores,
     Scene,
-    Shown,
+    ShownOffer,
     answers,
     effect,
     segments,
@@ -37,7 +37,7 @@ class _Sample(NamedTuple):
     offers: int
 
 
-class Witness:
+class ShopWitness:
     """Counts what passes by, and draws up a :class:`Scene` of it.
 
     Parameters
@@ -63,8 +63,8 @@ class Witness:
         self._before = shoppers.books.copy()
         self._warming, self._early_offers = True, 0
         self._events = self._offers = self._pairs = self._true_pairs = 0
-        self._fresh: list[Shown] = []
-        self._latest: deque[Shown] = deque(maxlen=_KEPT_OFFERS)
+        self._fresh: list[ShownOffer] = []
+        self._latest: deque[ShownOffer] = deque(maxlen=_KEPT_OFFERS)
         self._samples: deque[_Sample] = deque([_Sample(0.0, 0, 0)], maxlen=_POINTS)
         self._auc: deque[float] = deque(maxlen=_POINTS)
         self._log_loss: deque[float] = deque(maxlen=_POINTS)
@@ -143,9 +143,9 @@ class Witness:
         p50, p99 = np.quantile(np.asarray(waits), (0.5, 0.99)).tolist()
         return p50, p99
 
-    def _learning(self, status: Status) -> Learning:
+    def _learning(self, status: Status) -> ModelScores:
         quality = status.quality
-        return Learning(
+        return ModelScores(
             labels=quality.labels if quality else 0,
             auc=tuple(self._auc),
             log_loss=tuple(self._log_loss),

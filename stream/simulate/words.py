@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from stream.simulate.scene import Effect, Group, Scene, Shown
+from stream.simulate.scene import Scene, ShopperGroup, ShownOffer, Uplift
 
 REASONS = {
     "consent": "no consent",
@@ -87,7 +87,7 @@ def money(minor: int) -> str:
     return f"{minor / 100:,.2f} €"
 
 
-def offer_line(offer: Shown) -> str:
+def offer_line(offer: ShownOffer) -> str:
     """An offer in one line: for whom, what, why."""
     if not offer.items:
         return f"{offer.customer}: nothing"
@@ -120,13 +120,13 @@ def learned(scene: Scene) -> str:
     return f"AUC {last.auc[-1]:.3f} log loss {last.log_loss[-1]:.3f}"
 
 
-def points(effect: Effect) -> str:
+def points(effect: Uplift) -> str:
     """The difference that offers made, in points of conversion, with its 95 % interval."""
     low, high = effect.low * 100, effect.high * 100
     return f"{effect.difference * 100:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
-def verdict(effect: Effect) -> str:
+def verdict(effect: Uplift) -> str:
     """What the comparison with those held out says: no more than its interval allows."""
     if not effect.offered.visits or not effect.held_out.visits:
         return "nobody to compare with yet"
@@ -135,7 +135,7 @@ def verdict(effect: Effect) -> str:
     return "offers sell less" if effect.high < 0 else "too few visits to tell"
 
 
-def conversion(group: Group) -> str:
+def conversion(group: ShopperGroup) -> str:
     """Orders a visit, for people."""
     share = group.orders / group.visits if group.visits else 0.0
     return f"{share:.1%} of {group.visits:,} visits ended in an order"

@@ -29,8 +29,8 @@ from stream.worker.checks.inspection import Inspection
 from stream.worker.checks.plausibility import Plausibility
 from stream.worker.checks.topics import MAX_CHANGELOG_BATCH
 from stream.worker.faust.kafka import KafkaTransport
-from stream.worker.faust.lane import Group
-from stream.worker.faust.records import BatchProducer, Delivery
+from stream.worker.faust.lane import TopicGroup
+from stream.worker.faust.records import BatchProducer, InFlight
 from stream.worker.faust.schema import AsIs
 from stream.worker.faust.store import Rebuilds, StoreFault
 from stream.worker.faust.table import BatchTable, PromptTables
@@ -47,7 +47,7 @@ from stream.worker.telemetry.observing import Observing
 from stream.worker.worldview import WorldView
 
 logger = get_logger(__name__)
-Take: TypeAlias = Callable[[Delivery], Awaitable[None]]
+Take: TypeAlias = Callable[[InFlight], Awaitable[None]]
 
 T = TypeVar("T")
 EVENTS = "events"
@@ -69,9 +69,9 @@ class OfferstreamApp(faust.App):
     inspection: Inspection
     schemas: SchemaBook | None = None
     #: The group of each topic that is read in batches.
-    groups: Mapping[str, Group]
+    groups: Mapping[str, TopicGroup]
 
-    def __init__(self, settings: Settings, groups: Mapping[str, Group]) -> None:
+    def __init__(self, settings: Settings, groups: Mapping[str, TopicGroup]) -> None:
         self.settings = settings
         self.groups = groups
         self._knows_world = False
@@ -336,10 +336,10 @@ def rebuilds_of(metrics: Metrics) -> Rebuilds:
     return Rebuilds(metrics.store_rebuilt, metrics.record_unreadable)
 
 
-def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
+def _groups(settings: Settings, reader: EventReader) -> dict[str, TopicGroup]:
     topics, worker, limit = settings.topics, settings.worker, settings.kafka.poll_records
     groups = [
-        Group(
+        TopicGroup(
             EVENTS,
             topics.events,
             reader.read,
@@ -349,9 +349,11 @@ def _groups(settings: Settings, reader: EventReader) -> dict[str, Group]:
             gathered=True,
             ahead_of=reader.ahead_of,
         ),
-        Group(topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False),
-        Group(topics.catalog, (topics.catalog,), as_it_is, limit=limit, dense=False),
-        Group(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit, dense=False),
+        TopicGroup(
+            topics.examples, (topics.examples,), as_it_is, LESSONS_AHEAD, limit, awaited=False
+        ),
+        TopicGroup(topics.catalog, (topics.catalog,), as_it_is, limit=limit, dense=False),
+        TopicGroup(topics.campaigns, (topics.campaigns,), as_it_is, limit=limit, dense=False),
     ]
     return {topic: group for group in groups for topic in group.topics}
 
@@ -388,7 +390,7 @@ def _agent(app: OfferstreamApp, name: str, topics: tuple[str, ...], take: Take) 
 
 
 def _decide(app: OfferstreamApp) -> Take:
-    async def decide(event: Delivery) -> None:
+    async def decide(event: InFlight) -> None:
         await app.world_known()
         await app.pipeline.take(event)
 

@@ -8,7 +8,7 @@ from mode import get_logger
 
 from stream import __version__
 from stream.broker.records import Outgoing, Record, Unreadable
-from stream.codec.deadletters import Record as Buried
+from stream.codec.deadletters import FailedRecord as Buried
 from stream.codec.deadletters import build_dead_letter
 from stream.domain.event import Rejection, RejectionCode
 

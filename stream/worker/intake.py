@@ -16,7 +16,7 @@ from stream.codec.reference import ReferenceDecoder
 from stream.config import Settings
 from stream.domain.event import Rejection
 from stream.worker.deadletters import letter
-from stream.worker.faust.records import Delivery
+from stream.worker.faust.records import InFlight
 from stream.worker.telemetry.observing import Observing
 
 Decode = Callable[[bytes | None, bytes | None, Headers], object]
@@ -33,15 +33,15 @@ class Intake:
         self._decoder = decoder
         self._observing = observing
 
-    async def take_catalog(self, event: Delivery) -> None:
+    async def take_catalog(self, event: InFlight) -> None:
         """Refuse what is no item."""
         await self._take(event, self._decoder.decode_catalog)
 
-    async def take_campaigns(self, event: Delivery) -> None:
+    async def take_campaigns(self, event: InFlight) -> None:
         """Refuse what is no campaign."""
         await self._take(event, self._decoder.decode_campaign)
 
-    async def _take(self, event: Delivery, decode: Decode) -> None:
+    async def _take(self, event: InFlight, decode: Decode) -> None:
         batch = event.value
         refused: list[Rejection] = []
         letters: list[Outgoing] = []

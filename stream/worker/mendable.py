@@ -10,11 +10,11 @@ from typing import Final
 
 from stream.broker.local.segment import CorruptLogError
 from stream.config import ConfigError
-from stream.worker.faust.kafka import Refused
+from stream.worker.faust.kafka import WriteRefused
 from stream.worker.faust.store import StoreFault
 from stream.worker.learning.process import TrainerEnded
 
-_TOLD: Final = (StoreFault, CorruptLogError, ConfigError, Refused, TrainerEnded)
+_TOLD: Final = (StoreFault, CorruptLogError, ConfigError, WriteRefused, TrainerEnded)
 _ERRNOS: Final = {
     errno.ENOSPC,
     errno.EDQUOT,

@@ -17,7 +17,7 @@ from stream.codec.claims import encode_claim
 from stream.codec.customers import (
     LOST,
     VERSION,
-    StateError,
+    StoredRecordError,
     decode_ledger,
     decode_page,
     decode_record,
@@ -29,7 +29,7 @@ from stream.codec.customers import (
 )
 from stream.codec.decisions import encode_said
 from stream.codec.evidence import encode_evidence
-from stream.codec.examples import Lesson, Taught, encode_lesson
+from stream.codec.examples import EncodedLessons, Lesson, encode_lesson
 from stream.config import ConfigError
 from stream.decide.batch import decide_batch
 from stream.decide.consent import closed
@@ -49,7 +49,7 @@ from stream.decide.rows.timers import PAGES
 from stream.decide.witness import Evidence
 from stream.decide.world import World
 from stream.domain.event import Rejection
-from stream.worker.checks.identity import ENDLESS, Known, identified
+from stream.worker.checks.identity import ENDLESS, ComparedState, identified
 from stream.worker.deadletters import BUG, bug_met
 from stream.worker.faust.records import Batch
 from stream.worker.faust.store import Write
@@ -81,7 +81,7 @@ class Flush(NamedTuple):
     ledger: Write
     size: int
     offers: list[tuple[bytes, bytes]]  # and recalls
-    taught: list[Taught]
+    taught: list[EncodedLessons]
     late: list[Record]
     rejected: list[tuple[Record, Rejection]]
     failed: list[tuple[Record, Rejection]]
@@ -158,11 +158,11 @@ class Partition:
         number: int,
         table: BatchTable,
         cached: int,
-        known: Known | None = None,
+        known: ComparedState | None = None,
         desk: Desk | None = None,
     ) -> None:
         self.number = number
-        self._known = known or Known.nothing()
+        self._known = known or ComparedState.nothing()
         self._table = table
         self._desk = desk or Desk()
         self._cached = cached
@@ -280,7 +280,9 @@ class Partition:
         stamps = front(record)[:4]
         for stamp, accounted, end in zip(stamps, self.ledger.stamps, self._ends, strict=True):
             if stamp > accounted and stamp >= end:
-                raise StateError(f"a record with the stamp {stamp}, and its topic ends at {end}")
+                raise StoredRecordError(
+                    f"a record with the stamp {stamp}, and its topic ends at {end}"
+                )
         return record
 
     def _closed(self, customer_id: str) -> bytes:
@@ -352,7 +354,7 @@ def _stored(
         return instead()
     try:
         return decode(stored)
-    except StateError as error:
+    except StoredRecordError as error:
         fault = table.doubt(number, str(error))
         if fault is not None:
             raise fault from error
@@ -410,17 +412,17 @@ def _evidence(seen: Sequence[Rests]) -> Iterator[tuple[bytes, bytes]]:
             yield key, value
 
 
-def _taught(decided: Decided) -> list[Taught]:
+def _taught(decided: Decided) -> list[EncodedLessons]:
     return [
-        Taught(effect.source, effect.offset, effect.payload)
+        EncodedLessons(effect.source, effect.offset, effect.payload)
         for _, effect in decided.effects
         if effect.kind == EXAMPLES
     ]
 
 
-def _lessons(partition: int, taught: Iterable[Taught]) -> list[bytes]:
+def _lessons(partition: int, taught: Iterable[EncodedLessons]) -> list[bytes]:
     """What was taught, in records that stay well below a broker's limit."""
-    lessons: list[list[Taught]] = [[]]
+    lessons: list[list[EncodedLessons]] = [[]]
     size = 0
     for one in taught:
         if size + len(one.examples) > LESSON_BYTES and lessons[-1]:

@@ -22,9 +22,9 @@ from stream.decide.rows.record import Desk
 from stream.decide.world import World
 from stream.domain.event import RejectionCode
 from stream.worker.breaker import Breaker
-from stream.worker.checks.identity import Known
+from stream.worker.checks.identity import ComparedState
 from stream.worker.checks.topics import MAX_CHANGELOG_BATCH
-from stream.worker.faust.records import Batch, Delivery
+from stream.worker.faust.records import Batch, InFlight
 from stream.worker.faust.table import BatchTable
 from stream.worker.mendable import is_mendable
 from stream.worker.partition import Flush, Partition
@@ -88,7 +88,7 @@ class Pipeline:
         world: Callable[[], World],
         observer: Observer,
         largest_write: int = LARGEST_WRITE,
-        known: Known | None = None,
+        known: ComparedState | None = None,
         turn: int = TURN,
         desk: Desk | None = None,
     ) -> None:
@@ -107,7 +107,7 @@ class Pipeline:
         self._desk = desk or Desk()  # one for all partitions: they are decided one at a time
         self.progress = Progress()
 
-    async def take(self, event: Delivery) -> None:
+    async def take(self, event: InFlight) -> None:
         """Decide a batch and begin its script; the rest of it follows in the partition's task.
 
         A large batch is decided in turns, and the event loop has one between them. They are counted
@@ -121,7 +121,7 @@ class Pipeline:
         async with flow.deciding:
             await self._decide(flow, event)
 
-    async def _decide(self, flow: Flow, event: Delivery) -> None:
+    async def _decide(self, flow: Flow, event: InFlight) -> None:
         rest, made, spent = event.value, None, 0.0
         while len(rest) and not event.value.void:
             began = perf_counter()
@@ -149,7 +149,7 @@ class Pipeline:
         return flush is not None and made.size + flush.size <= self._largest_write
 
     async def _send(
-        self, flow: Flow, flush: Flush, spent: float, delivery: Delivery | None = None
+        self, flow: Flow, flush: Flush, spent: float, delivery: InFlight | None = None
     ) -> None:
         """Begin the script of what took so many seconds to decide."""
         partition = flow.partition

@@ -10,7 +10,7 @@ from typing import Final, Self, TypeAlias
 from mode import get_logger
 
 from stream.broker.records import Record, Unreadable
-from stream.broker.schemas.book import SchemaBook, Told
+from stream.broker.schemas.book import OpenedValue, SchemaBook
 from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.events.opening import Opens, bounded
 from stream.codec.partition import partition_for
@@ -116,7 +116,7 @@ class EventReader:
         content = outcome if isinstance(outcome, Rejection) else None
         return None, Entry(source, at, content, self._word(record, told))
 
-    def _told_by(self, record: Record) -> Record | Told | None:
+    def _told_by(self, record: Record) -> Record | OpenedValue | None:
         """What is to be read of a record: itself, or the JSON that its payload means."""
         if self.schemas is None or record.key is None or record.value is None:
             return record
@@ -130,7 +130,7 @@ class EventReader:
             logger.error("%s-%d: %s", record.topic, record.partition, ASTRAY.detail)
         return is_astray
 
-    def _word(self, record: Record, told: Record | Told | None = None) -> Word | None:
+    def _word(self, record: Record, told: Record | OpenedValue | None = None) -> Word | None:
         """What a record takes away, though it is no event; ``told`` is what it means in JSON."""
         said = told or record
         try:

@@ -22,7 +22,7 @@ from mode import get_logger
 from stream.broker.records import Record, Unreadable
 from stream.codec.customers import (
     LOST,
-    StateError,
+    StoredRecordError,
     decode_ledger,
     decode_page,
     decode_state,
@@ -50,7 +50,7 @@ def state_of(stored: bytes, stream_time: int = 0) -> CustomerState:
     """The customer's record in these bytes; if they are none, one that is closed since a time."""
     try:
         return decode_state(stored)
-    except StateError as error:
+    except StoredRecordError as error:
         logger.error("a customer's record is lost, and closed until their next yes: %s", error)
         return View(closed(max(stream_time, 1))).value
 
@@ -113,6 +113,6 @@ def _is_customers(key: bytes) -> bool:
 def _reads(value: bytes, decode: Callable[[bytes], Any]) -> bool:
     try:
         decode(value)
-    except StateError:
+    except StoredRecordError:
         return False
     return True

@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 from stream.broker.records import Outgoing
 from stream.config import Topics
 from stream.worker.deadletters import letter
-from stream.worker.faust.records import Delivery
+from stream.worker.faust.records import InFlight
 from stream.worker.faust.store import Write
 from stream.worker.partition import Flush
 
@@ -56,14 +56,14 @@ class Settle(NamedTuple):
 class Acknowledge(NamedTuple):
     """Let the offsets of a delivery be committed."""
 
-    delivery: Delivery
+    delivery: InFlight
 
 
 Effect: TypeAlias = Append | Keep | Send | Settle | Acknowledge
 Script: TypeAlias = tuple[tuple[Effect, ...], ...]
 
 
-def script(number: int, flush: Flush, delivery: Delivery | None, topics: Topics) -> Script:
+def script(number: int, flush: Flush, delivery: InFlight | None, topics: Topics) -> Script:
     """The script of a decided batch of partition ``number``.
 
     Parameters

@@ -19,7 +19,7 @@ from mode import get_logger
 
 from stream.broker.records import Record, Unreadable
 from stream.codec.claims import decode_claim
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.codec.snapshots.models import Collector, Parcel, Published, Reader, claimed
 from stream.codec.snapshots.parts import PartError
 from stream.codec.snapshots.snapshot import SnapshotError
@@ -124,7 +124,7 @@ class WorldView:
         if isinstance(record, Unreadable):
             return
         entry = self._decoder.decode_catalog(record.key, record.value, record.headers)
-        if isinstance(entry, Entry):
+        if isinstance(entry, ReferenceEntry):
             self._noted.append(Noted(entry.id, self._catalog.get(entry.id), entry.value))
             _put(self._catalog, entry)
             self._catalog_due.set()
@@ -134,7 +134,7 @@ class WorldView:
         if isinstance(record, Unreadable):
             return
         entry = self._decoder.decode_campaign(record.key, record.value, record.headers)
-        if isinstance(entry, Entry):
+        if isinstance(entry, ReferenceEntry):
             _put(self._campaigns, entry)
             self._campaigns_due = True
 
@@ -262,7 +262,7 @@ class WorldView:
         logger.error("models are refused, the last good ones stay in use: %s", why)
 
 
-def _put(table: dict[str, T], entry: Entry[T]) -> None:
+def _put(table: dict[str, T], entry: ReferenceEntry[T]) -> None:
     if entry.value is None:
         table.pop(entry.id, None)
     else:

@@ -12,7 +12,7 @@ from bench.run import Run
 from bench.told import OFFER_GAP_MS
 from bench.workload import Shape, catalog, clicks, tellings
 from stream.codec.events.decoding import Decoded, EventDecoder
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
 
@@ -29,7 +29,7 @@ def test_every_record_keeps_the_contract() -> None:
     for key, value in clicks(Shape(500, customers=60, active=20)):
         assert isinstance(events.clicks(key, value, (), 1_800_000_000_000), Decoded)
     for key, value in catalog(Shape(1, items=200)):
-        assert isinstance(entries.decode_catalog(key, value, ()), Entry)
+        assert isinstance(entries.decode_catalog(key, value, ()), ReferenceEntry)
 
 
 def test_under_the_gap_the_first_event_of_each_session_and_no_other_gets_an_offer() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from stream.broker.schemas import book as books
 from stream.broker.schemas.asking import LARGEST
-from stream.broker.schemas.book import SchemaBook, Told
+from stream.broker.schemas.book import OpenedValue, SchemaBook
 from stream.broker.schemas.inline import Inline
 from stream.codec.refused import Refused
 from stream.config import ConfigError, KafkaSettings, Secret
@@ -85,9 +85,9 @@ async def open_book(
         await book.close()
 
 
-async def opened(book: SchemaBook, value: bytes, headers: Any = ()) -> Told:
+async def opened(book: SchemaBook, value: bytes, headers: Any = ()) -> OpenedValue:
     """Ask until the schema is there."""
-    found: list[Told] = []
+    found: list[OpenedValue] = []
 
     def is_there() -> bool:
         if (one := book.opened(value, headers)) is not None:
@@ -112,14 +112,14 @@ async def test_a_schema_is_asked_for_once_and_its_payloads_are_json(registry: Re
         headers = [("content-type", b"avro/binary"), ("a", b"b"),
                    ("__value_schema_id", bytes([0, 0, 0, 0, 7]))]  # fmt: skip
         one = book.opened(VALUE, headers)
-        assert one == Told(b'{"customer_id":"c1"}', tuple(headers[1:]))
+        assert one == OpenedValue(b'{"customer_id":"c1"}', tuple(headers[1:]))
         assert len(registry.asked) == 1 and counts == {"found": 1}
 
 
 async def test_json_is_left_as_it_is_and_nobody_is_asked(registry: Registry) -> None:
     async with open_book(registry) as (book, _):
         for value in (b"{}", b"", b"\0", b"[1", b"\0\0\0\0\7", framed(7, b' {"customer_id":"c"}')):
-            assert book.opened(value, ()) == Told(value, ())
+            assert book.opened(value, ()) == OpenedValue(value, ())
         assert not registry.asked
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from stream.cli import main
 from stream.cli.replay_words import summary
 from stream.replay.deadletters import DeadRow
-from stream.replay.outcome import Refused
+from stream.replay.outcome import RefusedRow
 from tests.cli.test_replay_told import report
 from tests.reading.packing import MAPPING
 
@@ -115,7 +115,7 @@ def test_a_mapping_is_checked_by_what_it_makes_of_a_log(tmp_path: Path) -> None:
 def test_a_replay_that_came_to_nothing_says_why() -> None:
     account = report().account
     account.published.clear()
-    account.examples["no_customer"] = Refused(7, "no_customer", b"")
+    account.examples["no_customer"] = RefusedRow(7, "no_customer", b"")
     nothing = report(account=account).nothing_done() or ""
     assert "not one of 10 rows became an event" in nothing
     assert "2 are refused as no_customer, such as row 7" in nothing

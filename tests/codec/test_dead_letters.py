@@ -10,7 +10,7 @@ from stream.codec.deadletters import (
     PREFIX,
     Cut,
     DeadLetter,
-    Record,
+    FailedRecord,
     build_dead_letter,
     restore,
     retried,
@@ -19,10 +19,10 @@ from stream.domain.event import Rejection, RejectionCode
 
 REJECTION = Rejection(RejectionCode.SCHEMA, "/event is missing")
 HEADERS = (("x", b"1"), ("x", b"2"), ("y", None))
-RECORD = Record("clicks", 3, 17, 1_714_555_800_250, b"\xff\x00", b'{"a":\xfe}', HEADERS)
+RECORD = FailedRecord("clicks", 3, 17, 1_714_555_800_250, b"\xff\x00", b'{"a":\xfe}', HEADERS)
 
 
-def build(record: Record = RECORD, rejection: Rejection = REJECTION) -> DeadLetter:
+def build(record: FailedRecord = RECORD, rejection: Rejection = REJECTION) -> DeadLetter:
     return build_dead_letter(record, rejection, stage="decode", version="1.2.3")
 
 

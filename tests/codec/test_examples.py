@@ -12,7 +12,7 @@ import pytest
 
 from stream.codec.examples import LessonError, decode_examples, encode_examples, read_examples
 from stream.decide.rows.features import FEATURES, PORTRAIT
-from stream.learn.columns import Columns
+from stream.learn.columns import ExampleColumns
 from stream.models.base import packed
 from stream.models.base.names import Names
 from tests.examples import drawn
@@ -25,7 +25,7 @@ def payloads(seed: int, count: int) -> list[bytes]:
     return [encode_examples(list(islice(examples, rng.randrange(4)))) for _ in range(count)]
 
 
-def told(columns: Columns, names: Names) -> Any:
+def told(columns: ExampleColumns, names: Names) -> Any:
     """Columns in values that compare, codes as names."""
     texts = names.texts
     facts = columns.told
@@ -49,7 +49,7 @@ def test_columns_say_what_decoded_examples_say(seed: int) -> None:
         given = payloads(seed + part, 30)
         examples = [example for payload in given for example in decode_examples(payload)]
         read = read_examples(given, names)
-        assert told(read, names) == told(Columns.of(examples, others), others)
+        assert told(read, names) == told(ExampleColumns.of(examples, others), others)
 
 
 def test_what_was_changed_on_its_way_is_read_or_refused_as_decoding_would(seed: int) -> None:
@@ -69,7 +69,7 @@ def test_what_was_changed_on_its_way_is_read_or_refused_as_decoding_would(seed: 
                 read_examples(given, names)
         else:
             read = read_examples(given, names)
-            assert told(read, names) == told(Columns.of(examples, others), others)
+            assert told(read, names) == told(ExampleColumns.of(examples, others), others)
     assert refused > 300
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stream.codec.customers import (
-    StateError,
+    StoredRecordError,
     decode_ledger,
     decode_page,
     decode_timers,
@@ -69,7 +69,7 @@ WRONG: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_a_ledger_of_the_wrong_shape_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(StateError):
+    with pytest.raises(StoredRecordError):
         decode_ledger(encode_ledger(GOOD._replace(**wrong)))
 
 
@@ -84,7 +84,7 @@ def test_what_workers_write_is_read() -> None:
     "page", [(Due(5, "anna"),) * (PAGE + 1), (Due(-2, "anna"),), (Due(2**62, "anna"),)], ids=len
 )
 def test_a_page_of_the_wrong_shape_is_refused(page: tuple[Due, ...]) -> None:
-    with pytest.raises(StateError):
+    with pytest.raises(StoredRecordError):
         decode_page(encode_page(page))
 
 
@@ -92,5 +92,5 @@ def test_a_page_of_timers_may_be_longer_and_is_bounded_too() -> None:
     full = (Due(5, "anna"),) * LEAF
     assert decode_timers(encode_page(full)) == full
     for page in ((*full, Due(5, "anna")), (Due(-2, "anna"),)):
-        with pytest.raises(StateError):
+        with pytest.raises(StoredRecordError):
             decode_timers(encode_page(page))

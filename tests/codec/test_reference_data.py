@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.reference import Entry, encode_campaign, encode_item
+from stream.codec.reference import ReferenceEntry, encode_campaign, encode_item
 from stream.domain.event import Campaign, CatalogItem, Rejection, RejectionCode
 from tests.codec.producing import TIME, code, references
 
@@ -28,14 +28,14 @@ def decode_campaign(key: bytes | None = b"k1", **fields: Any) -> Any:
 
 def test_an_item_and_a_campaign_come_back_as_they_were_written() -> None:
     item = references().decode_catalog(b"p1", encode_item(ITEM))
-    assert item == Entry("p1", ITEM)
+    assert item == ReferenceEntry("p1", ITEM)
     campaign = references().decode_campaign(b"k1", encode_campaign(CAMPAIGN))
-    assert campaign == Entry("k1", CAMPAIGN)
+    assert campaign == ReferenceEntry("k1", CAMPAIGN)
 
 
 def test_little_is_needed() -> None:
-    assert decode_item() == Entry("p1", CatalogItem("p1"))
-    assert decode_campaign() == Entry("k1", Campaign("k1", "Spring"))
+    assert decode_item() == ReferenceEntry("p1", CatalogItem("p1"))
+    assert decode_campaign() == ReferenceEntry("k1", Campaign("k1", "Spring"))
 
 
 def test_outer_forms_become_inner_ones() -> None:
@@ -65,8 +65,8 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_name_and_without_its
 
 
 def test_a_tombstone_removes() -> None:
-    assert references().decode_catalog("né".encode(), None) == Entry("né", None)
-    assert references().decode_campaign(b"k1", None) == Entry("k1", None)
+    assert references().decode_catalog("né".encode(), None) == ReferenceEntry("né", None)
+    assert references().decode_campaign(b"k1", None) == ReferenceEntry("k1", None)
 
 
 @pytest.mark.parametrize(

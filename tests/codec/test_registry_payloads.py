@@ -22,9 +22,9 @@ from msgspec.structs import replace
 from stream.codec.events.decoding import Decoded, encode
 from stream.codec.refused import Refused
 from stream.codec.registry.avro import avro_reader
-from stream.codec.registry.frames import Frame, frame_of
+from stream.codec.registry.frames import FramedValue, frame_of
 from stream.codec.registry.protobuf import protobuf_reader
-from stream.codec.registry.room import Damaged, TooMuch, Unusable
+from stream.codec.registry.room import BadPayload, TooMuch, Unusable
 from stream.codec.registry.translating import Definition, Translate, translator
 from stream.domain.event import Click, Event, Purchase, RejectionCode
 from tests.codec.producing import decode
@@ -255,9 +255,9 @@ def test_what_another_library_wrote_is_read_as_it_was_meant(case: tuple[Any, Any
     raw = avro(record, {"it": value})
     assert avro_reader(record)(raw) == ({} if said is None else {"it": said})
     for cut in range(len(raw)):
-        with pytest.raises(Damaged):
+        with pytest.raises(BadPayload):
             avro_reader(record)(raw[:cut])
-    with pytest.raises(Damaged):
+    with pytest.raises(BadPayload):
         avro_reader(record)(raw + b"\0")
 
 
@@ -337,14 +337,14 @@ def test_what_is_no_schema_is_refused_by_name(schema: Any) -> None:
         avro_reader(schema)
     refuse = translator(7, Definition("AVRO", json.dumps(schema)))
     with pytest.raises(Refused, match="schema 7 cannot be used") as refused:
-        refuse(Frame(7, b"\0"))
+        refuse(FramedValue(7, b"\0"))
     assert refused.value.rejection.code is RejectionCode.UNKNOWN_SCHEMA
 
 
 def test_a_schema_nested_without_end_is_refused_by_name() -> None:
     text = '{"type":"array","items":' * 50_000 + '"int"' + "}" * 50_000
     with pytest.raises(Refused, match="nested too deep"):
-        translator(7, Definition("AVRO", text))(Frame(7, b"\0"))
+        translator(7, Definition("AVRO", text))(FramedValue(7, b"\0"))
 
 
 # ------------------------------------------------------------------------------ bytes that run away
@@ -395,7 +395,7 @@ ZERO = {"type": "map", "values": {"type": "fixed", "name": "Z", "size": 0}}
 def test_what_would_run_away_is_refused_in_bounded_memory(schema: Any, raw: bytes) -> None:
     read = avro_reader(schema)
     tracemalloc.start()
-    with pytest.raises((Damaged, TooMuch)):
+    with pytest.raises((BadPayload, TooMuch)):
         read(raw)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -421,10 +421,10 @@ def test_a_protobuf_message_that_would_run_away_is_refused_in_bounded_memory() -
         (0, b"\xff" * 100),
         (0, b"\x03" * 100_000),
     ):
-        with pytest.raises((Damaged, TooMuch)):
+        with pytest.raises((BadPayload, TooMuch)):
             read(path_of(path) + raw, None)
     for path in (b"", b"\x02", path_of(9), path_of(0, 0), long(2**40), long(-3), b"\xff" * 20):
-        with pytest.raises(Damaged):
+        with pytest.raises(BadPayload):
             read(path, None)
 
 
@@ -492,7 +492,7 @@ def _sized(raw: bytes) -> bytes:
 )
 def test_what_is_no_protobuf_schema_is_refused_by_name(text: str) -> None:
     with pytest.raises(Refused, match="schema 7 cannot be used") as refused:
-        translator(7, Definition("PROTOBUF", text))(Frame(7, b"\0"))
+        translator(7, Definition("PROTOBUF", text))(FramedValue(7, b"\0"))
     assert refused.value.rejection.code is RejectionCode.UNKNOWN_SCHEMA
 
 
@@ -525,7 +525,7 @@ def test_no_mutated_payload_raises_anything_but_a_refusal(seed: int) -> None:
                 case _:
                     mutated[at : at + 10] = b"\xff" * chance.randrange(1, 10) + b"\x01"
         try:
-            made = translate(Frame(1, bytes(mutated)))
+            made = translate(FramedValue(1, bytes(mutated)))
         except Refused:
             refused += 1
         else:
@@ -551,7 +551,7 @@ def test_without_the_runtime_protobuf_is_refused_with_the_way_out(
         monkeypatch.setitem(sys.modules, name, None)
     refuse = translator(7, Definition("PROTOBUF", serialized(SHOP)))
     with pytest.raises(Refused, match=r"install offerstream\[protobuf\]") as refused:
-        refuse(Frame(7, b"\0"))
+        refuse(FramedValue(7, b"\0"))
     assert refused.value.rejection.code is RejectionCode.UNKNOWN_SCHEMA
 
 
@@ -574,7 +574,7 @@ def test_a_protobuf_schema_without_end_is_refused_by_name() -> None:
     for n in range(200):
         a_message(file, f"M{n}", **{f"f{k}": "bool" for k in range(101)})
     with pytest.raises(Refused, match="over 20,000 messages and fields"):
-        translator(7, Definition("PROTOBUF", serialized(file)))(Frame(7, b"\0"))
+        translator(7, Definition("PROTOBUF", serialized(file)))(FramedValue(7, b"\0"))
 
 
 def test_a_text_of_proto2_that_is_no_utf8_is_damage() -> None:
@@ -583,7 +583,7 @@ def test_a_text_of_proto2_that_is_no_utf8_is_damage() -> None:
     a_message(file, "Old", customer_id="string")
     read = protobuf_reader(serialized(file))
     assert read(b"\0\x0a\x01c", None) == {"customer_id": "c"}
-    with pytest.raises(Damaged):
+    with pytest.raises(BadPayload):
         read(b"\0\x0a\x01\xff", None)
 
 
@@ -620,7 +620,7 @@ def test_no_mutated_schema_raises_anything_but_a_refusal(seed: int) -> None:
         ]
         for payload in payloads:
             try:
-                translate(Frame(n, payload))
+                translate(FramedValue(n, payload))
             except Refused as refused:
                 assert not refused.rejection.detail.endswith("Error"), refused.rejection
                 codes[refused.rejection.code] += 1

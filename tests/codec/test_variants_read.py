@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from stream.codec.campaigns import read_campaign
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
 from stream.domain.campaign import By, Choosing, Goal
@@ -42,7 +42,7 @@ def test_what_cannot_be_is_refused_with_its_place(fields: dict[str, Any], place:
     decoder = ReferenceDecoder(load_schemas(), CoreSettings())
     value = orjson.dumps({"campaign_id": "c", "name": "C", **fields})
     entry = decoder.decode_campaign(b"c", value)
-    assert not isinstance(entry, Entry) and entry.detail.startswith(place)
+    assert not isinstance(entry, ReferenceEntry) and entry.detail.startswith(place)
 
 
 def test_how_to_choose_may_be_left_out_or_said_in_a_word() -> None:

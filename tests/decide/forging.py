@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from stream.codec.customers import StateError, decode_record, encode_record
+from stream.codec.customers import StoredRecordError, decode_record, encode_record
 from stream.decide.consent import forget
 from stream.decide.decide import decide
 from stream.decide.rows.advance import look
@@ -156,7 +156,7 @@ def main() -> None:
         record = forged(chance.choice(records), chance)
         try:
             decode_record(encode_record(record))
-        except StateError:
+        except StoredRecordError:
             tally["refused"] += 1
             continue
         events = [drawing.event(source) for source in (*Source, *Source)]

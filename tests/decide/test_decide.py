@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from stream.decide.example import Basket, Labelled
-from stream.decide.example import Step as SessionStep
+from stream.decide.example import Basket, Labelled, SessionStep
 from stream.decide.policy import Denial
 from stream.decide.rows.admission import Outcome
 from stream.decide.rows.features import unpack

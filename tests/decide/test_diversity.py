@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from stream.config import PolicySettings
-from stream.decide.choice.diversity import ANY_NUMBER, Limits, kinds_of, varied
+from stream.decide.choice.diversity import ANY_NUMBER, SlateLimits, kinds_of, varied
 from stream.decide.ledger import OFFER, Entry
 from stream.decide.policy import Denial
 from stream.decide.retelling import decided_again, told_again
@@ -78,7 +78,7 @@ def test_what_was_left_out_is_told_and_the_offer_is_decided_again(seed: int) -> 
 
 def test_the_probabilities_of_what_may_be_drawn_sum_to_one() -> None:
     order = list(range(24))
-    found = varied(order, ITEMS, 4, Limits(category=1))
+    found = varied(order, ITEMS, 4, SlateLimits(category=1))
     assert len(found.held) <= 4 and set(found.spare).isdisjoint(found.held)
     for other in found.spare:
         mixed = Counter(k for n in [*found.held[:-1], other] for k in kinds_of(ITEMS[n]))
@@ -89,7 +89,7 @@ def test_the_best_is_always_held_and_what_has_no_category_is_like_nothing(seed: 
     chance = random.Random(seed)
     for _ in range(300):
         order = chance.sample(range(24), chance.randint(1, 24))
-        limits = Limits(chance.randint(0, 3), chance.randint(0, 3))
+        limits = SlateLimits(chance.randint(0, 3), chance.randint(0, 3))
         size = chance.randint(1, 6)
         found = varied(order, ITEMS, size, limits)
         assert found.held[0] == order[0]

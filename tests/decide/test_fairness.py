@@ -9,15 +9,15 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.codec.reference import Entry as Read
 from stream.codec.reference import ReferenceDecoder
+from stream.codec.reference import ReferenceEntry as Read
 from stream.codec.schema import load_schemas
 from stream.config import ConfigError, CoreSettings
 from stream.decide.fairness import Member
 from stream.decide.ledger import EXAMPLES, OFFER, Entry
 from stream.domain.event import Campaign, Event, Rejection, Source
 from stream.host.environment import load
-from stream.worker.telemetry.comparing import MOST, Comparing, Counted
+from stream.worker.telemetry.comparing import MOST, Comparing, GroupCount
 from tests.builders import NOON, OPEN, SECOND, a_click, a_world, an_update, consent
 from tests.tableless import Tableless
 
@@ -115,9 +115,9 @@ def test_few_people_are_not_shown_and_what_was_counted_of_them_is_shown_later() 
     assert not list(groups.note([Member("anna", "age", "30", True, True)] * 50))
     assert not list(groups.note([Member("otto", "age", "30", False, False)]))
     (shown,) = groups.note([Member("nora", "age", "30", True, False)])
-    assert shown == Counted("age", "30", 52, 51, 50)
+    assert shown == GroupCount("age", "30", 52, 51, 50)
     (more,) = groups.note([Member("nora", "age", "30", True, False)])
-    assert more == Counted("age", "30", 1, 1, 0)
+    assert more == GroupCount("age", "30", 1, 1, 0)
 
 
 def test_labels_are_bounded_whatever_producers_send() -> None:
@@ -125,7 +125,7 @@ def test_labels_are_bounded_whatever_producers_send() -> None:
     members = [Member("anna", "age", f"{n}", False, False) for n in range(5 * MOST)]
     shown = list(groups.note(members))
     assert len(shown) == MOST + 1
-    assert shown[-1] == Counted("age", "other", 4 * MOST, 0, 0)
+    assert shown[-1] == GroupCount("age", "other", 4 * MOST, 0, 0)
 
 
 def test_a_no_takes_a_customer_out_of_all_groups() -> None:

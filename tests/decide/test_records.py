@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from stream.codec.customers import StateError, decode_record, encode_record
+from stream.codec.customers import StoredRecordError, decode_record, encode_record
 from stream.decide.decide import decide
 from stream.decide.rows.layout import CURRENCIES, pack, tables, unpack
 from stream.decide.rows.record import View, begun, front, letters_of, record_of, sealed
@@ -81,13 +81,13 @@ def test_a_record_made_of_a_value_is_decided_as_the_one_before(
 )
 def test_an_effect_that_no_worker_writes_is_refused(effect: Effect) -> None:
     record = begun((0, 0, 0, 0), Permission(), 0)
-    with pytest.raises(StateError, match="effect"):
+    with pytest.raises(StoredRecordError, match="effect"):
         decode_record(encode_record(sealed(record, len(record), [effect])))
 
 
 def test_texts_that_are_not_utf_8_are_refused(records: list[bytes]) -> None:
     record = next(record for record in records if "ü" in letters_of(record))
-    with pytest.raises(StateError, match="utf-8"):
+    with pytest.raises(StoredRecordError, match="utf-8"):
         decode_record(encode_record(record.replace("ü".encode(), b"\xc3\x28")))
 
 

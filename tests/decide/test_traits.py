@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stream.codec.customers import (
-    StateError,
+    StoredRecordError,
     decode_record,
     decode_state,
     encode_record,
@@ -36,7 +36,7 @@ def test_traits_that_are_damaged_make_a_record_that_no_worker_writes() -> None:
     record = with_traits(NEW, [("tier", "gold")], NOON)
     at, n = View(record).place("traits")
     for bad in (b"\xff" * n, msgspec.msgpack.encode([1])[:1] * n):
-        with pytest.raises(StateError):
+        with pytest.raises(StoredRecordError):
             decode_record(encode_record(record[:at] + bad + record[at + n :]))
 
 

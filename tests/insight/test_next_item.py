@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli import main
-from stream.insight.evaluate.next_item import Measure, Row, Tally, learn, session_steps
+from stream.insight.evaluate.next_item import Measure, Question, Tally, learn, session_steps
 from stream.models.recommend.recommender import Recommender
 
 
@@ -64,7 +64,7 @@ def test_a_tenth_of_the_sessions_costs_less_than_two_points(
 ) -> None:
     train = yoochoose(shared_data("yoochoose-100k-train.tsv.gz"))
     test = yoochoose(shared_data("yoochoose-100k-test.tsv.gz"))
-    rows = [Row(s[:n], s[n]) for s in test for n in range(1, len(s))][::5]
+    rows = [Question(s[:n], s[n]) for s in test for n in range(1, len(s))][::5]
 
     def quality(sessions: int) -> Tally:
         model = Recommender(items=4_096, sessions=sessions, eager=8_000)

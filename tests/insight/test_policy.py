@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from stream.cli.evaluate.policy import policy
 from stream.config import ConfigError
-from stream.insight.evaluate.policy import Columns, log_of, outcome_of, report
+from stream.insight.evaluate.policy import ColumnNames, log_of, outcome_of, report
 
 ARMS = ["mens", "none", "womens"]
 
@@ -37,7 +37,7 @@ def file_of(path: Path, rows: list[list[str]]) -> Path:
     return path
 
 
-COLUMNS = Columns("arm", "bought", ("sex", "age", "town"))
+COLUMNS = ColumnNames("arm", "bought", ("sex", "age", "town"))
 
 
 def test_choosing_by_context_is_worth_more_than_any_arm(tmp_path: Path, seed: int) -> None:
@@ -80,7 +80,7 @@ def test_without_an_effect_one_arm_is_chosen_for_everybody(seed: int) -> None:
     for _ in range(4_000):
         arm = int(rng.integers(0, 3))
         rows.append([ARMS[arm], str(int(rng.random() < 0.05 + 0.1 * (arm == 1)))])
-    log = log_of(rows, Columns("arm", "bought"))
+    log = log_of(rows, ColumnNames("arm", "bought"))
     found = report(log, outcome_of(log, lambda _: None))
     assert found["policy"] == "thompson" and found["choices"]["none"] == 1.0
     assert found["likely_best"]["none"] > 0.99
@@ -95,7 +95,7 @@ def test_given_propensities_undo_a_skewed_log(seed: int) -> None:
         mailed = rng.random() < odds
         bought = rng.random() < (0.3 if man else 0.1) + 0.05 * mailed
         rows.append(["ny"[mailed], str(int(bought)), str(odds if mailed else 1 - odds)])
-    log = log_of(rows, Columns("arm", "bought", (), "p"))
+    log = log_of(rows, ColumnNames("arm", "bought", (), "p"))
     found = report(log, outcome_of(log, lambda _: None))
     assert found["arms"]["y"]["value"] - found["arms"]["n"]["value"] == pytest.approx(
         0.05, abs=0.04
@@ -105,13 +105,13 @@ def test_given_propensities_undo_a_skewed_log(seed: int) -> None:
 def test_faults_are_named() -> None:
     rows = [["a", "1"], ["b", "x"]] * 100
     with pytest.raises(ConfigError, match="'x' is no number"):
-        log_of(rows, Columns("arm", "bought"))
+        log_of(rows, ColumnNames("arm", "bought"))
     with pytest.raises(ConfigError, match="too few"):
-        log_of(rows[:10], Columns("arm", "bought"))
+        log_of(rows[:10], ColumnNames("arm", "bought"))
     with pytest.raises(ConfigError, match="1 different values"):
-        log_of([["a", "1"]] * 200, Columns("arm", "bought"))
+        log_of([["a", "1"]] * 200, ColumnNames("arm", "bought"))
     with pytest.raises(ConfigError, match="above 0"):
-        log_of([["a", "1", "0"], ["b", "1", "1"]] * 100, Columns("arm", "bought", (), "p"))
+        log_of([["a", "1", "0"], ["b", "1", "1"]] * 100, ColumnNames("arm", "bought", (), "p"))
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:

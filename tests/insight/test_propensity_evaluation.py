@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from stream.cli import main
 from stream.cli.evaluate.propensity import propensity
 from stream.config import ConfigError
-from stream.insight.evaluate.propensity import Evaluation, Examples, Labels
+from stream.insight.evaluate.propensity import Evaluation, Examples, LabelReader
 from stream.models.base.metrics import quality
 from stream.models.propensity import Propensity
 from stream.reading.format import FileFormat
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 
 def test_a_torn_row_is_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "torn.csv").write_text("a,y\n1,1\n2\n3,0,,\n4,1,5\n", encoding="utf-8")
-    examples = Examples(sources([tmp_path / "torn.csv"]), Labels("y", None))
+    examples = Examples(sources([tmp_path / "torn.csv"]), LabelReader("y", None))
     assert [example.label for example in examples] == [1, 0]
     assert examples.left_out == {"ragged": 2}
 
@@ -125,7 +125,7 @@ class Remembering(Propensity):
 def test_no_label_is_known_before_its_time(tmp_path: Path, delay: int) -> None:
     champion = Remembering()
     evaluation = Evaluation(champion, [], lambda: 0.0, delay)
-    examples = Examples(sources([bank(tmp_path / "b.csv", 500)]), Labels("y", None))
+    examples = Examples(sources([bank(tmp_path / "b.csv", 500)]), LabelReader("y", None))
     for _ in evaluation.run(iter(examples)):
         pass
     while_reading = champion.ahead[: -(delay // 32 + 1)]
@@ -200,7 +200,7 @@ def test_people_get_a_table(tmp_path: Path) -> None:
 def test_the_metrics_are_those_of_the_scores(tmp_path: Path) -> None:
     evaluation = Evaluation(Propensity(bits=10), [], lambda: 0.0)
     found = sources([bank(tmp_path / "b.csv", 300)])
-    examples = Examples(found, Labels("y", None), file=FileFormat(delimiter=";"))
+    examples = Examples(found, LabelReader("y", None), file=FileFormat(delimiter=";"))
     for _ in evaluation.run(iter(examples)):
         pass
     kept = evaluation.scores

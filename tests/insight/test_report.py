@@ -19,7 +19,7 @@ from stream.config import ConfigError, CoreSettings, PolicySettings, Settings
 from stream.decide.policy import CONTROL, arm_of
 from stream.domain.event import Event, Response
 from stream.insight.report.figures import report
-from stream.insight.report.gather import Facts, Made, Moment, Order
+from stream.insight.report.gather import Gathered, MadeOffer, Order, SampledDecision
 from stream.insight.report.page import page
 from stream.models.experiments.credit import CREDITS, shares
 from stream.worker.checks.topics import verify
@@ -29,13 +29,15 @@ from tests.topology.embedded import publication, running, settings_in
 NOTHING: Mapping[Response, Mapping[str, int]] = {response: {} for response in Response}
 
 
-def made(n: int, customer: str, time: int, items: tuple[str, ...] = ("tea",), **more: Any) -> Made:
+def made(
+    n: int, customer: str, time: int, items: tuple[str, ...] = ("tea",), **more: Any
+) -> MadeOffer:
     scores = tuple(0.2 for _ in items)
     known: dict[str, Any] = {"campaign": "spring", "arm": "offer", "segment": "1", "discount": 0}
-    return Made(f"o{n}", customer, issued=time, items=items, scores=scores, **(known | more))
+    return MadeOffer(f"o{n}", customer, issued=time, items=items, scores=scores, **(known | more))
 
 
-def facts(**more: Any) -> Facts:
+def facts(**more: Any) -> Gathered:
     known: dict[str, Any] = {
         "offers": {},
         "seen": NOTHING,
@@ -47,7 +49,7 @@ def facts(**more: Any) -> Facts:
         "rules": [],
         "end": NOON + HOUR,
     }
-    return Facts(**(known | more))
+    return Gathered(**(known | more))
 
 
 def settings(credit: str = "last", holdout: float = 0.0) -> Settings:
@@ -141,13 +143,13 @@ def test_arms_of_other_sizes_and_an_arm_that_hurts_are_said() -> None:
 def test_the_holdout_is_seen_in_what_was_decided() -> None:
     visit = 2 * HOUR
     moments = [
-        Moment("anna", NOON, "holdout", "holdout", 0.5),
-        Moment("anna", NOON + SECOND, "holdout", "holdout", 0.5),
-        Moment("anna", NOON + visit, "holdout", "quiet_hours", 0.5),
-        Moment("otto", NOON, "offer", "", 0.5),
-        Moment("otto", NOON + SECOND, "offer", "offer_gap", 0.5),
-        Moment("nora", NOON, "", "consent", 0.5),
-        Moment("emil", NOON - 48 * HOUR, "offer", "", 0.5),
+        SampledDecision("anna", NOON, "holdout", "holdout", 0.5),
+        SampledDecision("anna", NOON + SECOND, "holdout", "holdout", 0.5),
+        SampledDecision("anna", NOON + visit, "holdout", "quiet_hours", 0.5),
+        SampledDecision("otto", NOON, "offer", "", 0.5),
+        SampledDecision("otto", NOON + SECOND, "offer", "offer_gap", 0.5),
+        SampledDecision("nora", NOON, "", "consent", 0.5),
+        SampledDecision("emil", NOON - 48 * HOUR, "offer", "", 0.5),
     ]
     orders = [Order("otto", NOON - 1, {"tea": 1}), Order("anna", NOON + 1, {"tea": 1})]
     given = facts(moments=moments, orders=orders)

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from stream.client import EventProducer
 from stream.client.burials import Filter, replay
-from stream.codec.deadletters import Record, build_dead_letter
+from stream.codec.deadletters import FailedRecord, build_dead_letter
 from stream.codec.partition import partition_for
 from stream.config import Settings, Topics
 from stream.domain.event import Rejection, RejectionCode
@@ -71,7 +71,7 @@ async def test_dead_letters_come_back_byte_for_byte(kafka: str, topic_prefix: st
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     async with producer:
         for n in range(30):
-            record = Record(clicks, n % 4, n, 0, b"c-%d" % n, value, headers)
+            record = FailedRecord(clicks, n % 4, n, 0, b"c-%d" % n, value, headers)
             letter = build_dead_letter(record, REJECTION, stage="decode", version="1")
             await producer.send_and_wait(
                 letters, letter.value, key=letter.key, headers=list(letter.headers)

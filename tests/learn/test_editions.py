@@ -10,7 +10,7 @@ import pytest
 from stream.codec.snapshots.delta import delta
 from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import LearningSettings
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.decide.example import Basket, Example, Labelled, Portrait, SessionStep
 from stream.decide.rows.features import FEATURES, PORTRAIT, pack
 from stream.decide.world import Models
 from stream.learn.editions import Editions
@@ -34,8 +34,10 @@ def lessons(draw: random.Random, time: int) -> list[Example]:
     features = pack([draw.randrange(2**32) for _ in FEATURES])
     return [
         Labelled(time, draw.randrange(2), draw.randrange(4), features),
-        Step(time, time // 3_000, 1, item(), (item(), item()), "tea", draw.choice("ab"), 999),
-        Step(time, time // 3_000, 1, item(), (item(),), None, None, None),
+        SessionStep(
+            time, time // 3_000, 1, item(), (item(), item()), "tea", draw.choice("ab"), 999
+        ),
+        SessionStep(time, time // 3_000, 1, item(), (item(),), None, None, None),
         Basket(time, 2, tuple(dict.fromkeys((item(), item(), item())))),
         Portrait(time, tuple(draw.random() for _ in PORTRAIT)),
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream.models.base.metrics import auc
-from stream.models.propensity.challengers import Challenger, challengers
+from stream.models.propensity.challengers import RiverChallenger, challengers
 
 NAMES = ["logistic", "passive_aggressive", "linear_svm", "hoeffding_tree", "adaptive_forest"]
 
@@ -28,7 +28,7 @@ def test_these_challenge() -> None:
 
 
 @pytest.mark.parametrize("challenger", challengers(), ids=lambda each: each.name)
-def test_it_learns_to_foresee(challenger: Challenger) -> None:
+def test_it_learns_to_foresee(challenger: RiverChallenger) -> None:
     scores, labels = [], []
     for x, label in shop(2_000):
         scores.append(challenger.predict(x))
@@ -40,7 +40,7 @@ def test_it_learns_to_foresee(challenger: Challenger) -> None:
 
 
 @pytest.mark.parametrize("challenger", challengers(), ids=lambda each: each.name)
-def test_no_value_poisons_it(challenger: Challenger) -> None:
+def test_no_value_poisons_it(challenger: RiverChallenger) -> None:
     odd = [float("nan"), float("inf"), 1e300, -1e300, None, "", "\ud800", True, 3, 0.0]
     for n in range(300):
         challenger.learn({"a": odd[n % len(odd)], "b": float(n % 7)}, n % 2)

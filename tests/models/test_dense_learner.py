@@ -10,8 +10,8 @@ from stream.models.base.metrics import quality
 from stream.models.base.state import StateError
 from stream.models.propensity import Encoder, Propensity
 from stream.models.propensity.dense import DenseLogistic
-from stream.models.propensity.encoding import Row
-from stream.models.propensity.scaling import Places, Scale
+from stream.models.propensity.encoding import EncodedRow
+from stream.models.propensity.scaling import InputPlaces, RunningScale
 
 # What is measured has bars of its own: with seeds drawn anew it would fail by chance.
 SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
@@ -101,7 +101,7 @@ def test_a_state_of_another_size_is_refused(size: int) -> None:
 
 
 def test_a_scale_follows_what_moves_and_survives_what_is_huge() -> None:
-    scale = Scale()
+    scale = RunningScale()
     for n in range(30_000):
         scale.learn(float(n % 10))
     for n in range(60_000):
@@ -112,7 +112,7 @@ def test_a_scale_follows_what_moves_and_survives_what_is_huge() -> None:
 
 
 def test_a_value_that_never_came_back_gets_no_place() -> None:
-    places = Places(most=5)
+    places = InputPlaces(most=5)
     for n in range(20_000):
         places.count(n)
         places.count(7)
@@ -124,7 +124,7 @@ def test_all_columns_have_their_places_however_many_texts_come() -> None:
     encoder = Encoder(inputs=4)
     for n in range(100):
         encoder.learn({"a": n / 7, "b": n / 3, "c": f"t{n % 2}"})
-    row: Row = encoder.encode({"a": 1.0, "b": 2.0, "c": "t1"})
+    row: EncodedRow = encoder.encode({"a": 1.0, "b": 2.0, "c": "t1"})
     assert sorted(row.inputs) == [1, 2, 3, 4]
     assert len(row.values) == 4 and np.isfinite(row.values).all()
 
@@ -139,8 +139,8 @@ def test_all_columns_have_their_places_however_many_texts_come() -> None:
     ],
 )
 def test_places_that_cannot_be_are_refused(name: str, value: Any) -> None:
-    places = Places(most=3)
+    places = InputPlaces(most=3)
     for key in (1, 2, 3):
         places.reserve(key)
     with pytest.raises(StateError):
-        Places.from_state(places.state() | {name: value})
+        InputPlaces.from_state(places.state() | {name: value})

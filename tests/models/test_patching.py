@@ -16,7 +16,7 @@ from stream.models.base.changes import Changes, fitting, patched, shapes
 from stream.models.base.state import StateError
 from stream.models.recommend.cooccurrence import CoOccurrence
 from stream.models.recommend.itemfacts import ItemFacts
-from stream.models.recommend.recommender import Recommender, Step
+from stream.models.recommend.recommender import Recommender, TimedStep
 from stream.models.recommend.trending import Trending
 
 Learn = Callable[[Any, random.Random, int], None]
@@ -30,7 +30,7 @@ def steps(model: Recommender, draw: random.Random, time: int) -> None:
         first = time // 20_000
         items = [f"i{first + draw.randrange(30)}" for _ in range(draw.randrange(6))]
         item = f"i{first + draw.randrange(30)}"
-        batch.append(Step(session, items, item, time + draw.randrange(999), draw.randrange(4)))
+        batch.append(TimedStep(session, items, item, time + draw.randrange(999), draw.randrange(4)))
     model.learn_many(batch)
 
 
@@ -97,9 +97,11 @@ def test_what_a_second_changes_costs_what_it_changed_and_not_what_there_is(seed:
     draw = random.Random(seed)
     for n in range(600):
         walk = [f"i{draw.randrange(3_000)}" for _ in range(5)]
-        model.learn_many([Step(n, walk[:place], walk[place], n * 1000) for place in range(5)])
+        model.learn_many([TimedStep(n, walk[:place], walk[place], n * 1000) for place in range(5)])
     known = model.state()
-    model.learn_many([Step(9_999, ["i1"], "i2", 600_000), Step(9_998, [], "never", 600_000)])
+    model.learn_many(
+        [TimedStep(9_999, ["i1"], "i2", 600_000), TimedStep(9_998, [], "never", 600_000)]
+    )
     changes = delta(known, model.state())
     changed = sum(v.nbytes for v in changes.values() if isinstance(v, np.ndarray))
     assert changed < 10_000

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.codec.snapshots.snapshot import decode, encode, fingerprint
-from stream.insight.evaluate.propensity import Evaluation, Examples, Labels, typed
+from stream.insight.evaluate.propensity import Evaluation, Examples, LabelReader, typed
 from stream.models.base.hashing import feature_hash
-from stream.models.base.metrics import Quality, quality
+from stream.models.base.metrics import ProbabilityScores, quality
 from stream.models.base.state import StateError
 from stream.models.propensity import Encoded, Propensity
 from stream.models.propensity.cells import SQUARE
@@ -58,7 +58,7 @@ def followed(model: Propensity, rows: Rows, labels: list[int], late: int = 0) ->
     return told
 
 
-def measured(labels: list[int], scores: np.ndarray, last: int) -> Quality:
+def measured(labels: list[int], scores: np.ndarray, last: int) -> ProbabilityScores:
     return quality(np.array(labels, dtype=float)[-last:], scores[-last:])
 
 
@@ -302,7 +302,7 @@ def shoppers(shared_data: Any) -> Path:
 
 def evaluated(file: Path, delay: int) -> dict[str, Any]:
     evaluation = Evaluation(Propensity(), [], lambda: 0.0, delay)
-    for _ in evaluation.run(iter(Examples(sources([file]), Labels("Revenue", None)))):
+    for _ in evaluation.run(iter(Examples(sources([file]), LabelReader("Revenue", None)))):
         pass
     return evaluation.report()["champion"]["all"]  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream.models.base.vocabulary import Vocabulary
-from stream.models.recommend.recommender import LADDER, Recommender, Step
+from stream.models.recommend.recommender import LADDER, Recommender, TimedStep
 from stream.models.recommend.sessions import SessionIndex
 
 
@@ -15,7 +15,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
 
 
-def drawn_steps(seed: int, sessions: int, items: int = 60) -> list[Step]:
+def drawn_steps(seed: int, sessions: int, items: int = 60) -> list[TimedStep]:
     """Sessions that walk along a ring of items, now and then going back."""
     draw = random.Random(seed)
     steps = []
@@ -23,13 +23,13 @@ def drawn_steps(seed: int, sessions: int, items: int = 60) -> list[Step]:
         place, walked = draw.randrange(items), []
         for _ in range(draw.randint(1, 6)):
             name = f"i{place % items}"
-            steps.append(Step(session, tuple(walked), name, session * 1000, session % 3))
+            steps.append(TimedStep(session, tuple(walked), name, session * 1000, session % 3))
             walked.append(name)
             place += draw.choice((1, 1, 1, 2, -1, 0, 7))
     return steps
 
 
-def learn(model: Recommender, steps: list[Step], batch: int = 40) -> None:
+def learn(model: Recommender, steps: list[TimedStep], batch: int = 40) -> None:
     for start in range(0, len(steps), batch):
         model.learn_many(steps[start : start + batch])
 
@@ -136,7 +136,7 @@ def test_what_is_kept_for_reading_is_what_would_be_read(items: int, seed: int) -
 
 def test_a_session_that_nobody_is_like_is_still_answered() -> None:
     model = small()
-    model.learn_many([Step(7, [], "tea", 0), Step(7, ["tea"], "milk", 1)])
+    model.learn_many([TimedStep(7, [], "tea", 0), TimedStep(7, ["tea"], "milk", 1)])
     for session, similar in ((7, False), (8, True)):
         pool = model.gather(["tea"], session)
         assert pool is not None
@@ -168,7 +168,7 @@ def test_memory_is_flat_while_strangers_pass_through() -> None:
             model.learn_many([
                 step
                 for n in range(start, start + 50)
-                for step in (Step(n, [], f"x{n}", n), Step(n, [f"x{n}"], f"y{n}", n))
+                for step in (TimedStep(n, [], f"x{n}", n), TimedStep(n, [f"x{n}"], f"y{n}", n))
             ])  # fmt: skip
 
     flood(0, 5_000)

@@ -19,7 +19,7 @@ from msgspec.structs import replace as changed
 from stream.codec.decisions import encode_said
 from stream.codec.examples import decode_examples
 from stream.decide.batch import decide_batch
-from stream.decide.example import Basket, Step
+from stream.decide.example import Basket, SessionStep
 from stream.decide.ledger import UNSTAMPED, Entry, Ledger
 from stream.decide.rows import delivery
 from stream.decide.world import World
@@ -114,7 +114,9 @@ def taught(topics: Topics) -> set[tuple[int, str]]:
 def learned(broker: Broker) -> set[tuple[int, str]]:
     """The same of the examples that were sent."""
     examples = [one for *_, sent in broker.examples() for one in decode_examples(sent)]
-    steps = {(example.time, example.item) for example in examples if isinstance(example, Step)}
+    steps = {
+        (example.time, example.item) for example in examples if isinstance(example, SessionStep)
+    }
     baskets = {(e.time, e.items[0]) for e in examples if isinstance(e, Basket)}
     return steps | baskets
 

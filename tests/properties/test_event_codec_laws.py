@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stream.codec.deadletters import Record, build_dead_letter, restore
+from stream.codec.deadletters import FailedRecord, build_dead_letter, restore
 from stream.codec.events.decoding import Decoded, Ignored, Outcome, encode
 from stream.codec.events.envelope import is_tidy
 from stream.codec.events.native import MAX_TIME, MIN_TIME
-from stream.codec.reference import Entry, encode_campaign, encode_item
+from stream.codec.reference import ReferenceEntry, encode_campaign, encode_item
 from stream.domain.event import (
     Action,
     Campaign,
@@ -227,14 +227,14 @@ def test_decode_after_encode_is_the_identity(event: Event) -> None:
 @given(items)
 def test_an_item_comes_back_as_it_was_written(item: CatalogItem) -> None:
     outcome = references().decode_catalog(item.item_id.encode(), encode_item(item))
-    assert outcome == Entry(item.item_id, item)
+    assert outcome == ReferenceEntry(item.item_id, item)
 
 
 @given(campaigns)
 def test_a_campaign_comes_back_as_it_was_written(campaign: Campaign) -> None:
     key = campaign.campaign_id.encode()
     outcome = references().decode_campaign(key, encode_campaign(campaign))
-    assert outcome == Entry(campaign.campaign_id, campaign)
+    assert outcome == ReferenceEntry(campaign.campaign_id, campaign)
 
 
 @given(sources, st.none() | st.binary(), st.none() | st.binary(max_size=400), headers, times)
@@ -322,13 +322,15 @@ def test_an_event_ahead_of_its_record_is_dated_back_and_one_too_far_ahead_refuse
 
 @given(
     st.builds(
-        Record, texts, st.integers(0, 99), st.integers(0), times, st.none() | st.binary(),
+        FailedRecord, texts, st.integers(0, 99), st.integers(0), times, st.none() | st.binary(),
         st.none() | st.binary(), headers,
     ),
     st.sampled_from(RejectionCode),
     texts,
 )  # fmt: skip
-def test_a_dead_letter_gives_the_record_back(record: Record, code: RejectionCode, why: str) -> None:
+def test_a_dead_letter_gives_the_record_back(
+    record: FailedRecord, code: RejectionCode, why: str
+) -> None:
     letter = build_dead_letter(record, Rejection(code, why), stage="decode", version="1")
     restored = restore(letter)
     assert restored.record == record

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from stream.broker.local import compaction, segment
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 
 SMALL = [(compaction, "STEP", 3), (segment, "_INDEX_BYTES", 60), (segment, "_CHUNK", 50)]
 TOPICS = {"plain": 2, "compacted": 1}
@@ -28,7 +28,7 @@ headers = st.lists(
     st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=2
 ).map(tuple)
 records = st.builds(
-    Record,
+    LogRecord,
     st.binary(max_size=1),
     st.none() | st.binary(max_size=40),
     st.integers(-(2**63), 2**63 - 1),
@@ -92,7 +92,9 @@ class LocalLog(RuleBasedStateMachine):
         offset = round(at * self.highwater[key])
         read = self.log.read(*key, offset, max_records=limit)
         wanted = [(o, r) for o, r in sorted(self.records[key].items()) if o >= offset][:limit]
-        assert [(r.offset, Record(r.key, r.value, r.timestamp, r.headers)) for r in read] == wanted
+        assert [
+            (r.offset, LogRecord(r.key, r.value, r.timestamp, r.headers)) for r in read
+        ] == wanted
 
     @rule(key=topics, at=st.floats(0, 1))
     def commit(self, key, at):
@@ -161,7 +163,9 @@ class LocalLog(RuleBasedStateMachine):
         for key, highwater in self.highwater.items():
             content, at = {}, 0
             while read := self.log.read(*key, at, max_records=3):
-                content |= {r.offset: Record(r.key, r.value, r.timestamp, r.headers) for r in read}
+                content |= {
+                    r.offset: LogRecord(r.key, r.value, r.timestamp, r.headers) for r in read
+                }
                 at = read[-1].offset + 1
             assert content == self.records[key]
             assert self.log.highwater(*key) == highwater

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stream.codec.customers import StateError, encode_ledger, encode_page
+from stream.codec.customers import StoredRecordError, encode_ledger, encode_page
 from stream.codec.examples import decode_examples
 from stream.config import LearningSettings
 from stream.decide import batch, decide
@@ -235,7 +235,7 @@ def test_is_noticed_within_a_hundred_seeds(
     mutation: Patch, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     mutation(monkeypatch)
-    with pytest.raises((AssertionError, StateError, StoreFault)):  # whoever notices it first
+    with pytest.raises((AssertionError, StoredRecordError, StoreFault)):  # whoever notices it first
         for case in range(seed, seed + SEEDS):
             check(case)
 

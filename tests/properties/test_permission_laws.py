@@ -24,7 +24,7 @@ from stream.config import CoreSettings, PolicySettings, Topics
 from stream.decide.rows.state import CustomerState
 from stream.decide.world import World
 from stream.domain.event import Source
-from stream.worker.faust.lane import Group, LaneQueue
+from stream.worker.faust.lane import LaneQueue, TopicGroup
 from stream.worker.faust.records import Batch, Lane
 from stream.worker.faust.table import BatchTable
 from stream.worker.partition import Partition, ledger_key
@@ -135,7 +135,9 @@ def live(
 ) -> bool:
     """Fetch, decide, write and commit by chance, until all is done or the steps are."""
     reader = EventReader(DECODER, Topics(), 1)
-    lane = LaneQueue(Group("events", TOPICS, reader.read, limit=chance.randint(1, 40), wait=0.0))
+    lane = LaneQueue(
+        TopicGroup("events", TOPICS, reader.read, limit=chance.randint(1, 40), wait=0.0)
+    )
     partition = Partition(0, cast(BatchTable, table), 100)
     at, under_way = dict(table.committed), list[Any]()
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from stream.cli.event_lines import EventLines
 from stream.insight.evaluate.periods import read_series
-from stream.insight.evaluate.propensity import Examples, Labels, typed
+from stream.insight.evaluate.propensity import Examples, LabelReader, typed
 from stream.insight.evaluate.ratings import read_ratings
 from stream.insight.evaluate.value import read_sales
 from stream.reading.format import FileFormat, delimiter_of
 from stream.reading.inputs import sources
 from stream.reading.table import Table, baskets
 from stream.replay.mapping_file import parse_mapping
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from stream.replay.replay import Replay
 from tests.reading.packing import ENCODINGS, PACKINGS, table
 
@@ -97,7 +97,7 @@ def test_every_command_reads_the_rows_that_were_written(
 
     mapping = parse_mapping(MAPPING.format(delimiter=told), "laws", "laws.toml")
     replay = Replay(path, mapping)
-    records = [o for o in replay.outcomes(replay.plan()) if isinstance(o, Published)]
+    records = [o for o in replay.outcomes(replay.plan()) if isinstance(o, PublishedRecord)]
     events = [orjson.loads(record.value) for record in records if record.rows]
     assert [(event["event_id"], event["product_id"]) for event in events] == [
         (row[4], row[2]) for row in rows
@@ -119,7 +119,7 @@ def test_every_evaluation_reads_the_rows_that_were_written(
     plain = FileFormat(delimiter=delimiter_of(told), escape="")
     found = sources([path])
 
-    examples = list(Examples(found, Labels("id", "e0"), ("ts",), plain))
+    examples = list(Examples(found, LabelReader("id", "e0"), ("ts",), plain))
     assert [each.label for each in examples] == [int(row[4] == "e0") for row in rows]
     assert [list(each.x.values()) for each in examples] == [
         [typed(cell) for cell in row[1:4]] for row in rows

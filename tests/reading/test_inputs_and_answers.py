@@ -18,7 +18,7 @@ from stream.codec.schema import load_schemas
 from stream.config import ConfigError, CoreSettings
 from stream.domain.event import Click, Purchase, Source
 from stream.replay.mapping_file import parse_mapping
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from stream.replay.replay import Replay
 from tests.reading.packing import ENCODINGS, MAPPING, PACKINGS, zipped
 from tests.replay.logs import log
@@ -52,7 +52,7 @@ def answers(
     replay = Replay(log(tmp_path, content), parse_mapping(added(keys), "m", "m.toml"))
     found: list[Any] = []
     for outcome in replay.outcomes(replay.plan()):
-        if isinstance(outcome, Published):
+        if isinstance(outcome, PublishedRecord):
             judged = decoder.decode(SOURCES[outcome.kind], outcome.key, outcome.value, (), LATER)
             found.append(judged.event if isinstance(judged, Decoded) else judged.code.value)
         else:

@@ -9,15 +9,15 @@ import orjson
 
 from stream.replay.mapping import Mapping
 from stream.replay.mapping_file import parse_mapping
-from stream.replay.outcome import Published, Refused
+from stream.replay.outcome import PublishedRecord, RefusedRow
 from stream.replay.replay import Account, Replay
 
 
 class Replayed(NamedTuple):
     """All that came out of a log; ``events`` are the published values, without the catalog."""
 
-    records: list[Published]
-    refused: list[Refused]
+    records: list[PublishedRecord]
+    refused: list[RefusedRow]
     account: Account
 
     @property
@@ -36,8 +36,8 @@ def replayed(path: Path, mapping: Mapping | str, limit: int | None = None) -> Re
     replay = Replay(path, mapping, limit)
     outcomes = list(replay.outcomes(replay.plan()))
     return Replayed(
-        [outcome for outcome in outcomes if isinstance(outcome, Published)],
-        [outcome for outcome in outcomes if isinstance(outcome, Refused)],
+        [outcome for outcome in outcomes if isinstance(outcome, PublishedRecord)],
+        [outcome for outcome in outcomes if isinstance(outcome, RefusedRow)],
         replay.account,
     )
 

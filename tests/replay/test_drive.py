@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from stream.config import ConfigError, Settings
-from stream.replay.drive import Drive, Step
-from stream.replay.outcome import Published, Refused
+from stream.replay.drive import ChunkResult, Drive
+from stream.replay.outcome import PublishedRecord, RefusedRow
 from stream.replay.pace import Pace, parse_pace
 from stream.replay.resume import Resume
 from stream.worker.engine import Publication
@@ -39,25 +39,25 @@ class Sink:
         return drained
 
 
-def record(row: int, kind: str = "clicks", rows: int = 1) -> Published:
-    return Published(kind, b"ada", b"{}", row * 1_000, row, rows)  # type: ignore[arg-type]
+def record(row: int, kind: str = "clicks", rows: int = 1) -> PublishedRecord:
+    return PublishedRecord(kind, b"ada", b"{}", row * 1_000, row, rows)  # type: ignore[arg-type]
 
 
 def driven(
-    outcomes: Sequence[Published | Refused],
+    outcomes: Sequence[PublishedRecord | RefusedRow],
     sink: Sink,
     *,
     pace: Pace = FASTEST,
     resume: Resume = NOTHING,
     stop_after: int = 99,
-) -> tuple[bool, list[Step]]:
+) -> tuple[bool, list[ChunkResult]]:
     """Drive; the clock stands still, and ``stop`` is set after so many steps."""
-    steps: list[Step] = []
+    steps: list[ChunkResult] = []
 
     async def run() -> bool:
         stop = asyncio.Event()
 
-        def watch(step: Step) -> None:
+        def watch(step: ChunkResult) -> None:
             steps.append(step)
             if len(steps) == stop_after:
                 stop.set()
@@ -80,7 +80,7 @@ def test_each_chunk_settles_before_the_next() -> None:
 def test_a_chunk_ends_after_so_many_records_or_ten_times_as_many_refused_rows() -> None:
     sink = Sink()
     orders = [record(n * 400, "purchases", rows=400) for n in range(1, 6)]
-    refused = [Refused(n, "ragged", b"") for n in range(30)]
+    refused = [RefusedRow(n, "ragged", b"") for n in range(30)]
     _, steps = driven([*orders, *refused], sink, pace=Pace(rate=20))
     assert [(step.rows, step.published, len(step.refused)) for step in steps] == [
         (800, 2, 0),

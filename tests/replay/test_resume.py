@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream.codec.partition import partition_for
 from stream.replay.mapping_file import parse_mapping
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from stream.replay.replay import Replay
 from stream.replay.resume import Resume, headers_of, resume_from
 from tests.replay.logs import log, replayed
@@ -47,7 +47,7 @@ def test_what_is_there_and_what_is_added_is_each_record_once(
     """Each partition keeps a prefix of what was sent to it, as a crash leaves it."""
     lines = [f"{at},{who},{what},{sku},{at}\n" for at, who, what, sku in rows]
     records = replayed(log(tmp_path_factory.mktemp("log"), NAMES + "".join(lines)), MAPPING).records
-    partitions: dict[tuple[str, int], list[Published]] = {}
+    partitions: dict[tuple[str, int], list[PublishedRecord]] = {}
     for record in records:
         place = record.kind, partition_for(record.key, 2)
         partitions.setdefault(place, []).append(record)
@@ -62,7 +62,7 @@ def test_what_is_there_and_what_is_added_is_each_record_once(
 
 
 def test_what_is_there_of_another_replay_is_not_taken_for_ours() -> None:
-    record = Published("clicks", b"ada", b"{}", 0, 7)
+    record = PublishedRecord("clicks", b"ada", b"{}", 0, 7)
     for headers in (
         headers_of("other", record),
         (("offerstream-replay", b"5a1f"),),

@@ -25,7 +25,7 @@ from stream.domain.event import (
     Trade,
 )
 from stream.replay.mapping_file import load_mapping
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from tests.replay.logs import log, replayed
 
 SOURCES = {"clicks": Source.CLICKS, "purchases": Source.PURCHASES, "feedback": Source.FEEDBACK}
@@ -65,7 +65,7 @@ def decoder() -> EventDecoder:
     return EventDecoder(load_schemas(), CoreSettings())
 
 
-def decoded(decoder: EventDecoder, record: Published) -> Outcome:
+def decoded(decoder: EventDecoder, record: PublishedRecord) -> Outcome:
     return decoder.decode(SOURCES[record.kind], record.key, record.value, (), record.time_ms)
 
 

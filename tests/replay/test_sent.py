@@ -12,7 +12,7 @@ from stream.codec.events.decoding import Decoded
 from stream.config import ConfigError
 from stream.domain.event import Source
 from stream.replay.mapping_file import load_mapping, parse_mapping
-from stream.replay.outcome import Published, Refused
+from stream.replay.outcome import PublishedRecord, RefusedRow
 from stream.replay.replay import Replay
 from tests.codec.producing import TIME, decoder, payload
 
@@ -35,7 +35,7 @@ SENT: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def outcomes(path: Path) -> list[Published | Refused]:
+def outcomes(path: Path) -> list[PublishedRecord | RefusedRow]:
     replay = Replay(path, load_mapping("sent-events"))
     return list(replay.outcomes(replay.plan()))
 
@@ -44,12 +44,12 @@ def test_events_of_all_doors_are_read_in_time_order_each_on_its_topic(tmp_path: 
     path = tmp_path / "log"
     path.write_bytes(orjson.dumps(SENT))
     found = outcomes(path)
-    records = [one for one in found if isinstance(one, Published)]
+    records = [one for one in found if isinstance(one, PublishedRecord)]
     assert [(one.kind, one.time_ms - TIME) for one in records] == [
         ("clicks", 1), ("clicks", 2), ("clicks", 3), ("purchases", 4), ("feedback", 5),
         ("customers", 6), ("clicks", 8),
     ]  # fmt: skip
-    refused = [one for one in found if isinstance(one, Refused)]
+    refused = [one for one in found if isinstance(one, RefusedRow)]
     assert sorted(one.reason for one in refused) == ["no_customer", "nothing_to_learn"]
     judged = [
         decoder().decode(Source[one.kind.upper()], one.key, one.value, (), one.time_ms)

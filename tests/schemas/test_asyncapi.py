@@ -178,7 +178,7 @@ def test_the_headers_of_a_dead_letter_are_the_ones_described() -> None:
     described = resolve("#/components/schemas/deadLetterHeaders")
     assert described["properties"]["offerstream.code"]["enum"] == [*RejectionCode]
     large = (("a", b"x" * 70_000),)
-    record = deadletters.Record("clicks", 0, 0, 0, b"k" * 5000, b"x" * 5000, large, 0)
+    record = deadletters.FailedRecord("clicks", 0, 0, 0, b"k" * 5000, b"x" * 5000, large, 0)
     written = set()
     for code in RejectionCode:
         letter = deadletters.build_dead_letter(

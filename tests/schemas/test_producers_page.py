@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stream.codec.events.decoding import Decoded, EventDecoder, Ignored
-from stream.codec.reference import Entry, ReferenceDecoder
-from stream.codec.registry.frames import Frame
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
+from stream.codec.registry.frames import FramedValue
 from stream.codec.registry.translating import Definition, translator
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
@@ -46,7 +46,7 @@ def test_an_example_does_what_the_page_says(
         decode = getattr(EventDecoder(schemas, CoreSettings()), topic)
         outcome = decode(key.encode(), value.encode(), (), FAR)
     if what == "decode":
-        assert isinstance(outcome, Decoded | Entry), outcome
+        assert isinstance(outcome, Decoded | ReferenceEntry), outcome
     elif what == "ignore":
         assert isinstance(outcome, Ignored), outcome
     else:
@@ -63,7 +63,7 @@ def test_the_example_in_avro_is_an_event() -> None:
     event = {"event_id": "e1", "customer_id": "c1", "timestamp": 1_569_888_001_000, "event": "view",
              "product_id": "p1", "price": Decimal("12.90"), "currency": "EUR"}  # fmt: skip
     payload = avro(json.loads(schema), event)
-    value = translator(1, Definition("AVRO", schema))(Frame(1, payload))
+    value = translator(1, Definition("AVRO", schema))(FramedValue(1, payload))
     outcome = EventDecoder(load_schemas(), CoreSettings()).clicks(b"c1", value, (), FAR)
     assert isinstance(outcome, Decoded) and isinstance(outcome.event, Click)
     assert (outcome.event.price, outcome.event.time) == (1290, 1_569_888_001_000)

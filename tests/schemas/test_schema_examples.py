@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from stream.codec.events.decoding import Decoded, EventDecoder, encode
-from stream.codec.reference import Entry, ReferenceDecoder
+from stream.codec.reference import ReferenceDecoder, ReferenceEntry
 from stream.codec.schema import Schemas, load_schemas
 from stream.config import CoreSettings
 
@@ -94,7 +94,7 @@ def test_valid_reference_data_are_decoded(path: Path, schemas: Schemas) -> None:
     key = load(path)["product_id" if catalog else "campaign_id"].encode()
     decode = decoder.decode_catalog if catalog else decoder.decode_campaign
     outcome = decode(key, path.read_bytes())
-    assert isinstance(outcome, Entry)
+    assert isinstance(outcome, ReferenceEntry)
     assert outcome.value is not None
 
 

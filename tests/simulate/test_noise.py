@@ -11,7 +11,7 @@ from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
 from stream.domain.event import Rejection, Source
-from stream.simulate import Record, Shoppers
+from stream.simulate import Shoppers, TimedRecord
 
 START = 1_760_000_000_000
 DAY_MS = 86_400_000
@@ -19,7 +19,7 @@ SOURCES = {"clicks": Source.CLICKS, "purchases": Source.PURCHASES, "customers": 
 
 
 @cache
-def noisy() -> list[Record]:
+def noisy() -> list[TimedRecord]:
     return Shoppers(3, 200, 200, START, noise=0.2).step(3 * 86_400)
 
 
@@ -68,7 +68,7 @@ def test_a_bot_floods_one_customer_within_a_second() -> None:
     assert min(bots.values()) >= 100
 
 
-def orjson_customer(record: Record) -> str:
+def orjson_customer(record: TimedRecord) -> str:
     try:
         return str(orjson.loads(record.value).get("customer_id", ""))
     except orjson.JSONDecodeError:

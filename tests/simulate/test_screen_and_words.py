@@ -10,13 +10,13 @@ from stream.decide.policy import Denial
 from stream.domain.event import RejectionCode
 from stream.simulate.scene import (
     Answers,
-    Effect,
-    Group,
-    Learning,
+    ModelScores,
     Scene,
-    Segment,
-    Shown,
+    SeenSegment,
+    ShopperGroup,
+    ShownOffer,
     Suggestion,
+    Uplift,
 )
 from stream.simulate.screen import screen, sparkline
 from stream.simulate.words import NEXT, REASONS, line, offer_line, summary, verdict
@@ -36,11 +36,11 @@ FULL = Scene(
     offers=1_234,
     offer_rates=tuple(float(i % 5) for i in range(80)),
     latest=tuple(
-        Shown(f"customer-{i:06d}", "segment 3", "for-you", 20 * (i % 2), (LAMP, MAT))
+        ShownOffer(f"customer-{i:06d}", "segment 3", "for-you", 20 * (i % 2), (LAMP, MAT))
         for i in range(24)
     ),
-    segments=tuple(Segment(i, "far above average spend, low recency") for i in range(1, 9)),
-    learning=Learning(3_000, (0.6, 0.71), (0.3, 0.123), 1.04, 120, 71),
+    segments=tuple(SeenSegment(i, "far above average spend, low recency") for i in range(1, 9)),
+    learning=ModelScores(3_000, (0.6, 0.71), (0.3, 0.123), 1.04, 120, 71),
     p50=0.031,
     p99=1.22,
     counts={
@@ -52,7 +52,9 @@ FULL = Scene(
         **{f"rejected:{reason}": 10 + i for i, reason in enumerate(RejectionCode)},
     },
     answers=Answers(900, 140, 22, 31, 1),
-    effect=Effect(Group(2_400, 4_000, 260), Group(600, 900, 50), 0.0094, -0.004, 0.024),
+    effect=Uplift(
+        ShopperGroup(2_400, 4_000, 260), ShopperGroup(600, 900, 50), 0.0094, -0.004, 0.024
+    ),
 )
 
 
@@ -168,9 +170,9 @@ def test_a_summary_of_nothing_is_told_too() -> None:
     [(0.01, 0.03, "sell more"), (-0.03, -0.01, "sell less"), (-0.01, 0.03, "too few visits")],
 )
 def test_a_verdict_claims_no_more_than_the_interval(low: float, high: float, words: str) -> None:
-    some = Group(10, 100, 5)
-    assert words in verdict(Effect(some, some, (low + high) / 2, low, high))
+    some = ShopperGroup(10, 100, 5)
+    assert words in verdict(Uplift(some, some, (low + high) / 2, low, high))
 
 
 def test_without_visits_there_is_nobody_to_compare_with() -> None:
-    assert verdict(Effect()) == "nobody to compare with yet"
+    assert verdict(Uplift()) == "nobody to compare with yet"

@@ -20,7 +20,7 @@ from stream.codec.events.decoding import Decoded, EventDecoder
 from stream.codec.schema import load_schemas
 from stream.config import CoreSettings
 from stream.domain.event import Source
-from stream.simulate import Record, Shoppers
+from stream.simulate import Shoppers, TimedRecord
 from stream.simulate.people import ARCHETYPES, traits
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def an_offer(customer: str, items: Iterable[str], number: int, discount: int = 0
 @cache
 def answered(
     seed: int, discount: int = 20, customers: int = 300
-) -> tuple[Shoppers, tuple[Record, ...]]:
+) -> tuple[Shoppers, tuple[TimedRecord, ...]]:
     """A day and a half of a shop that offers each visitor four items with a discount."""
     shoppers = Shoppers(seed, customers, 200, START, pace=4)
     ids = [record.key.decode() for record in shoppers.catalog_records()]
@@ -66,7 +66,7 @@ def answered(
 
 
 @cache
-def a_week() -> tuple[Shoppers, list[Record]]:
+def a_week() -> tuple[Shoppers, list[TimedRecord]]:
     shoppers = Shoppers(11, 300, 400, START, pace=4)
     return shoppers, shoppers.step(7 * DAY)
 
@@ -79,7 +79,7 @@ def _let_go() -> Iterator[None]:
     a_week.cache_clear()
 
 
-def digest(records: Iterable[Record]) -> str:
+def digest(records: Iterable[TimedRecord]) -> str:
     return sha256(repr([tuple(record) for record in records]).encode()).hexdigest()
 
 
@@ -123,7 +123,7 @@ def test_an_offer_to_one_shopper_changes_nothing_for_another() -> None:
     beside.receive(an_offer(moved, items, 1, 50))
     key = moved.encode()
 
-    def others(shoppers: Shoppers) -> list[Record]:
+    def others(shoppers: Shoppers) -> list[TimedRecord]:
         return [record for record in shoppers.step(5 * DAY) if record.key != key]
 
     assert others(alone) == others(beside)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.codec.deadletters import Record, restore
+from stream.codec.deadletters import FailedRecord, restore
 from tests.topology.embedded import arrived, look, running, settings_in, stored
 from tests.topology.mixture import VALID, a_mix, assert_accounted
 
@@ -42,7 +42,7 @@ async def test_every_record_is_accounted_for(tmp_path: Path, partitions: int, se
         assert len(seen.late) == seen.counts["late"]
         assert seen.metrics["events_applied_total"] == seen.counts["applied"]
         in_topics = [
-            Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
+            FailedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
             for kind in ("clicks", "purchases", "feedback", "customers")
             for r in stored(engine, kind)
         ]

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from stream.broker.local.frame import StoredRecord
-from stream.codec.deadletters import Record, restore
+from stream.codec.deadletters import FailedRecord, restore
 from stream.codec.events.decoding import encode
 from stream.decide.rows import arriving
 from stream.domain.event import Event
@@ -168,7 +168,7 @@ async def test_is_refused_and_kept_byte_for_byte(engine: Engine, bad: Bad) -> No
     assert bad.detail in told.rejection.detail
     assert (told.stage, told.attempt) == ("decode", 1)
     assert letter.partition == partition
-    original = Record(topic, partition, offset, NOON, name.encode(), value, bad.headers)
+    original = FailedRecord(topic, partition, offset, NOON, name.encode(), value, bad.headers)
     if bad.code == "oversize":
         small = tuple(header for header in bad.headers if len(header[1]) < 65_000)
         assert told.record == original._replace(value=value and value[:4096], headers=small)
@@ -195,7 +195,7 @@ async def test_a_record_without_a_key_is_refused(engine: Engine) -> None:
     assert after.grown(before) == GOOD | {"rejected": 1, "rejected:null_key": 1}
     undisturbed(before, after, name)
     told = restore(buried(before, after))
-    assert told.record == Record(topic, partition, offset, NOON, None, value)
+    assert told.record == FailedRecord(topic, partition, offset, NOON, None, value)
     assert told.rejection.code == "null_key"
 
 
@@ -341,7 +341,7 @@ async def test_a_bug_in_deciding_costs_one_record(
     assert after.grown(before) == GOOD | {"rejected": 1, "rejected:internal": 1}
     undisturbed(before, after, name)
     told = restore(buried(before, after))
-    assert told.record == Record(topic, partition, offset, NOON, key, value)
+    assert told.record == FailedRecord(topic, partition, offset, NOON, key, value)
     assert (told.rejection.code, told.stage) == ("internal", "decide")
     assert "in buggy" in caplog.text
     assert f"{topic}-{partition} at {offset}" in caplog.text
@@ -361,7 +361,9 @@ async def test_a_bug_in_decoding_costs_one_record(
     assert after.grown(before) == GOOD | {"rejected": 1, "rejected:internal": 1}
     undisturbed(before, after, name)
     told = restore(buried(before, after))
-    assert told.record == Record(topic, partition, offset, NOON + SECOND, bought[1], bought[2])
+    assert told.record == FailedRecord(
+        topic, partition, offset, NOON + SECOND, bought[1], bought[2]
+    )
     assert (told.rejection.code, told.stage) == ("internal", "decode")
     assert "in buggy" in caplog.text
     assert PERSONAL not in caplog.text

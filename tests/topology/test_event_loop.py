@@ -22,7 +22,7 @@ from stream.codec.events.decoding import EventDecoder
 from stream.codec.reference import ReferenceDecoder, encode_campaign, encode_item
 from stream.codec.snapshots.models import Publisher
 from stream.config import LearningSettings
-from stream.decide.example import Basket, Example, Step
+from stream.decide.example import Basket, Example, SessionStep
 from stream.decide.policy import by_priority
 from stream.decide.world import Models, World
 from stream.domain.event import Campaign, CatalogItem
@@ -81,7 +81,8 @@ def steps(first: int, last: int, items: int, draw: random.Random) -> list[Exampl
     for n in range(first, last):
         walk = [f"i{n}", *(f"i{draw.randrange(min(n + 1, items))}" for _ in range(4))]
         examples += [
-            Step(NOON + n, n, 1, walk[at], tuple(walk[:at]), "tea", "acme", 999) for at in range(5)
+            SessionStep(NOON + n, n, 1, walk[at], tuple(walk[:at]), "tea", "acme", 999)
+            for at in range(5)
         ]
         examples.append(Basket(NOON + n, 1, tuple(dict.fromkeys(walk))))
     return examples

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.examples import EncodedLessons, Lesson, encode_examples, encode_lesson
 from stream.decide.example import Basket
 from stream.domain.stamps import stamp
 from stream.worker.engine import Engine
@@ -24,7 +24,9 @@ NOW = NOON + 60 * SECOND
 
 def of_two(first: int, second: int) -> bytes:
     payload = encode_examples([step(time=NOW)])
-    return encode_lesson(Lesson(0, (Taught(0, first, payload), Taught(0, second, payload))))
+    return encode_lesson(
+        Lesson(0, (EncodedLessons(0, first, payload), EncodedLessons(0, second, payload)))
+    )
 
 
 class Case(NamedTuple):

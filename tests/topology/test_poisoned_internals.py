@@ -28,9 +28,9 @@ from stream.codec.customers import (
     encode_state,
     is_record,
 )
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.examples import EncodedLessons, Lesson, encode_examples, encode_lesson
 from stream.codec.rules import encode_key, encode_rule
-from stream.decide.example import Basket, Labelled, Portrait, Step
+from stream.decide.example import Basket, Labelled, Portrait, SessionStep
 from stream.decide.rows import features
 from stream.decide.rows.due import Due, Ends
 from stream.decide.rows.layout import EXPOSURE, HEAD, SIZE
@@ -50,7 +50,7 @@ pack = msgspec.msgpack.encode
 
 
 def lesson(*examples: Any, partition: int = 0, source: int = 0, offset: int = 1 << 20) -> bytes:
-    taught = Taught(source, offset, encode_examples(examples))
+    taught = EncodedLessons(source, offset, encode_examples(examples))
     return encode_lesson(Lesson(partition, (taught,)))
 
 
@@ -59,12 +59,12 @@ def label(**changed: Any) -> Labelled:
     return Labelled(**fields)
 
 
-def step(**changed: Any) -> Step:
+def step(**changed: Any) -> SessionStep:
     fields: dict[str, Any] = {
         "time": 1, "session": 1, "segment": None, "item": "p", "previous": (), "category": None,
         "brand": None, "price": None,
     }  # fmt: skip
-    return Step(**fields | changed)
+    return SessionStep(**fields | changed)
 
 
 GARBAGE: dict[str, bytes | None] = {
@@ -74,9 +74,11 @@ GARBAGE: dict[str, bytes | None] = {
     "NULs": bytes(100),
     "nested beyond reason": b"\x91" * 5_000,
     "another shape": pack({"partition": 0}),
-    "an example of a kind to come": encode_lesson(Lesson(0, (Taught(0, 1, pack([(9, [])])),))),
-    "an example of no kind": encode_lesson(Lesson(0, (Taught(0, 1, pack([(-1, [])])),))),
-    "examples that are none": encode_lesson(Lesson(0, (Taught(0, 1, b"\xff\xff"),))),
+    "an example of a kind to come": encode_lesson(
+        Lesson(0, (EncodedLessons(0, 1, pack([(9, [])])),))
+    ),
+    "an example of no kind": encode_lesson(Lesson(0, (EncodedLessons(0, 1, pack([(-1, [])])),))),
+    "examples that are none": encode_lesson(Lesson(0, (EncodedLessons(0, 1, b"\xff\xff"),))),
     "too few features": lesson(label(features=bytes(60))),
     "too many features": lesson(label(features=bytes(6_000))),
     "a label of 2": lesson(label(label=2)),
@@ -98,7 +100,13 @@ GARBAGE: dict[str, bytes | None] = {
     "a partition beyond all": lesson(step(), partition=10**6),
     "a source of none": lesson(step(), source=17),
     "half good": encode_lesson(
-        Lesson(0, (Taught(0, 1 << 20, encode_examples([step()])), Taught(0, 1 << 21, b"?")))
+        Lesson(
+            0,
+            (
+                EncodedLessons(0, 1 << 20, encode_examples([step()])),
+                EncodedLessons(0, 1 << 21, b"?"),
+            ),
+        )
     ),
 }
 

@@ -5,7 +5,7 @@ import pytest
 from stream.decide.ledger import Identity
 from stream.domain.stamps import stamp
 from stream.worker.checks.agreement import (
-    Found,
+    FoundPartition,
     GoOn,
     Print,
     Refuse,
@@ -23,21 +23,21 @@ SAME = Print(9, 5, 77)
 @pytest.mark.parametrize(
     ("found", "agrees"),
     [
-        (Found("A", 0, 10, SAME), True),
-        (Found("A", 0, 99, SAME), True),
-        (Found("", 0, 99, SAME), True),  # a broker that tells no ids
-        (Found("A", 50, 99), True),  # retention removed the record
-        (Found("A", 0, 99, Print(12, 6, 78)), True),  # compaction did: nothing to compare
-        (Found("B", 0, 0), False),
-        (Found("B", 0, 99, SAME), False),  # what was applied unseen fits, too
-        (Found("B", 50, 99), False),
-        (Found("A", 0, 9), False),
-        (Found("", 0, 3), False),
-        (Found("A", 0, 99, Print(9, 6, 77)), False),
-        (Found("", 0, 99, Print(9, 5, 78)), False),
+        (FoundPartition("A", 0, 10, SAME), True),
+        (FoundPartition("A", 0, 99, SAME), True),
+        (FoundPartition("", 0, 99, SAME), True),  # a broker that tells no ids
+        (FoundPartition("A", 50, 99), True),  # retention removed the record
+        (FoundPartition("A", 0, 99, Print(12, 6, 78)), True),  # compaction did: nothing to compare
+        (FoundPartition("B", 0, 0), False),
+        (FoundPartition("B", 0, 99, SAME), False),  # what was applied unseen fits, too
+        (FoundPartition("B", 50, 99), False),
+        (FoundPartition("A", 0, 9), False),
+        (FoundPartition("", 0, 3), False),
+        (FoundPartition("A", 0, 99, Print(9, 6, 77)), False),
+        (FoundPartition("", 0, 99, Print(9, 5, 78)), False),
     ],
 )
-def test_a_topic_agrees_with_a_ledger_that_knows_it(found: Found, agrees: bool) -> None:
+def test_a_topic_agrees_with_a_ledger_that_knows_it(found: FoundPartition, agrees: bool) -> None:
     for epoch in (0, 3):
         verdict = topic_and_ledger("shop.clicks-1", stamp(epoch, 9), KNOWN, found)
         assert (verdict is None) == agrees
@@ -48,7 +48,7 @@ def test_a_topic_agrees_with_a_ledger_that_knows_it(found: Found, agrees: bool) 
 
 def test_what_was_never_read_agrees_with_everything() -> None:
     for at in (-1, stamp(2, -1)):
-        assert topic_and_ledger("clicks-0", at, Identity("A"), Found("B", 7, 7)) is None
+        assert topic_and_ledger("clicks-0", at, Identity("A"), FoundPartition("B", 7, 7)) is None
 
 
 @pytest.mark.parametrize(
@@ -65,35 +65,35 @@ def test_what_was_never_read_agrees_with_everything() -> None:
 def test_reading_goes_on_where_the_commit_says(
     commit: int | None, start: int, verdict: GoOn
 ) -> None:
-    assert ledger_and_commit("clicks-0", 9, 7, commit, Found("", start, 50)) == verdict
+    assert ledger_and_commit("clicks-0", 9, 7, commit, FoundPartition("", start, 50)) == verdict
 
 
 def test_a_commit_beyond_the_ledger_goes_back_or_is_refused() -> None:
-    back = ledger_and_commit("clicks-0", 9, 7, 40, Found("", 10, 50))
+    back = ledger_and_commit("clicks-0", 9, 7, 40, FoundPartition("", 10, 50))
     assert isinstance(back, GoOn) and (back.at, back.lost) == (10, 0) and "clicks-0" in back.note
-    assert isinstance(ledger_and_commit("clicks-0", 9, 7, 40, Found("", 11, 50)), Refuse)
+    assert isinstance(ledger_and_commit("clicks-0", 9, 7, 40, FoundPartition("", 11, 50)), Refuse)
 
 
 def test_a_new_epoch_begins_where_it_was_said_whatever_was_committed() -> None:
     renewed = stamp(1, 4)  # read as new from offset 5 on
     for commit in (None, 900):
-        verdict = ledger_and_commit("clicks-0", renewed, renewed, commit, Found("", 0, 50))
+        verdict = ledger_and_commit("clicks-0", renewed, renewed, commit, FoundPartition("", 0, 50))
         assert isinstance(verdict, GoOn) and (verdict.at, verdict.lost) == (5, 0)
 
 
 def test_without_a_ledger_all_is_read_or_nothing_is() -> None:
-    assert ledger_and_commit("c-0", None, -1, None, Found("", 3, 9)) == GoOn(3)
-    assert ledger_and_commit("c-0", None, -1, 0, Found("", 0, 9)) == GoOn(0)
-    again = ledger_and_commit("c-0", None, -1, 7, Found("", 0, 9))
+    assert ledger_and_commit("c-0", None, -1, None, FoundPartition("", 3, 9)) == GoOn(3)
+    assert ledger_and_commit("c-0", None, -1, 0, FoundPartition("", 0, 9)) == GoOn(0)
+    again = ledger_and_commit("c-0", None, -1, 7, FoundPartition("", 0, 9))
     assert isinstance(again, GoOn) and again.at == 0 and "read again" in again.note
-    assert isinstance(ledger_and_commit("c-0", None, -1, 7, Found("", 1, 9)), Refuse)
+    assert isinstance(ledger_and_commit("c-0", None, -1, 7, FoundPartition("", 1, 9)), Refuse)
 
 
 def test_a_log_without_a_ledger_is_read_from_its_commit_its_start_or_anew() -> None:
-    assert log_and_commit("examples-0", None, Found("", 3, 9)) == GoOn(3)
-    assert log_and_commit("examples-0", 5, Found("", 3, 9)) == GoOn(5)
-    assert log_and_commit("examples-0", 5, Found("", 7, 9)) == GoOn(7, 2)
-    anew = log_and_commit("examples-0", 50, Found("", 0, 9))
+    assert log_and_commit("examples-0", None, FoundPartition("", 3, 9)) == GoOn(3)
+    assert log_and_commit("examples-0", 5, FoundPartition("", 3, 9)) == GoOn(5)
+    assert log_and_commit("examples-0", 5, FoundPartition("", 7, 9)) == GoOn(7, 2)
+    anew = log_and_commit("examples-0", 50, FoundPartition("", 0, 9))
     assert (anew.at, anew.lost) == (0, 0) and "made anew" in anew.note
 
 
@@ -113,7 +113,7 @@ def test_a_log_without_a_ledger_is_read_from_its_commit_its_start_or_anew() -> N
 def test_a_store_agrees_with_a_changelog_that_it_was_filled_from(
     stored: int | None, same: bool, start: int, end: int, agrees: bool
 ) -> None:
-    found = Found("", start, end)
+    found = FoundPartition("", start, end)
     verdict = changelog_and_store("log-0", stored, same, found, " at /state/0")
     assert (verdict is None) == agrees
 

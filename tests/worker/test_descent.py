@@ -7,7 +7,7 @@ from faust.types import TP
 
 from stream.broker.facts import TopicFacts
 from stream.broker.local.frame import StoredRecord
-from stream.broker.protocol import Bounds
+from stream.broker.protocol import OffsetRange
 from stream.broker.records import Record
 from stream.codec.customers import encode_ledger
 from stream.decide.ledger import Identity, Ledger
@@ -42,7 +42,7 @@ class AChangelog:
     async def topics(self, names: Iterable[str]) -> Mapping[str, TopicFacts]:
         return {}
 
-    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, Bounds]:
+    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, OffsetRange]:
         return {}
 
     async def deletions_kept(self, topic: str) -> int | None:

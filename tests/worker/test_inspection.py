@@ -7,7 +7,7 @@ import pytest
 from faust.types import TP
 
 from stream.broker.facts import FORBIDDEN, MISSING, TopicFacts
-from stream.broker.protocol import Bounds
+from stream.broker.protocol import OffsetRange
 from stream.broker.records import Record
 from stream.config import ConfigError, Settings
 from stream.decide.ledger import Identity, Ledger
@@ -31,8 +31,8 @@ class ABroker:
     async def topics(self, names: Iterable[str]) -> Mapping[str, TopicFacts]:
         return {name: self.facts[name] for name in names}
 
-    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, Bounds]:
-        return {tp: Bounds(0, 0) for tp in tps}
+    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, OffsetRange]:
+        return {tp: OffsetRange(0, 0) for tp in tps}
 
     async def records(self, places: Mapping[TP, int]) -> Mapping[TP, Record]:
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.broker.local.frame import StoredRecord
-from stream.worker.faust.lane import BUFFERED_RECORDS, Group, LaneQueue
+from stream.worker.faust.lane import BUFFERED_RECORDS, LaneQueue, TopicGroup
 from stream.worker.faust.records import Batch, Lane
 from stream.worker.reading import as_it_is
 
@@ -12,7 +12,9 @@ LANE = Lane("events", 0)
 
 def a_lane(*, gathered: bool) -> LaneQueue:
     """A lane whose batches are of 10 records at most, two of them under way at most."""
-    return LaneQueue(Group("events", ("clicks",), as_it_is, ahead=2, limit=10, gathered=gathered))
+    return LaneQueue(
+        TopicGroup("events", ("clicks",), as_it_is, ahead=2, limit=10, gathered=gathered)
+    )
 
 
 def arrive(lane: LaneQueue, first: int, count: int) -> None:
@@ -51,7 +53,7 @@ def test_a_whole_batch_waits_for_none_and_no_more_are_under_way_than_may_be() ->
 
 
 def test_a_full_lane_still_takes_what_the_others_wait_for() -> None:
-    lane = LaneQueue(Group("events", ("clicks", "customers"), as_it_is))
+    lane = LaneQueue(TopicGroup("events", ("clicks", "customers"), as_it_is))
     arrive(lane, 0, BUFFERED_RECORDS)
     assert [lane.takes_more(topic) for topic in ("clicks", "customers")] == [False, True]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.examples import EncodedLessons, Lesson, encode_examples, encode_lesson
 from stream.codec.snapshots.models import SLOTS, Assembler, Published
 from stream.codec.snapshots.snapshot import fingerprint
 from stream.config import LearningSettings, Secret
-from stream.decide.example import Basket, Example, Labelled, Portrait, Step
+from stream.decide.example import Basket, Example, Labelled, Portrait, SessionStep
 from stream.decide.rows.features import FEATURES, PORTRAIT, pack
 from stream.worker.learning.process import PIECE, Apart, Begin, Here, TrainerEnded, Training
 from stream.worker.learning.trainer import Publication
@@ -33,7 +33,7 @@ def examples(chance: random.Random, time: int) -> list[Example]:
     item, before, other = (f"i{chance.randrange(6)}" for _ in range(3))
     row = pack(tuple(chance.randrange(1 << 20) for _ in FEATURES))
     return [
-        Step(time, chance.randrange(9), 0, item, (before,), "tea", None, 100),
+        SessionStep(time, chance.randrange(9), 0, item, (before,), "tea", None, 100),
         Labelled(time, chance.randrange(2), 0, row),
         Basket(time, 0, tuple({item, other})),
         Portrait(time, tuple(chance.random() for _ in PORTRAIT)),
@@ -44,7 +44,7 @@ def lessons(seed: int, count: int, first: int = 0) -> list[tuple[int, bytes | No
     """Records of the log of examples, with a word of the learner's in between."""
     chance, found = random.Random(seed), list[tuple[int, bytes | None]]()
     for offset in range(first, first + count):
-        taught = Taught(0, offset, encode_examples(examples(chance, offset)))
+        taught = EncodedLessons(0, offset, encode_examples(examples(chance, offset)))
         settled = 4 * offset + 1 if offset % 7 == 6 else 0
         found.append((offset, encode_lesson(Lesson(0, (taught,), settled))))
     return found

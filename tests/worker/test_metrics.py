@@ -16,7 +16,7 @@ from stream.decide.policy import Denial
 from stream.decide.rows.admission import Outcome
 from stream.domain.event import RejectionCode
 from stream.models.base.metrics import quality
-from stream.worker.telemetry.comparing import Counted
+from stream.worker.telemetry.comparing import GroupCount
 from stream.worker.telemetry.instruments import AgeGauge, BatchHistogram
 from stream.worker.telemetry.metrics import CAMPAIGNS, BatchCounts, Metrics
 
@@ -75,7 +75,7 @@ def report_everything(metrics: Metrics) -> None:
             left_out={Denial.TOO_ALIKE: 4},
         )
     )
-    metrics.groups_met([Counted("age", "30", 5, 3, 1)])
+    metrics.groups_met([GroupCount("age", "30", 5, 3, 1)])
     metrics.batch_done(9, 0.02, {"decode": 0.001, "decide": 0.004})
     metrics.offers_sent([0.01, 0.02, 70.0])
     metrics.lag("clicks", 0, 12, 3.0)

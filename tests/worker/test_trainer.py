@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.codec.examples import Lesson, Taught, encode_examples, encode_lesson
+from stream.codec.examples import EncodedLessons, Lesson, encode_examples, encode_lesson
 from stream.codec.snapshots.models import SLOTS, Published
 from stream.config import LearningSettings
 from stream.decide.example import Labelled
@@ -24,7 +24,7 @@ def lessons(seed: int, turns: int, count: int) -> Iterator[tuple[int, bytes]]:
         told = {name: rng.randrange(4) for name in FEATURES}
         label = int((told["brand"] < 2) == (n < turns))
         row = pack(tuple(feature_hash(name, value) for name, value in told.items()))
-        taught = Taught(0, n, encode_examples([Labelled(n, label, None, row)]))
+        taught = EncodedLessons(0, n, encode_examples([Labelled(n, label, None, row)]))
         yield n, encode_lesson(Lesson(0, (taught,), 0))
 
 
@@ -47,7 +47,7 @@ def test_a_publication_tells_what_is_new_since_the_one_before(seed: int) -> None
 def taught(at: int, time: int = 1) -> bytes:
     row = pack((0,) * len(FEATURES))
     return encode_lesson(
-        Lesson(0, (Taught(0, at, encode_examples([Labelled(time, 1, None, row)])),), 0)
+        Lesson(0, (EncodedLessons(0, at, encode_examples([Labelled(time, 1, None, row)])),), 0)
     )
 
 

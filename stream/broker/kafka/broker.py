@@ -24,7 +24,7 @@ from stream.broker.kafka.fetching import POLL_RECORDS, read_carefully
 from stream.broker.kafka.follow import KafkaFollower
 from stream.broker.kafka.metadata import ask_topics
 from stream.broker.kafka.spans import read_spans
-from stream.broker.protocol import Bounds, CaughtUp, Follower, Placed, Take
+from stream.broker.protocol import CaughtUp, Follower, OffsetRange, Placed, Take
 from stream.broker.records import Outgoing, Record
 from stream.broker.topics import DELETIONS
 from stream.config import Settings
@@ -61,14 +61,14 @@ class KafkaBroker:
         asked = list(names)
         return await self._answer(lambda consumer: ask_topics(consumer._client, asked))
 
-    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, Bounds]:
+    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, OffsetRange]:
         """Where partitions begin and end."""
         asked = [TopicPartition(*tp) for tp in tps]
 
-        async def ask(consumer: Any) -> Mapping[TP, Bounds]:
+        async def ask(consumer: Any) -> Mapping[TP, OffsetRange]:
             starts = await consumer.beginning_offsets(asked)
             ends = await consumer.end_offsets(asked)
-            return {TP(*tp): Bounds(starts[tp], ends[tp]) for tp in asked}
+            return {TP(*tp): OffsetRange(starts[tp], ends[tp]) for tp in asked}
 
         return await self._answer(ask)
 

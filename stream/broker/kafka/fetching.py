@@ -41,10 +41,10 @@ from stream.codec.batches.recordbatch import (
     LENGTH_END,
     MAGIC,
     MAGIC_AT,
+    ByteSource,
     Damaged,
     Head,
     Item,
-    Source,
     aborts,
     read_items,
     rest_of,
@@ -181,7 +181,7 @@ class CarefulRecords(stock.PartitionRecords):  # type: ignore[misc]  # aiokafka 
                     return
             except Exception as error:  # whatever it is, the careful reader tells
                 logger.debug("%s: read with care: %s", self._tp, type(error).__name__)
-            source = Source([memoryview(batch.data)[HEADER.size :]])
+            source = ByteSource([memoryview(batch.data)[HEADER.size :]])
             items = read_items(head, source, batch.raw, known)
         for item in items:
             yield self._record(item, 0 if head is None else head.time_type)
@@ -377,7 +377,7 @@ def _streamed(frame: Frame, head: Head, position: int) -> Ready:
         first = max(head.base, position)
         return Ready(head.last + 1, [rest_of(head, frame.raw, first, detail)])
     with closing(_bounded(chunks)) as bounded:
-        for item in read_items(head, Source(bounded), frame.raw, position - 1):
+        for item in read_items(head, ByteSource(bounded), frame.raw, position - 1):
             if held > KEPT:
                 return Ready(item.aside.first if item.aside else item.offset, items)
             items.append(item)

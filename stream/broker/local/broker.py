@@ -25,7 +25,7 @@ from stream.broker.local.follow import LocalFollower
 from stream.broker.local.frame import Headers
 from stream.broker.local.log import Log
 from stream.broker.local.opening import open_log
-from stream.broker.protocol import Bounds, CaughtUp, Follower, Placed, Take
+from stream.broker.protocol import CaughtUp, Follower, OffsetRange, Placed, Take
 from stream.broker.records import Outgoing, Record
 from stream.codec.partition import partition_for
 from stream.config import ConfigError, Settings
@@ -48,10 +48,10 @@ class LocalBroker:
             for name, wide in widths.items()
         }
 
-    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, Bounds]:
+    async def bounds(self, tps: Iterable[TP]) -> Mapping[TP, OffsetRange]:
         """Where partitions begin and end."""
         log = self._log()
-        return {tp: Bounds(log.earliest(*tp), log.highwater(*tp)) for tp in tps}
+        return {tp: OffsetRange(log.earliest(*tp), log.highwater(*tp)) for tp in tps}
 
     async def offsets_at(self, tps: Iterable[TP], time: int) -> Mapping[TP, int]:
         """The first offset: when records were appended is not kept."""

@@ -17,14 +17,14 @@ from typing import BinaryIO, Final
 from stream.broker.directory import open_private
 from stream.broker.local.durable import TEMPORARY
 from stream.broker.local.frame import RawRecord, pack_frame, raw_records
-from stream.broker.local.partition import Partition
-from stream.broker.local.segment import Segment, encode_head
+from stream.broker.local.partition import PartitionLog
+from stream.broker.local.segment import SegmentFile, encode_head
 
 STEP: Final = 500  # records between two chances to give way: about a millisecond
 _FRAME_BYTES = 1 << 16
 
 
-def compact(partition: Partition, now: int) -> Iterator[None]:
+def compact(partition: PartitionLog, now: int) -> Iterator[None]:
     """Compact a partition step by step: each ``next`` does about a millisecond of work.
 
     Parameters
@@ -45,7 +45,7 @@ def compact(partition: Partition, now: int) -> Iterator[None]:
         partition.compacting.release()
 
 
-def _compact(partition: Partition, closed: Sequence[Segment], now: int) -> Iterator[None]:
+def _compact(partition: PartitionLog, closed: Sequence[SegmentFile], now: int) -> Iterator[None]:
     latest: dict[bytes | None, int] = {}
     for record in _records(closed):
         if record is None:
@@ -63,7 +63,7 @@ def _compact(partition: Partition, closed: Sequence[Segment], now: int) -> Itera
     partition.replace(closed, target, kept.tombstones)
 
 
-def _records(closed: Sequence[Segment]) -> Iterator[RawRecord | None]:
+def _records(closed: Sequence[SegmentFile]) -> Iterator[RawRecord | None]:
     """Yield the records in order, and None when it is time to give way."""
     count = 0
     for segment in closed:
@@ -80,7 +80,7 @@ class _Kept:
 
     def __init__(
         self,
-        closed: Sequence[Segment],
+        closed: Sequence[SegmentFile],
         latest: dict[bytes | None, int],
         now: int,
         expires: int,

@@ -35,7 +35,7 @@ _DATED = -2
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
 
-class Record(NamedTuple):
+class LogRecord(NamedTuple):
     """What is appended; ``timestamp`` is in ms since the Unix epoch."""
 
     key: bytes | None

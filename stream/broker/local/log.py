@@ -29,8 +29,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from stream.broker.directory import hold, make_private
 from stream.broker.local.compaction import compact
 from stream.broker.local.durable import sync_directory
-from stream.broker.local.frame import Headers, Record, StoredRecord
-from stream.broker.local.partition import Partition
+from stream.broker.local.frame import Headers, LogRecord, StoredRecord
+from stream.broker.local.partition import PartitionLog
 from stream.broker.local.segment import CorruptLogError
 from stream.broker.local.topic import (
     DAY,
@@ -41,7 +41,7 @@ from stream.broker.local.topic import (
     write_config,
 )
 
-__all__ = ["CorruptLogError", "Log", "Record", "StoredRecord", "TopicConfig", "TopicPartition"]
+__all__ = ["CorruptLogError", "Log", "LogRecord", "StoredRecord", "TopicConfig", "TopicPartition"]
 
 Fsync: TypeAlias = Literal["always", "interval", "never"]
 Listener: TypeAlias = Callable[[str, int, int], None]
@@ -99,10 +99,10 @@ class Log:
         self.compact_bytes = compact_bytes
         self.listeners: set[Listener] = set()
         self._lock = threading.Lock()
-        self._dirty: set[Partition] = set()
+        self._dirty: set[PartitionLog] = set()
         self._failure: OSError | None = None
         self._held = hold(self.directory, "broker")
-        self._topics: dict[str, tuple[TopicConfig, list[Partition]]] = {}
+        self._topics: dict[str, tuple[TopicConfig, list[PartitionLog]]] = {}
         self._committed: dict[tuple[str, str, int], int] = {}
         try:
             self._make_private()
@@ -182,7 +182,8 @@ class Log:
         Parameters
         ----------
         records
-            Tuples like `Record`: key, value, timestamp in ms, headers. An empty batch does nothing.
+            Tuples like `LogRecord`: key, value, timestamp in ms, headers. An empty batch does
+            nothing.
 
         Raises
         ------
@@ -250,7 +251,7 @@ class Log:
         """Remember, all at once, where a consumer group goes on reading in some partitions."""
         now = _now()
         records = [
-            Record(json.dumps([group, topic, partition]).encode(), b"%d" % offset, now)
+            LogRecord(json.dumps([group, topic, partition]).encode(), b"%d" % offset, now)
             for (topic, partition), offset in offsets.items()
         ]
         self.append(OFFSETS, 0, records)
@@ -338,7 +339,7 @@ class Log:
 
     # ----------------------------------------------------------------------------------- private
 
-    def _partition(self, topic: str, partition: int) -> Partition:
+    def _partition(self, topic: str, partition: int) -> PartitionLog:
         if self._held < 0:
             raise ValueError(f"the log in {self.directory} is closed")
         try:
@@ -356,7 +357,7 @@ class Log:
         self._topics[topic] = (
             config,
             [
-                Partition(directory / str(number), topic, number, config, size, durable=durable)
+                PartitionLog(directory / str(number), topic, number, config, size, durable=durable)
                 for number in range(config.partitions)
             ],
         )

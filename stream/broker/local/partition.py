@@ -18,11 +18,11 @@ from pathlib import Path
 
 from stream.broker.local.durable import TEMPORARY, sync_directory
 from stream.broker.local.frame import Headers, StoredRecord, decode_frame, encode_frame, pack_frame
-from stream.broker.local.segment import HEAD, SUFFIX, Frame, Segment, read_head
+from stream.broker.local.segment import HEAD, SUFFIX, LogFrame, SegmentFile, read_head
 from stream.broker.local.topic import DAY, TopicConfig
 
 
-class Partition:
+class PartitionLog:
     """The log of one partition, in a directory of its own.
 
     Parameters
@@ -58,7 +58,9 @@ class Partition:
         self._lock = threading.Lock()
         self.compacting = threading.Lock()  # held by the one compaction that may be under way
         directory.mkdir(parents=True, exist_ok=True)
-        self._half: Frame | None = None  # that the last read stopped in: the next one goes on there
+        self._half: LogFrame | None = (
+            None  # that the last read stopped in: the next one goes on there
+        )
         self._segments = self._load()
         self._waits_since = self._first_waiting()  # for compaction or removal: ms, None for nothing
         self._sealed = 0
@@ -149,7 +151,7 @@ class Partition:
                     break
         return records
 
-    def _frames(self, offset: int) -> Iterator[Frame]:
+    def _frames(self, offset: int) -> Iterator[LogFrame]:
         half, self._half = self._half, None
         if half is not None and half.header.base < offset < half.header.end:
             yield half
@@ -167,7 +169,7 @@ class Partition:
         finally:
             os.close(fd)
 
-    def seal(self) -> list[Segment]:
+    def seal(self) -> list[SegmentFile]:
         """Close the file that is appended to, and return readers of all that were written."""
         with self._lock:
             if self._segments[-1].end > self._segments[-1].base:
@@ -175,7 +177,7 @@ class Partition:
             self._sealed = _now()
             return [segment.twin() for segment in self._segments[:-1]]
 
-    def replace(self, old: Sequence[Segment], compacted: Path, tombstones: bool) -> None:
+    def replace(self, old: Sequence[SegmentFile], compacted: Path, tombstones: bool) -> None:
         """Put a compacted file in the place of the files that it was made from.
 
         ``tombstones`` says whether it holds any.
@@ -187,7 +189,7 @@ class Partition:
             self._sync_directory()
             size = first.path.stat().st_size
             self._half = None
-            self._segments[: len(old)] = [Segment(first.path, first.base, covers, size, covers)]
+            self._segments[: len(old)] = [SegmentFile(first.path, first.base, covers, size, covers)]
             self._waits_since = self._sealed if self.dirty_size else None
             self._may_hold_tombstones = tombstones
         for segment in old[1:]:
@@ -198,11 +200,11 @@ class Partition:
         with self._lock:
             self._segments[-1].close()
 
-    def _load(self) -> list[Segment]:
+    def _load(self) -> list[SegmentFile]:
         for leftover in self.directory.glob(f"*{TEMPORARY}"):
             leftover.unlink()
         paths = sorted(self.directory.glob(f"*{SUFFIX}"))
-        segments: list[Segment] = []
+        segments: list[SegmentFile] = []
         covered = 0
         for path, following in zip_longest(paths, paths[1:]):
             base = int(path.stem)
@@ -215,12 +217,12 @@ class Partition:
             segments.append(self._create(segments[-1].end if segments else 0))
         return segments
 
-    def _open(self, path: Path, base: int, following: Path | None) -> Segment:
+    def _open(self, path: Path, base: int, following: Path | None) -> SegmentFile:
         if following is None and not _is_compacted(path):
-            return Segment.recover(path, base)
+            return SegmentFile.recover(path, base)
         covers = read_head(path)
         end = covers or int(following.stem if following else base)
-        return Segment(path, base, end, path.stat().st_size, covers)
+        return SegmentFile(path, base, end, path.stat().st_size, covers)
 
     def _first_waiting(self) -> int | None:
         """When the first record came that was not compacted; in the file of today, for others."""
@@ -234,12 +236,12 @@ class Partition:
                 return min(first[0].timestamp, _now())
         return None
 
-    def _create(self, base: int) -> Segment:
-        segment = Segment.create(self.directory, base)
+    def _create(self, base: int) -> SegmentFile:
+        segment = SegmentFile.create(self.directory, base)
         self._sync_directory()
         return segment
 
-    def _roll(self, until: int | None = None) -> Segment:
+    def _roll(self, until: int | None = None) -> SegmentFile:
         active = self._segments[-1]
         if self._durable:
             fd = active.duplicate()

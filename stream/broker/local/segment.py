@@ -53,7 +53,7 @@ class CorruptLogError(Exception):
         self.position = position
 
 
-class Frame(NamedTuple):
+class LogFrame(NamedTuple):
     """A sound frame: where it stands in its file, and where in the buffer that was read."""
 
     position: int
@@ -84,7 +84,7 @@ def read_head(path: Path) -> int:
     raise CorruptLogError(path, 0, "no segment of a log starts like this")
 
 
-class Segment:
+class SegmentFile:
     """One file of frames: offsets ``base`` (inclusive) to ``end`` (exclusive).
 
     Parameters
@@ -112,7 +112,7 @@ class Segment:
         self._fd = -1
 
     @classmethod
-    def create(cls, directory: Path, base: int) -> Segment:
+    def create(cls, directory: Path, base: int) -> SegmentFile:
         """Make an empty file and open it for appending."""
         path = directory / f"{base:020d}{SUFFIX}"
         with open(path, "wb", opener=open_private) as file:
@@ -122,7 +122,7 @@ class Segment:
         return segment
 
     @classmethod
-    def recover(cls, path: Path, base: int) -> Segment:
+    def recover(cls, path: Path, base: int) -> SegmentFile:
         """Open the file that was appended to last: check every frame and cut a torn tail."""
         segment = cls(path, base, base, path.stat().st_size)
         with path.open("rb") as file:
@@ -137,9 +137,9 @@ class Segment:
         segment.open()
         return segment
 
-    def twin(self) -> Segment:
+    def twin(self) -> SegmentFile:
         """Return another reader of the same file, for another thread."""
-        return Segment(self.path, self.base, self.end, self.size, self.covers)
+        return SegmentFile(self.path, self.base, self.end, self.size, self.covers)
 
     def open(self) -> None:
         """Open for appending."""
@@ -183,7 +183,7 @@ class Segment:
         """Return another descriptor of the file, so that it can be synced while it is closed."""
         return os.dup(self._fd)
 
-    def frames(self, offset: int = 0) -> Iterator[Frame]:
+    def frames(self, offset: int = 0) -> Iterator[LogFrame]:
         """Yield the frames that end behind ``offset``, each checked, and learn where they stand.
 
         Raises
@@ -202,7 +202,7 @@ class Segment:
                 self.path, position, f"offsets {expected} to {self.end} are missing"
             )
 
-    def _walk(self, position: int, expected: int, offset: int) -> Iterator[Frame]:
+    def _walk(self, position: int, expected: int, offset: int) -> Iterator[LogFrame]:
         """Yield the checked frames from byte ``position`` on that end behind ``offset``.
 
         ``expected`` is the offset that stands at ``position``.
@@ -218,7 +218,7 @@ class Segment:
                         header = self._header(buffer, position, at, expected)
                         if header.end > offset:
                             check_frame(buffer, at, header)
-                            yield Frame(position + at, header, buffer, at)
+                            yield LogFrame(position + at, header, buffer, at)
                     except CutFrameError as cut:
                         if position + len(buffer) >= self.size:
                             raise CorruptLogError(self.path, position + at, cut) from cut

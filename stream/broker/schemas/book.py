@@ -26,7 +26,7 @@ from mode import get_logger
 from stream.broker.schemas.asking import Asking, Failed, Unknown
 from stream.codec.events.envelope import Headers
 from stream.codec.events.opening import MAX_VALUE
-from stream.codec.registry.frames import Frame, SchemaId, frame_of
+from stream.codec.registry.frames import FramedValue, SchemaId, frame_of
 from stream.codec.registry.translating import Translate, plain_headers, refusing, translator
 from stream.config import KafkaSettings
 
@@ -41,7 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # s between two questions for a schema
 STILL_WANTED: Final = 5.0  # s; who waits for a schema asks at least each second
 
 
-class Told(NamedTuple):
+class OpenedValue(NamedTuple):
     """A value and its headers, to be read as JSON."""
 
     value: bytes | None
@@ -105,7 +105,7 @@ class SchemaBook:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._asking.close()
 
-    def opened(self, value: bytes, headers: Headers) -> Told | None:
+    def opened(self, value: bytes, headers: Headers) -> OpenedValue | None:
         """Return a value as JSON; None if its schema is not known yet, and is asked for now.
 
         Raises
@@ -116,12 +116,16 @@ class SchemaBook:
         """
         frame = frame_of(value, headers) if len(value) <= MAX_VALUE else None
         if frame is None:
-            return Told(value, headers)
+            return OpenedValue(value, headers)
         translate = self._translate(frame)
         if translate is None:
             return None
         made = translate(frame)
-        return Told(value, headers) if made is None else Told(made, plain_headers(headers))
+        return (
+            OpenedValue(value, headers)
+            if made is None
+            else OpenedValue(made, plain_headers(headers))
+        )
 
     def want(self, value: bytes, headers: Headers) -> None:
         """Have the schema of a value asked for, if that is not done yet; tell nothing of it."""
@@ -150,7 +154,7 @@ class SchemaBook:
         seconds, name, why = longest
         return seconds, f"the Schema Registry does not give schema {name}: {why}"
 
-    def _translate(self, frame: Frame) -> Translate | None:
+    def _translate(self, frame: FramedValue) -> Translate | None:
         known, now = self._known.get(frame.schema), self._clock()
         if known is None:
             self._begin(frame.schema, now)

@@ -7,7 +7,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from stream.broker.schemas.book import SchemaBook, Told
+from stream.broker.schemas.book import OpenedValue, SchemaBook
 from stream.codec.events.envelope import Headers
 from stream.codec.registry.frames import frame_of
 from stream.config import ConfigError, KafkaSettings
@@ -32,7 +32,7 @@ class Inline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
 
-    def opened(self, value: bytes | None, headers: Headers) -> Told:
+    def opened(self, value: bytes | None, headers: Headers) -> OpenedValue:
         """Return a value as JSON.
 
         Raises
@@ -43,11 +43,11 @@ class Inline:
             If the registry does not give a schema.
         """
         if self._loop is None or value is None or frame_of(value, headers) is None:
-            return Told(value, headers)
+            return OpenedValue(value, headers)
         waiting = asyncio.run_coroutine_threadsafe(self._opened(value, headers), self._loop)
         return waiting.result()
 
-    async def _opened(self, value: bytes, headers: Headers) -> Told:
+    async def _opened(self, value: bytes, headers: Headers) -> OpenedValue:
         assert self._book is not None
         while (told := self._book.opened(value, headers)) is None:
             frame = frame_of(value, headers)

@@ -26,7 +26,7 @@ from stream.insight.evaluate.memory import peak_resident_mb
 from stream.insight.evaluate.next_item import (
     Curve,
     Measure,
-    Row,
+    Question,
     Sessions,
     learn,
     prequential,
@@ -34,12 +34,12 @@ from stream.insight.evaluate.next_item import (
 )
 from stream.insight.plot import line_chart
 from stream.models.recommend.recommender import Recommender
-from stream.models.recommend.steps import Step
+from stream.models.recommend.steps import TimedStep
 from stream.reading.inputs import told
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.reading.table import text_lines
 from stream.replay.mapping_file import load_mapping
-from stream.replay.outcome import Published
+from stream.replay.outcome import PublishedRecord
 from stream.replay.replay import Replay
 
 
@@ -142,24 +142,24 @@ def _ask(measure: Measure, lines: _Lines, quiet: bool) -> None:
             prefix, tab, target = line.rstrip("\r\n").partition("\t")
             if not tab or not target.strip():
                 raise ConfigError(f"{file}: line {number} is not prefix<TAB>target")
-            measure.ask(Row(prefix.split(), target.strip()))
+            measure.ask(Question(prefix.split(), target.strip()))
             progress.show(number)
 
 
-def _follow(measure: Measure, curve: Curve | None, steps: Iterator[Step], quiet: bool) -> int:
-    ask: list[Callable[[Row, int], None]] = [measure.ask]
+def _follow(measure: Measure, curve: Curve | None, steps: Iterator[TimedStep], quiet: bool) -> int:
+    ask: list[Callable[[Question, int], None]] = [measure.ask]
     if curve is not None:
         ask.append(curve.ask)
     with gauge("asking and learning", None, "events", quiet=quiet) as progress:
         return prequential(measure.recommender, steps, ask, progress.show)
 
 
-def _events(read: list[Source], mapping: str) -> Iterator[Step]:
+def _events(read: list[InputSource], mapping: str) -> Iterator[TimedStep]:
     """Steps of the log's clicks, in time order."""
     replay = Replay(read, load_mapping(mapping))
     sessions = Sessions()
     for outcome in replay.outcomes(replay.plan()):
-        if not isinstance(outcome, Published) or outcome.kind != "clicks":
+        if not isinstance(outcome, PublishedRecord) or outcome.kind != "clicks":
             continue
         event: dict[str, Any] = orjson.loads(outcome.value)
         item, session = event.get("product_id"), event.get("session_id")

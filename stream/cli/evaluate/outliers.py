@@ -10,7 +10,7 @@ import click
 from stream.cli.progress import gauge
 from stream.cli.table_options import TableOptions, shown, table_options
 from stream.insight.evaluate.outliers import OutlierEvaluation
-from stream.insight.evaluate.propensity import Labels
+from stream.insight.evaluate.propensity import LabelReader
 from stream.insight.plot import line_chart
 
 
@@ -37,7 +37,7 @@ def outliers(
     """
     without = [name.strip() for each in drop for name in each.split(",") if name.strip()]
     with told.opened((label, *without), unused=without) as opened:
-        evaluation = OutlierEvaluation(opened.table, Labels(label, positive), without)
+        evaluation = OutlierEvaluation(opened.table, LabelReader(label, positive), without)
         with gauge("scoring", opened.table.size, "bytes", quiet=told.in_json) as progress:
             for rows in evaluation.run():
                 progress.show(opened.table.read, f"{rows:,} rows")

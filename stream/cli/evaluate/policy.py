@@ -11,7 +11,7 @@ import orjson
 from stream.cli.inputs import FILE, READS, found
 from stream.cli.progress import gauge
 from stream.cli.table_options import format_options
-from stream.insight.evaluate.policy import FOLDS, Columns, choices, log_of, outcome_of, report
+from stream.insight.evaluate.policy import FOLDS, ColumnNames, choices, log_of, outcome_of, report
 from stream.reading.table import Table, told_format
 
 
@@ -57,7 +57,7 @@ def policy(
     if more and not context:
         raise click.UsageError(f"unexpected: {' '.join(more)}")
     names = [name.strip() for each in (*context, *more) for name in each.split(",")]
-    columns = Columns(arm, reward, [name for name in names if name], propensity)
+    columns = ColumnNames(arm, reward, [name for name in names if name], propensity)
     file = told_format(delimiter, encoding, header=not no_header)
     rows = Table(found(files, quiet=in_json), file, columns.names)
     read: list[list[str]] = []

@@ -20,10 +20,10 @@ from stream.cli.outputs import outputs
 from stream.cli.progress import gauge
 from stream.cli.table_options import format_options
 from stream.config import ConfigError
-from stream.insight.evaluate.propensity import Evaluation, Examples, Labels
+from stream.insight.evaluate.propensity import Evaluation, Examples, LabelReader
 from stream.insight.plot import line_chart
 from stream.models.propensity import Propensity
-from stream.models.propensity.challengers import Challenger, challengers
+from stream.models.propensity.challengers import RiverChallenger, challengers
 from stream.models.propensity.network import HashedNetwork
 from stream.reading.inputs import told
 from stream.reading.table import told_format
@@ -83,8 +83,8 @@ def propensity(
     read = found(files, quiet=in_json)
     with outputs({"--plot": plot}, paths_of(read)) as written:
         file = told_format(delimiter, encoding, header=not no_header)
-        examples = Examples(read, Labels(label, positive), without, file)
-        network = Challenger("neural_network", HashedNetwork(), free=50_000, share=0.1)
+        examples = Examples(read, LabelReader(label, positive), without, file)
+        network = RiverChallenger("neural_network", HashedNetwork(), free=50_000, share=0.1)
         rivals = [] if champion_only else [*challengers(), network]
         evaluation = Evaluation(Propensity(), rivals, perf_counter, delay)
         with gauge("foreseeing", examples.size, "bytes", quiet=in_json) as progress:

@@ -118,7 +118,7 @@ class Item(NamedTuple):
     aside: SetAside | None = None
 
 
-class Source:
+class ByteSource:
     """Bytes that come in chunks, taken from the front.
 
     Raises
@@ -196,7 +196,7 @@ class Source:
 
 
 def read_items(
-    head: Head, source: Source, batch: bytes | memoryview, after: int | None = None
+    head: Head, source: ByteSource, batch: bytes | memoryview, after: int | None = None
 ) -> Iterator[Item]:
     """Read a batch's records, those that are set aside among them.
 
@@ -231,7 +231,7 @@ def aborts(head: Head, batch: bytes | memoryview) -> bool:
     """Whether a batch is the marker of a transaction that was aborted."""
     if not head.is_control:
         return False
-    for item in read_items(head, Source([memoryview(batch)[HEADER.size :]]), batch):
+    for item in read_items(head, ByteSource([memoryview(batch)[HEADER.size :]]), batch):
         key = item.key or b""
         return len(key) >= _MARKER.size and _MARKER.unpack_from(key)[1] == 0
     return False
@@ -252,7 +252,7 @@ def _keys_in(batch: bytes | memoryview, first: int) -> Iterator[bytes]:
     if len(batch) < HEADER.size:
         return
     head = Head(*HEADER.unpack_from(batch))
-    source, known = Source([memoryview(batch)[HEADER.size :]]), head.base - 1
+    source, known = ByteSource([memoryview(batch)[HEADER.size :]]), head.base - 1
     if head.magic != MAGIC or head.codec:
         return
     for _ in range(head.records):
@@ -265,7 +265,7 @@ def _keys_in(batch: bytes | memoryview, first: int) -> Iterator[bytes]:
             yield item.key
 
 
-def _read(head: Head, source: Source, known: int) -> Item:
+def _read(head: Head, source: ByteSource, known: int) -> Item:
     """The next record; it raises only where nothing tells where that ends."""
     length = source.varint()
     if length < 0:
@@ -274,14 +274,14 @@ def _read(head: Head, source: Source, known: int) -> Item:
         return _read_oversize(head, source, length, known)
     body = source.take(length)
     try:
-        return _parsed(head, Source([body]), known)
+        return _parsed(head, ByteSource([body]), known)
     except Damaged as error:
         value, cut = _kept(body)
         why = Rejection(RejectionCode.UNREADABLE, f"the record can't be read: {error}")
         return Item(known + 1, head.max_time, None, value, (), SetAside(why, known + 1, cut))
 
 
-def _parsed(head: Head, body: Source, known: int) -> Item:
+def _parsed(head: Head, body: ByteSource, known: int) -> Item:
     body.take(1)  # attributes: none are in use
     time, offset = head.time(body.varint(10)), head.base + body.varint()
     key, value = body.sized(), body.sized()
@@ -296,7 +296,7 @@ def _parsed(head: Head, body: Source, known: int) -> Item:
     return Item(offset, time, key, value, headers, aside)
 
 
-def _headers(body: Source) -> Headers:
+def _headers(body: ByteSource) -> Headers:
     count = body.varint()
     if count < 0:
         raise Damaged("a number of headers is below 0")
@@ -312,10 +312,10 @@ def _check_place(head: Head, offset: int, known: int) -> None:
         raise Damaged("its offset is out of place")
 
 
-def _read_oversize(head: Head, source: Source, length: int, known: int) -> Item:
+def _read_oversize(head: Head, source: ByteSource, length: int, known: int) -> Item:
     """A record that is too large to be held: what is kept of it, and how long its value is."""
     opening = source.peek(_HEAD_OF_OVERSIZE)
-    start = Source([opening])
+    start = ByteSource([opening])
     try:
         start.take(1)
         time, offset = head.time(start.varint(10)), head.base + start.varint()
@@ -339,7 +339,7 @@ def _read_oversize(head: Head, source: Source, length: int, known: int) -> Item:
 
 def _headers_of_oversize(raw: bytes) -> Headers:
     try:
-        return _headers(Source([raw])) if raw else ()
+        return _headers(ByteSource([raw])) if raw else ()
     except Damaged:
         return ()
 

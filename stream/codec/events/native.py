@@ -16,7 +16,7 @@ from msgspec import convert
 from msgspec.structs import asdict, replace
 
 from stream.codec.events.permission import nearest, taken_out
-from stream.codec.events.typed import Fields
+from stream.codec.events.typed import FieldTypes
 from stream.codec.refused import Refused
 from stream.domain.event import (
     Action,
@@ -65,7 +65,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(
-    data: Native, known: Fields, event_of: Reader, currency: str
+    data: Native, known: FieldTypes, event_of: Reader, currency: str
 ) -> tuple[Event, int, Set[str]]:
     """Return the event in a valid object, and what nobody knew.
 

@@ -21,7 +21,7 @@ from stream.codec.events.native import READERS, SPELLINGS, is_usual_time
 from stream.codec.events.opening import MAX_VALUE, are_bare
 from stream.codec.events.outcome import Decode, Decoded, Outcome
 from stream.codec.events.permission import SPEAKING
-from stream.codec.events.typed import Fields, fields_of
+from stream.codec.events.typed import FieldTypes, fields_of
 from stream.codec.refused import Refused
 from stream.codec.schema import TopicSchema
 from stream.config import CoreSettings
@@ -85,7 +85,7 @@ def quickly(schema: TopicSchema, settings: CoreSettings, careful: Decode) -> Dec
 class _Typed:
     """Decodes objects of a contract, and those that have fields beside whose names it learned."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: FieldTypes) -> None:
         self._fields = fields
         self.names: list[str] = []
         self.learns = MOST

@@ -39,7 +39,7 @@ _SEEN: Final = {"timestamp": "date-time"}
 _VALUE: Final = {*_TOLD, *_SHAPE, *_TEXT, *_NUMBER, *_LIST, *_MAP}
 
 
-class Fields(NamedTuple):
+class FieldTypes(NamedTuple):
     """The fields of an object as the attributes of two types, None where one is absent.
 
     ``exact`` takes only what keeps the contract, ``loose`` anything; ``names`` are the fields'
@@ -49,7 +49,7 @@ class Fields(NamedTuple):
     exact: type[Struct]
     loose: type[Struct]
     names: frozenset[str]
-    rows: Mapping[str, Fields]
+    rows: Mapping[str, FieldTypes]
 
     def and_strange(self, names: Sequence[str]) -> type[Struct]:
         """Return ``exact`` with attributes more, for fields that nobody knows.
@@ -67,7 +67,7 @@ class Fields(NamedTuple):
         )
 
 
-def fields_of(schema: Node, spellings: Spellings) -> Fields:
+def fields_of(schema: Node, spellings: Spellings) -> FieldTypes:
     """Return the fields of what a schema describes.
 
     Parameters
@@ -98,9 +98,9 @@ class _Maker(NamedTuple):
 
     definitions: Node
     spellings: Spellings
-    rows: Mapping[str, Fields]
+    rows: Mapping[str, FieldTypes]
 
-    def fields(self, title: str, node: Node, spare: Collection[str] = ()) -> Fields:
+    def fields(self, title: str, node: Node, spare: Collection[str] = ()) -> FieldTypes:
         """The fields of an object; those that are ``spare`` are none of the exact type's."""
         _check(node, _OBJECT)
         then = node.get("then", {})
@@ -125,7 +125,7 @@ class _Maker(NamedTuple):
             (name, _list_of(rows[name].loose) | None if name in rows else Any, None)
             for name in order
         ]
-        return Fields(
+        return FieldTypes(
             defstruct(title, exact, forbid_unknown_fields=True, gc=False),
             defstruct(title, loose, gc=False),
             frozenset(nodes),

@@ -22,7 +22,7 @@ from uuid import UUID
 from stream.codec.registry.moments import day, moment, time_of_day
 from stream.codec.registry.room import (
     LEVELS,
-    Damaged,
+    BadPayload,
     Room,
     TooMuch,
     Unusable,
@@ -55,21 +55,21 @@ class Cursor:
         shift = 7
         while byte & 128:
             if shift > 63:
-                raise Damaged("an integer has over 64 bits")
+                raise BadPayload("an integer has over 64 bits")
             byte = self.raw[at]
             at += 1
             number |= (byte & 127) << shift
             shift += 7
         self.at = at
         if number >> 64:
-            raise Damaged("an integer has over 64 bits")
+            raise BadPayload("an integer has over 64 bits")
         return (number >> 1) ^ -(number & 1)
 
     def take(self, size: int) -> bytes:
         """So many bytes."""
         end = self.at + size
         if size < 0 or end > self.end:
-            raise Damaged("a length is not that of what follows")
+            raise BadPayload("a length is not that of what follows")
         taken = self.raw[self.at : end]
         self.at = end
         return taken
@@ -91,8 +91,8 @@ def avro_reader(schema: Any, referenced: tuple[Any, ...] = ()) -> Callable[[byte
     Returns
     -------
     callable
-        Raises `Damaged` if bytes are no such payload, and `TooMuch` if they would become more than
-        a value may be.
+        Raises `BadPayload` if bytes are no such payload, and `TooMuch` if they would become more
+        than a value may be.
 
     Raises
     ------
@@ -131,9 +131,9 @@ def avro_reader(schema: Any, referenced: tuple[Any, ...] = ()) -> Callable[[byte
         try:
             value = read_value(cursor)
         except IndexError:
-            raise Damaged("it ends too early") from None
+            raise BadPayload("it ends too early") from None
         if cursor.at != cursor.end:
-            raise Damaged(f"{cursor.end - cursor.at} bytes are left over")
+            raise BadPayload(f"{cursor.end - cursor.at} bytes are left over")
         return value
 
     return read
@@ -230,7 +230,7 @@ def _record(fields: list[tuple[str, Read]]) -> Read:
         cursor.room.take(2)
         cursor.level += 1
         if cursor.level > LEVELS:
-            raise Damaged(f"its values stand in one another over {LEVELS} deep")
+            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
         found = {}
         for name, read_field in fields:
             value = read_field(cursor)
@@ -260,7 +260,7 @@ def _array(read_item: Read) -> Read:
         cursor.room.take(2)
         cursor.level += 1
         if cursor.level > LEVELS:
-            raise Damaged(f"its values stand in one another over {LEVELS} deep")
+            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
         items: list[Any] = []
         while count := _blocks(cursor):
             for _ in range(count):
@@ -276,7 +276,7 @@ def _map(read_value: Read) -> Read:
         cursor.room.take(2)
         cursor.level += 1
         if cursor.level > LEVELS:
-            raise Damaged(f"its values stand in one another over {LEVELS} deep")
+            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
         found = {}
         while count := _blocks(cursor):
             for _ in range(count):
@@ -292,7 +292,7 @@ def _union(branches: list[Read]) -> Read:
     def read(cursor: Cursor) -> Any:
         at = cursor.long()
         if not 0 <= at < len(branches):
-            raise Damaged("a union has no such branch")
+            raise BadPayload("a union has no such branch")
         return branches[at](cursor)
 
     return read
@@ -302,7 +302,7 @@ def _enum(symbols: tuple[str, ...]) -> Read:
     def read(cursor: Cursor) -> Any:
         at = cursor.long()
         if not 0 <= at < len(symbols):
-            raise Damaged("an enumeration has no such symbol")
+            raise BadPayload("an enumeration has no such symbol")
         cursor.room.take(len(symbols[at]) + 2)
         return symbols[at]
 
@@ -332,14 +332,14 @@ def _boolean(cursor: Cursor) -> Any:
     byte = cursor.raw[cursor.at]
     cursor.at += 1
     if byte > 1:
-        raise Damaged("a truth value is neither 0 nor 1")
+        raise BadPayload("a truth value is neither 0 nor 1")
     return byte == 1
 
 
 def _int(cursor: Cursor) -> Any:
     number = cursor.long()
     if not -(2**31) <= number < 2**31:
-        raise Damaged("an integer has over 32 bits")
+        raise BadPayload("an integer has over 32 bits")
     return number
 
 
@@ -367,7 +367,7 @@ def _string(cursor: Cursor) -> Any:
     try:
         return taken.decode()
     except UnicodeDecodeError:
-        raise Damaged("a text is not UTF-8") from None
+        raise BadPayload("a text is not UTF-8") from None
 
 
 _PLAIN: Final[Mapping[str, Read]] = {

@@ -26,7 +26,7 @@ _OTHER: Final = Refused(
 )
 
 
-class Frame(NamedTuple):
+class FramedValue(NamedTuple):
     """A value and its schema.
 
     Attributes
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     path: bytes | None = None
 
 
-def frame_of(value: bytes, headers: Headers) -> Frame | None:
+def frame_of(value: bytes, headers: Headers) -> FramedValue | None:
     """Return the frame of a value that is no JSON object, None if it has none.
 
     Raises
@@ -66,11 +66,11 @@ def frame_of(value: bytes, headers: Headers) -> Frame | None:
         end = _ENDS.get(said[:1], 0)
         if not 0 < end <= len(said):
             raise _OTHER
-        return Frame(_id(said[:end]), value, said[end:])
+        return FramedValue(_id(said[:end]), value, said[end:])
     end = _ENDS.get(value[:1], 0)
     if not 0 < end < len(value) or _is_object(payload := value[end:]):
         return None
-    return Frame(_id(value[:end]), payload)
+    return FramedValue(_id(value[:end]), payload)
 
 
 def _id(raw: bytes) -> SchemaId:

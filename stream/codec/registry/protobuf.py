@@ -28,7 +28,7 @@ from stream.codec.registry.avro import NODES, Cursor
 from stream.codec.registry.moments import moment
 from stream.codec.registry.room import (
     LEVELS,
-    Damaged,
+    BadPayload,
     Room,
     TooMuch,
     Unusable,
@@ -69,7 +69,7 @@ def protobuf_reader(
     -------
     callable
         Takes a payload, and the bytes of the message's path, None if they come before it. Raises
-        `Damaged` if bytes are no such payload, and `TooMuch` if they would become more than a
+        `BadPayload` if bytes are no such payload, and `TooMuch` if they would become more than a
         value may be.
 
     Raises
@@ -110,7 +110,7 @@ def protobuf_reader(
         try:
             indexes = _path(cursor)
         except IndexError:
-            raise Damaged("it ends too early") from None
+            raise BadPayload("it ends too early") from None
         if path is None:
             payload = payload[cursor.at :]
         made, write = reader(indexes)
@@ -119,7 +119,7 @@ def protobuf_reader(
         try:
             return write(made.FromString(payload), Room(), 0)
         except (DecodeError, UnicodeDecodeError):  # texts of proto2 may be no UTF-8
-            raise Damaged("its bytes are no such message") from None
+            raise BadPayload("its bytes are no such message") from None
 
     return read
 
@@ -127,7 +127,7 @@ def protobuf_reader(
 def _path(cursor: Cursor) -> tuple[int, ...]:
     count = cursor.long()
     if not 0 <= count <= _DEEP:
-        raise Damaged("it names no message of its schema")
+        raise BadPayload("it names no message of its schema")
     return tuple(cursor.long() for _ in range(count)) or (0,)
 
 
@@ -135,7 +135,7 @@ def _message(file: Any, path: Iterable[int]) -> str:
     names, messages = [file.package] if file.package else [], file.message_type
     for index in path:
         if not 0 <= index < len(messages):
-            raise Damaged("it names no message of its schema")
+            raise BadPayload("it names no message of its schema")
         names.append(messages[index].name)
         messages = messages[index].nested_type
     return ".".join(names)
@@ -364,7 +364,7 @@ def _map(value: Write) -> Write:
 
 def _deeper(level: int) -> None:
     if level > LEVELS:
-        raise Damaged(f"its values stand in one another over {LEVELS} deep")
+        raise BadPayload(f"its values stand in one another over {LEVELS} deep")
 
 
 def _symbol(enum: Any) -> Write:
@@ -399,7 +399,7 @@ def _text(value: Any, room: Room, level: int) -> Any:
 def _whole(value: Any) -> Any:
     """A text or a key; the runtime gives bytes where one of proto2 is no UTF-8."""
     if isinstance(value, bytes):
-        raise Damaged("a text is not UTF-8")
+        raise BadPayload("a text is not UTF-8")
     return value
 
 

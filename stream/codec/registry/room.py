@@ -20,7 +20,7 @@ DIGITS: Final = 400
 """Of a decimal, beyond any money."""
 
 
-class Damaged(Exception):
+class BadPayload(Exception):
     """Bytes that are not of their schema; the message holds nothing of them."""
 
 

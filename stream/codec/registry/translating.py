@@ -11,9 +11,9 @@ from stream.codec.events.envelope import Headers
 from stream.codec.events.opening import MAX_VALUE
 from stream.codec.refused import Refused
 from stream.codec.registry.avro import avro_reader
-from stream.codec.registry.frames import Frame, SchemaId
+from stream.codec.registry.frames import FramedValue, SchemaId
 from stream.codec.registry.protobuf import protobuf_reader
-from stream.codec.registry.room import Damaged, TooMuch, Unusable
+from stream.codec.registry.room import BadPayload, TooMuch, Unusable
 from stream.domain.event import RejectionCode
 
 KINDS: Final = ("AVRO", "PROTOBUF", "JSON")
@@ -38,7 +38,7 @@ class Definition(NamedTuple):
     referenced: Sequence[tuple[str, str]] = ()
 
 
-Translate: TypeAlias = Callable[[Frame], bytes | None]
+Translate: TypeAlias = Callable[[FramedValue], bytes | None]
 """Makes JSON of a payload; None of what is JSON already, or should be. Raises `Refused`."""
 
 
@@ -65,12 +65,12 @@ def translator(schema: SchemaId, definition: Definition) -> Translate:
         return refusing(f"{named} cannot be used: {type(error).__name__}")
     kind = definition.kind.capitalize()
 
-    def translate(frame: Frame) -> bytes:
+    def translate(frame: FramedValue) -> bytes:
         try:
             value = orjson.dumps(read(frame))
         except TooMuch:
             value = None
-        except Damaged as why:
+        except BadPayload as why:
             text = f"the value is no {kind} of {named}: {why}"
             raise Refused(RejectionCode.DECODE, text) from None
         except orjson.JSONEncodeError:  # an integer beyond 64 bits
@@ -90,7 +90,7 @@ def translator(schema: SchemaId, definition: Definition) -> Translate:
 def refusing(detail: str) -> Translate:
     """Return what refuses all payloads of a schema that cannot be had."""
 
-    def translate(frame: Frame) -> bytes:
+    def translate(frame: FramedValue) -> bytes:
         raise Refused(RejectionCode.UNKNOWN_SCHEMA, detail)
 
     return translate
@@ -105,11 +105,11 @@ def plain_headers(headers: Headers) -> Headers:
     return tuple(one for one in headers if one[0].lower() != "content-type")
 
 
-def _as_it_is(frame: Frame) -> None:
+def _as_it_is(frame: FramedValue) -> None:
     return None
 
 
-def _reader(definition: Definition) -> Callable[[Frame], Any]:
+def _reader(definition: Definition) -> Callable[[FramedValue], Any]:
     if definition.kind == "AVRO":
         read_avro = avro_reader(
             _parsed(definition.text), tuple(_parsed(text) for _, text in definition.referenced)

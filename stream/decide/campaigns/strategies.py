@@ -13,7 +13,7 @@ from typing import Final
 from stream.decide.campaigns.audience import is_of_segment
 from stream.decide.campaigns.moments import due_touches
 from stream.decide.choice.candidates import ORIGINS, WORTH, Candidate, gather, left_out, unbought
-from stream.decide.choice.own import Shown, brought
+from stream.decide.choice.own import CustomerView, brought
 from stream.decide.rows.history import CARTED
 from stream.decide.rows.record import View
 from stream.decide.world import World
@@ -40,16 +40,16 @@ class Choice:
         self.customer_id = customer_id
         self.customer, self.world, self.screen = customer, world, screen
         self.when = when  # a moment of its own came, and it is answered, in ms
-        self._shown: Shown | None = None
+        self._shown: CustomerView | None = None
         self._all: list[Candidate] | None = None
         self._found: dict[tuple[str, str], list[Candidate]] = {}
 
     @property
-    def shown(self) -> Shown:
+    def shown(self) -> CustomerView:
         """The customer as the shop's own extensions see it."""
         if self._shown is None:
             groups = self.world.settings.fairness_groups
-            self._shown = Shown(self.customer, self.customer_id, groups)
+            self._shown = CustomerView(self.customer, self.customer_id, groups)
         return self._shown
 
     @property

@@ -23,7 +23,7 @@ from stream.models.experiments.trials import EVENLY, PARTS, PURCHASES, REVENUE, 
 _GOALS: Final = {Goal.PURCHASES: PURCHASES, Goal.REVENUE: REVENUE}
 
 
-class Drawn(NamedTuple):
+class DrawnVariant(NamedTuple):
     """A variant, by its number, and the probability with which it was drawn, in `PARTS`."""
 
     arm: int
@@ -38,7 +38,7 @@ def odds_of(campaign: Campaign, segment: int | None, world: World) -> tuple[int,
     return tuple(world.models.trials.odds(*asked, segment, choosing.floor, goal))
 
 
-def under_way(customer: View, campaign: Campaign, now: int, world: World) -> Drawn | None:
+def under_way(customer: View, campaign: Campaign, now: int, world: World) -> DrawnVariant | None:
     """The variant that the customer is tried with, if a trial is under way at a time in ms."""
     since, edition = now - round(world.settings.attribution * 1000), campaign.edition
     for made in reversed(customer.offers):
@@ -46,7 +46,7 @@ def under_way(customer: View, campaign: Campaign, now: int, world: World) -> Dra
         if known and made.time > since and _edition_of(made) == edition:
             code = Code.of(made.trial)
             if 0 <= code.arm < len(campaign.variants):
-                return Drawn(code.arm, code.parts)
+                return DrawnVariant(code.arm, code.parts)
     return None
 
 
@@ -56,7 +56,7 @@ def _edition_of(made: Made) -> int:
 
 def draw_variant(
     campaign: Campaign, customer_id: str, now: int, odds: Sequence[int], world: World
-) -> Drawn:
+) -> DrawnVariant:
     """Draw a variant; ``odds`` are 0 of those that cannot be."""
     settings, total = world.settings, sum(odds)
     window = now // max(round(settings.attribution * 1000), 1)
@@ -65,11 +65,11 @@ def draw_variant(
     while chance >= odds[arm]:
         chance -= odds[arm]
         arm += 1
-    return Drawn(arm, max(odds[arm] * PARTS // total, 1))
+    return DrawnVariant(arm, max(odds[arm] * PARTS // total, 1))
 
 
 def assigned(
-    campaign: Campaign, drawn: Drawn, begins: bool, segment: int | None, odds: Sequence[int]
+    campaign: Campaign, drawn: DrawnVariant, begins: bool, segment: int | None, odds: Sequence[int]
 ) -> Assigned:
     """What an offer says of its variant; ``begins`` is whether a trial does."""
     code = Code(drawn.arm, segment, drawn.parts).packed if begins else 0

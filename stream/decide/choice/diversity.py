@@ -14,14 +14,14 @@ from typing import NamedTuple
 from stream.domain.event import CatalogItem
 
 
-class Limits(NamedTuple):
+class SlateLimits(NamedTuple):
     """Items of one category, and of one brand, in an offer; 0 for any number."""
 
     category: int = 0
     brand: int = 0
 
 
-ANY_NUMBER = Limits()
+ANY_NUMBER = SlateLimits()
 
 
 class Varied(NamedTuple):
@@ -37,7 +37,7 @@ class Varied(NamedTuple):
 
 
 def varied(
-    order: list[int], items: Sequence[CatalogItem | None], size: int, limits: Limits
+    order: list[int], items: Sequence[CatalogItem | None], size: int, limits: SlateLimits
 ) -> Varied:
     """Choose what an offer holds.
 
@@ -76,7 +76,9 @@ def varied(
     return Varied(held, spare, too_alike)
 
 
-def is_too_alike(item: CatalogItem | None, taken: Counter[tuple[str, str]], limits: Limits) -> bool:
+def is_too_alike(
+    item: CatalogItem | None, taken: Counter[tuple[str, str]], limits: SlateLimits
+) -> bool:
     """Whether an offer that holds some kinds, each so often, has no room for an item."""
     bounds = limits._asdict()
     return any(0 < bounds[kind] <= taken[kind, name] for kind, name in kinds_of(item))

@@ -17,7 +17,7 @@ from stream.domain.offer import OF_SOURCE, Origin
 from stream.extending import Asked, Fact, Wanted
 
 
-class Shown:
+class CustomerView:
     """A customer as an extension sees it: nothing of it can be changed.
 
     Groups that are compared steer nothing, so they are not shown.
@@ -69,7 +69,7 @@ class Shown:
         return tuple(self._view.tastes)
 
 
-def brought(customer: Shown, now: int, world: World) -> list[Candidate]:
+def brought(customer: CustomerView, now: int, world: World) -> list[Candidate]:
     """The candidates of the shop's own sources."""
     wanted = Wanted(customer, unwatched(world), world.newest, now)
     return [
@@ -83,7 +83,7 @@ def brought(customer: Shown, now: int, world: World) -> list[Candidate]:
 def judged(
     denied: Sequence[Denial | None],
     items: Sequence[tuple[str, CatalogItem | None]],
-    customer: Shown,
+    customer: CustomerView,
     campaign: Campaign,
     reward: Reward,
     now: int,

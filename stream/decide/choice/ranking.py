@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from stream.decide.choice.candidates import Candidate
 from stream.decide.choice.describe import described
-from stream.decide.choice.diversity import ANY_NUMBER, Limits, varied
+from stream.decide.choice.diversity import ANY_NUMBER, SlateLimits, varied
 from stream.decide.rows.layout import Table
 from stream.decide.rows.record import Desk, View
 from stream.decide.world import World
@@ -72,7 +72,7 @@ class Ranking(NamedTuple):
         return self._replace(order=[n for n in self.order if self.propensities[n] >= least])
 
 
-class Ranked(Value, frozen=True):
+class RankedCandidate(Value, frozen=True):
     """A candidate with its item and its propensity in [0, 1]."""
 
     candidate: Candidate
@@ -87,7 +87,7 @@ class Slate(Value, frozen=True):
     and left out for diversity.
     """
 
-    items: tuple[Ranked, ...]
+    items: tuple[RankedCandidate, ...]
     features: Table
     probability: float
     explored: bool
@@ -139,7 +139,7 @@ def draw(
     size: int,
     exploration: float,
     *draw_key: str | int,
-    limits: Limits = ANY_NUMBER,
+    limits: SlateLimits = ANY_NUMBER,
 ) -> Slate:
     """Take the best ``size`` within limits; now and then, one of the others in the last place."""
     best, rest, alike = varied(ranking.order, ranking.found.items, size, limits)
@@ -164,7 +164,7 @@ def _drawn(
 
 def _slate(ranking: Ranking, places: list[int], probability: float, explored: bool) -> Slate:
     (candidates, _, items), propensities, features, _ = ranking
-    slate = tuple([Ranked(candidates[n], items[n], propensities[n]) for n in places])
+    slate = tuple([RankedCandidate(candidates[n], items[n], propensities[n]) for n in places])
     return Slate(slate, features.take(places, 0), probability, explored)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from stream.codec.examples import decode_examples
 from stream.config import CoreSettings, LearningSettings
-from stream.decide.example import Step as Example
+from stream.decide.example import SessionStep as Example
 from stream.decide.example import framed
 from stream.decide.rows.advance import browse
 from stream.decide.rows.arriving import packed
@@ -26,7 +26,7 @@ from stream.learn.learner import STEPS
 from stream.models.recommend.features import COMMON, LOOK_BACK, SOURCES
 from stream.models.recommend.recommender import Recommender
 from stream.models.recommend.sources import NOBODY
-from stream.models.recommend.steps import Step
+from stream.models.recommend.steps import TimedStep
 
 K: Final = 20
 BATCH: Final = STEPS * LearningSettings().step  # steps learned at once, as in the live stream
@@ -36,7 +36,7 @@ Clock = Callable[[], float]
 Tick = Callable[[int], None]
 
 
-class Row(NamedTuple):
+class Question(NamedTuple):
     """A question: what comes after ``prefix``?"""
 
     prefix: Sequence[str]
@@ -94,7 +94,7 @@ class Measure:
         self._clock = clock
         self._seconds: list[float] = []
 
-    def ask(self, row: Row, session: int = NOBODY, segment: int | None = None) -> None:
+    def ask(self, row: Question, session: int = NOBODY, segment: int | None = None) -> None:
         """Have a question answered, and count the answer."""
         seen = set(row.prefix)
         began = self._clock()
@@ -146,7 +146,7 @@ class Curve:
         self._tallies: dict[str, Tally] = {}
         self._positions = 0
 
-    def ask(self, row: Row, session: int = NOBODY) -> None:
+    def ask(self, row: Question, session: int = NOBODY) -> None:
         """Rank the target by the blend, by each source, and by the session's own items."""
         pool = self.recommender.gather(row.prefix, session)
         vocabulary = self.recommender.pairs.vocabulary
@@ -218,7 +218,7 @@ class Sessions:
         self._rules = rules_of(self.settings, learning=True)
         self._desk = Desk()
 
-    def step(self, customer: str, session: str | None, item: str, time: int) -> Step:
+    def step(self, customer: str, session: str | None, item: str, time: int) -> TimedStep:
         """The step that a click makes."""
         click = Click("", customer, time, Action.VIEW, item, session_id=session)
         event = packed(click, 0, 0, time, self.settings.currency, None)
@@ -228,17 +228,17 @@ class Sessions:
             self._known.popitem(last=False)
         told = decode_examples(framed(*self._desk.examples()))[0]
         assert isinstance(told, Example)
-        return Step(told.session, told.previous, told.item, told.time, told.segment)
+        return TimedStep(told.session, told.previous, told.item, told.time, told.segment)
 
 
-def session_steps(sessions: Iterable[Sequence[str]]) -> Iterator[Step]:
+def session_steps(sessions: Iterable[Sequence[str]]) -> Iterator[TimedStep]:
     """Steps of whole sessions, one after the other, all at time 0."""
     for number, items in enumerate(sessions):
         for place, item in enumerate(items):
-            yield Step(number, items[max(0, place - LOOK_BACK) : place], item, 0)
+            yield TimedStep(number, items[max(0, place - LOOK_BACK) : place], item, 0)
 
 
-def learn(recommender: Recommender, steps: Iterable[Step], tick: Tick) -> int:
+def learn(recommender: Recommender, steps: Iterable[TimedStep], tick: Tick) -> int:
     """Learn steps in batches; returns how many there were."""
     done = 0
     for batch in _batches(steps):
@@ -250,8 +250,8 @@ def learn(recommender: Recommender, steps: Iterable[Step], tick: Tick) -> int:
 
 def prequential(
     recommender: Recommender,
-    steps: Iterable[Step],
-    ask: Collection[Callable[[Row, int], None]],
+    steps: Iterable[TimedStep],
+    ask: Collection[Callable[[Question, int], None]],
     tick: Tick,
 ) -> int:
     """Ask what each step will be, then learn it; returns how many steps there were."""
@@ -260,15 +260,15 @@ def prequential(
         for step in batch:
             if step.previous:
                 for question in ask:
-                    question(Row(step.previous, step.item), step.session)
+                    question(Question(step.previous, step.item), step.session)
         recommender.learn_many(batch)
         done += len(batch)
         tick(done)
     return done
 
 
-def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    batch: list[Step] = []
+def _batches(steps: Iterable[TimedStep]) -> Iterator[list[TimedStep]]:
+    batch: list[TimedStep] = []
     for step in steps:
         batch.append(step)
         if len(batch) == BATCH:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.config import ConfigError
-from stream.insight.evaluate.propensity import Labels, feature
+from stream.insight.evaluate.propensity import LabelReader, feature
 from stream.models.base.metrics import auc
 from stream.models.outliers import OutlierDetector
 from stream.models.outliers.isolation import batch_scores
@@ -56,7 +56,7 @@ class OutlierEvaluation:
     """
 
     def __init__(
-        self, table: Table, labels: Labels, drop: Sequence[str] = (), seed: int = 0
+        self, table: Table, labels: LabelReader, drop: Sequence[str] = (), seed: int = 0
     ) -> None:
         self.table = table
         self.labels = labels

@@ -29,7 +29,7 @@ _DAY: Final = 86_400.0
 _EVENTS: Final = 45  # days
 
 
-class Period(NamedTuple):
+class SeriesPeriod(NamedTuple):
     """How long a period is, and the seasons it usually has, in periods."""
 
     name: str
@@ -48,7 +48,7 @@ class Series(NamedTuple):
 class SeriesTable(NamedTuple):
     """The series of a file, by name in order, and how many rows were left out."""
 
-    period: Period
+    period: SeriesPeriod
     series: list[Series]
     rows: int
     left_out: int
@@ -134,14 +134,14 @@ def _table(
     return SeriesTable(_shortened(period, longest), series, len(times), left_out)
 
 
-def _shortened(period: Period, longest: int) -> Period:
+def _shortened(period: SeriesPeriod, longest: int) -> SeriesPeriod:
     """Return the period with the seasons that the longest series can tell of."""
     needed = {period.seasons[0]: 2, 52: 3, 168: 3, 365: 2}
     seasons = tuple(m for m in period.seasons if longest >= needed[m] * m + 2)
     return period._replace(seasons=seasons or (1,))
 
 
-def period_of(times: Floats) -> Period:
+def period_of(times: Floats) -> SeriesPeriod:
     """Return the period of some times, in seconds since 1970 or mere numbers.
 
     Examples
@@ -155,22 +155,22 @@ def period_of(times: Floats) -> Period:
     moments = np.unique(times)
     gaps = np.diff(moments)
     if not len(gaps) or (np.abs(moments).max() < 1e7 and gaps.max() < 1e5):
-        return Period("step", (1,), True)
+        return SeriesPeriod("step", (1,), True)
     usual = float(np.median(gaps))
     for least, name, seasons in _LONG:
         if usual >= least * _DAY:
-            return Period(name, seasons, True)
+            return SeriesPeriod(name, seasons, True)
     clock = moments % _DAY
     same = float((clock == np.bincount((clock).astype(int)).argmax()).mean())
     if usual >= 0.9 * _DAY or same > 0.95:
         weekly = usual > 6.5 * _DAY and float((gaps % (7 * _DAY) == 0).mean()) > 0.9
         if weekly:
-            return Period("week", (52,), same > 0.95)
-        return Period("day", (7, 365), same > 0.95)
+            return SeriesPeriod("week", (52,), same > 0.95)
+        return SeriesPeriod("day", (7, 365), same > 0.95)
     regular = float((np.abs(gaps - usual) < 0.01 * usual).mean()) > 0.8
     if regular or np.ptp(moments) < _EVENTS * _DAY:
-        return Period("hour", (24, 168), regular)
-    return Period("day", (7, 365), False)
+        return SeriesPeriod("hour", (24, 168), regular)
+    return SeriesPeriod("day", (7, 365), False)
 
 
 _LONG: Final[tuple[tuple[int, str, tuple[int, ...]], ...]] = (

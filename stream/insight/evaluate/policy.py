@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from stream.config import ConfigError
 from stream.models.experiments.bandit import Linear, Thompson, likely_best
-from stream.models.experiments.offpolicy import Floats, Value, doubly_robust, ips, snips
+from stream.models.experiments.offpolicy import Floats, PolicyValue, doubly_robust, ips, snips
 from stream.reading.table import text_of
 
 FOLDS: Final = 5
@@ -36,7 +36,7 @@ _MOST_ARMS: Final = 100
 Codes = npt.NDArray[np.intp]
 
 
-class Log(NamedTuple):
+class LoggedExperiment(NamedTuple):
     """A logged experiment.
 
     Attributes
@@ -60,7 +60,7 @@ class Log(NamedTuple):
     given: bool
 
 
-class Columns(NamedTuple):
+class ColumnNames(NamedTuple):
     """Which columns of a file are what; no ``propensity`` if it is None."""
 
     arm: str
@@ -74,14 +74,14 @@ class Columns(NamedTuple):
         return [self.arm, self.reward, *self.context, *filter(None, [self.propensity])]
 
 
-def choices(rows: Iterable[Mapping[str, Any]], columns: Columns) -> Iterator[list[str]]:
+def choices(rows: Iterable[Mapping[str, Any]], columns: ColumnNames) -> Iterator[list[str]]:
     """Of each row its arm, reward, context, and propensity if there is one, as texts."""
     names = columns.names
     for row in rows:
         yield [text_of(row.get(name)).strip() for name in names]
 
 
-def log_of(rows: Sequence[Sequence[str]], columns: Columns) -> Log:
+def log_of(rows: Sequence[Sequence[str]], columns: ColumnNames) -> LoggedExperiment:
     """Make a log of rows: arm, reward, context, and propensity if there is one.
 
     Raises
@@ -108,7 +108,9 @@ def log_of(rows: Sequence[Sequence[str]], columns: Columns) -> Log:
         logged = (np.bincount(arms) / len(arms))[arms]
     contexts = cells[2 : 2 + len(columns.context)]
     inputs = [np.ones((len(rows), 1)), *(_inputs(column) for column in contexts)]
-    return Log(names, arms.astype(np.intp), rewards, logged, np.concatenate(inputs, 1), given)
+    return LoggedExperiment(
+        names, arms.astype(np.intp), rewards, logged, np.concatenate(inputs, 1), given
+    )
 
 
 def _numbers(cells: Sequence[str], option: str, column: str) -> Floats:
@@ -151,7 +153,7 @@ def _inputs(cells: Sequence[str]) -> Floats:
     return np.concatenate((scaled, np.eye(_BINS)[np.minimum(bins, _BINS - 1)][:, 1:]), 1)
 
 
-class Outcome(NamedTuple):
+class FoldEstimates(NamedTuple):
     """What the folds came to: both policies and the outcome model, shape (rows, arms) each."""
 
     thompson: Floats
@@ -159,10 +161,10 @@ class Outcome(NamedTuple):
     model: Floats
 
 
-def outcome_of(log: Log, tick: Callable[[int], None]) -> Outcome:
+def outcome_of(log: LoggedExperiment, tick: Callable[[int], None]) -> FoldEstimates:
     """Learn and answer, fold by fold; ``tick`` is told how many rows were learned."""
     rows, arms = len(log.arms), len(log.names)
-    outcome = Outcome(*(np.zeros((rows, arms)) for _ in range(3)))
+    outcome = FoldEstimates(*(np.zeros((rows, arms)) for _ in range(3)))
     fold = np.arange(rows) % FOLDS
     done = 0
     for one in range(FOLDS):
@@ -188,7 +190,7 @@ def _greedy(expected: Floats) -> Floats:
     return chosen
 
 
-def report(log: Log, outcome: Outcome) -> dict[str, Any]:
+def report(log: LoggedExperiment, outcome: FoldEstimates) -> dict[str, Any]:
     """Return the figures as plain values."""
     arms = len(log.names)
     name, policy = _choice(log, outcome)
@@ -216,11 +218,11 @@ def report(log: Log, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _of(log: Log, policy: Floats, outcome: Outcome) -> Value:
+def _of(log: LoggedExperiment, policy: Floats, outcome: FoldEstimates) -> PolicyValue:
     return doubly_robust(log.rewards, log.arms, policy, log.logged, outcome.model)
 
 
-def _choice(log: Log, outcome: Outcome) -> tuple[str, Floats]:
+def _choice(log: LoggedExperiment, outcome: FoldEstimates) -> tuple[str, Floats]:
     """The policy that is chosen: by context where that is better by more than chance."""
     if log.x.shape[1] == 1:
         return "thompson", outcome.thompson
@@ -229,7 +231,7 @@ def _choice(log: Log, outcome: Outcome) -> tuple[str, Floats]:
     return ("linear", outcome.linear) if better else ("thompson", outcome.thompson)
 
 
-def _likely_best(log: Log, outcome: Outcome) -> dict[str, float]:
+def _likely_best(log: LoggedExperiment, outcome: FoldEstimates) -> dict[str, float]:
     """How likely each arm is to be the best one for everybody."""
     arms = len(log.names)
     values = [_of(log, np.tile(np.eye(arms)[n], (len(log.arms), 1)), outcome) for n in range(arms)]
@@ -238,7 +240,7 @@ def _likely_best(log: Log, outcome: Outcome) -> dict[str, float]:
     return dict(zip(log.names, likely_best(means, spreads)[0].tolist(), strict=True))
 
 
-def _told(value: Value) -> dict[str, Any]:
+def _told(value: PolicyValue) -> dict[str, Any]:
     return {
         "value": value.value,
         "standard_error": value.standard_error,

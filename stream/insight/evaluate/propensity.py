@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from stream.config import ConfigError
 from stream.grammar.words import flag, is_nothing
-from stream.models.base.metrics import Quality, quality
+from stream.models.base.metrics import ProbabilityScores, quality
 from stream.models.propensity import Encoded, Encoder, Propensity
-from stream.models.propensity.challengers import Challenger
-from stream.models.propensity.encoding import Row
+from stream.models.propensity.challengers import RiverChallenger
+from stream.models.propensity.encoding import EncodedRow
 from stream.reading.format import FileFormat
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.reading.table import Table, text_of
 
 BATCH = 32
@@ -45,7 +45,7 @@ class Example(NamedTuple):
     label: int | None
 
 
-class Labels:
+class LabelReader:
     """Reads labels: by the value that is positive, or by the usual words for yes and no."""
 
     def __init__(self, column: str, positive: str | None) -> None:
@@ -102,8 +102,8 @@ class Examples:
 
     def __init__(
         self,
-        found: Sequence[Source],
-        labels: Labels,
+        found: Sequence[InputSource],
+        labels: LabelReader,
         drop: Sequence[str] = (),
         file: FileFormat | None = None,
     ) -> None:
@@ -169,7 +169,7 @@ class Scores:
         self.scores.append(score)
         self.labels.append(label)
 
-    def between(self, first: int, last: int, threshold: float = 0.5) -> Quality:
+    def between(self, first: int, last: int, threshold: float = 0.5) -> ProbabilityScores:
         """Return the metrics of rows from ``first`` on, up to before ``last``."""
         numbers = np.array(self.numbers)
         part = (numbers >= first) & (numbers < last)
@@ -197,7 +197,7 @@ class _Pending(NamedTuple):
 
     number: int
     example: Example
-    hashes: Row
+    hashes: EncodedRow
     score: float
     shadow: list[float | None]
 
@@ -220,7 +220,7 @@ class Evaluation:
     def __init__(
         self,
         champion: Propensity,
-        challengers: Sequence[Challenger],
+        challengers: Sequence[RiverChallenger],
         clock: Callable[[], float],
         delay: int = 0,
     ) -> None:
@@ -260,7 +260,7 @@ class Evaluation:
             self._waiting.append(_Pending(self.events, example, row, score, shadow))
             self.events += 1
 
-    def _encoded(self, batch: list[Example]) -> list[Row]:
+    def _encoded(self, batch: list[Example]) -> list[EncodedRow]:
         began = self._clock()
         hashes = []
         for example in batch:

@@ -20,7 +20,7 @@ from stream.models.segments.kmeans import IncrementalKMeans
 from stream.models.segments.lloyd import Points, best_of, inertia
 from stream.reading.format import FileFormat
 from stream.reading.inputs import told
-from stream.reading.source import Source
+from stream.reading.source import InputSource
 from stream.reading.table import Table as Rows
 from stream.reading.table import text_of
 
@@ -28,7 +28,7 @@ BATCH_STARTS = 20
 CURVE_POINTS = 50
 
 
-class Table(NamedTuple):
+class PointTable(NamedTuple):
     """Points, and how many rows were left out because a cell was no finite number."""
 
     points: Points
@@ -36,8 +36,8 @@ class Table(NamedTuple):
 
 
 def read_points(
-    found: Sequence[Source], columns: Sequence[str], file: FileFormat | None = None
-) -> Table:
+    found: Sequence[InputSource], columns: Sequence[str], file: FileFormat | None = None
+) -> PointTable:
     """Return the points in some columns of files.
 
     Raises
@@ -55,7 +55,7 @@ def read_points(
             rows.append(point)
     if not rows:
         raise ConfigError(f"{told(found)}: no row has numbers in all of {', '.join(columns)}")
-    return Table(np.array(rows), left_out + table.left_out.total())
+    return PointTable(np.array(rows), left_out + table.left_out.total())
 
 
 def _point(row: Mapping[str, Any], columns: Sequence[str]) -> list[float] | None:

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream.decide.policy import CONTROL, TREATED
-from stream.insight.report.gather import Facts, Moment
+from stream.insight.report.gather import Gathered, SampledDecision
 
 
-def decisions(facts: Facts, start: int, gap: float) -> dict[str, Any] | None:
+def decisions(facts: Gathered, start: int, gap: float) -> dict[str, Any] | None:
     """Return the part of a report that is about decisions; None if the log tells of none.
 
     Parameters
@@ -32,7 +32,7 @@ def decisions(facts: Facts, start: int, gap: float) -> dict[str, Any] | None:
     moments = sorted(m for m in facts.moments if m.time >= start)
     if not moments:
         return None
-    arms: dict[str, list[Moment]] = {TREATED: [], CONTROL: []}
+    arms: dict[str, list[SampledDecision]] = {TREATED: [], CONTROL: []}
     for moment in moments:
         if moment.arm:
             arms.setdefault(moment.arm, []).append(moment)
@@ -48,7 +48,9 @@ def decisions(facts: Facts, start: int, gap: float) -> dict[str, Any] | None:
     }
 
 
-def _arm(moments: Sequence[Moment], orders: Mapping[str, int], gap: float) -> dict[str, Any]:
+def _arm(
+    moments: Sequence[SampledDecision], orders: Mapping[str, int], gap: float
+) -> dict[str, Any]:
     """The figures of one arm; moments are in the order of customer and time."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}

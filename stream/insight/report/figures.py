@@ -29,7 +29,7 @@ from stream.decide.policy import CONTROL, TREATED, arm_of
 from stream.domain.event import Response
 from stream.insight.report.decisions import decisions
 from stream.insight.report.fairness import fairness
-from stream.insight.report.gather import Facts, Made, by_customer
+from stream.insight.report.gather import Gathered, MadeOffer, by_customer
 from stream.insight.report.variants import variants
 from stream.models.base.metrics import auc, log_loss
 from stream.models.experiments.credit import shares
@@ -45,14 +45,14 @@ TOP: Final = 10
 _SHOWN = Response.IMPRESSION
 
 
-class Period(NamedTuple):
+class ReportPeriod(NamedTuple):
     """What a report is about: ms since the epoch, the end included."""
 
     start: int
     end: int
 
 
-def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, Any]:
+def report(facts: Gathered, settings: Settings, since: float | None) -> dict[str, Any]:
     """Return a report as plain values.
 
     Parameters
@@ -65,7 +65,7 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
         Seconds to look back from the latest event on; None for all there is.
     """
     start = 0 if since is None else facts.end - round(since * 1000)
-    period = Period(start, facts.end)
+    period = ReportPeriod(start, facts.end)
     offers = {key: made for key, made in facts.offers.items() if made.issued >= start}
     touches = _touches(facts, offers)
     groups = _groups(facts, offers, touches, settings)
@@ -95,13 +95,13 @@ def report(facts: Facts, settings: Settings, since: float | None) -> dict[str, A
     }
 
 
-def _first(facts: Facts, start: int) -> int:
+def _first(facts: Gathered, start: int) -> int:
     times = [min(facts.visits[1], default=facts.end), facts.end]
     times += [order.time for order in facts.orders[:1]]
     return max(start, min(times))
 
 
-def _touches(facts: Facts, offers: Mapping[str, Made]) -> dict[str, int]:
+def _touches(facts: Gathered, offers: Mapping[str, MadeOffer]) -> dict[str, int]:
     """When each offer was seen."""
     shown = facts.seen[_SHOWN]
     if shown:
@@ -118,7 +118,7 @@ def _empty() -> Group:
 
 
 def _groups(
-    facts: Facts, offers: Mapping[str, Made], touches: Mapping[str, int], settings: Settings
+    facts: Gathered, offers: Mapping[str, MadeOffer], touches: Mapping[str, int], settings: Settings
 ) -> dict[tuple[str, str], Group]:
     """The funnel of each campaign and arm."""
     groups: defaultdict[tuple[str, str], Group] = defaultdict(_empty)
@@ -152,7 +152,7 @@ def _sum(groups: Mapping[Any, Group]) -> Group:
 
 
 def _segments(
-    facts: Facts, offers: Mapping[str, Made], touches: Mapping[str, int]
+    facts: Gathered, offers: Mapping[str, MadeOffer], touches: Mapping[str, int]
 ) -> list[dict[str, Any]]:
     made = Counter(offer.segment for offer in offers.values())
     seen = Counter(offers[key].segment for key in touches)
@@ -178,7 +178,7 @@ def _counted(counts: Mapping[str, int], what: str) -> Iterator[tuple[str, int]]:
     return iter(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _experiment(facts: Facts, settings: Settings, period: Period) -> dict[str, Any] | None:
+def _experiment(facts: Gathered, settings: Settings, period: ReportPeriod) -> dict[str, Any] | None:
     """Offers against holdout, by customers; None where nobody is held out."""
     policy = settings.core.policy
     if not policy.holdout:
@@ -231,7 +231,7 @@ def _experiment(facts: Facts, settings: Settings, period: Period) -> dict[str, A
 
 
 def _fairness(
-    facts: Facts, offers: Mapping[str, Made], settings: Settings, start: int
+    facts: Gathered, offers: Mapping[str, MadeOffer], settings: Settings, start: int
 ) -> list[dict[str, Any]]:
     core = settings.core
     visitors = {
@@ -261,7 +261,7 @@ def _told(interval: Interval) -> dict[str, Any]:
 
 
 def _model(
-    facts: Facts, offers: Mapping[str, Made], touches: Mapping[str, int], settings: Settings
+    facts: Gathered, offers: Mapping[str, MadeOffer], touches: Mapping[str, int], settings: Settings
 ) -> dict[str, Any]:
     """How well P(purchase) of what was seen came true."""
     times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -302,7 +302,7 @@ def _bins(p: Any, y: Any) -> list[dict[str, float]]:
     ]
 
 
-def _rules(facts: Facts) -> dict[str, Any]:
+def _rules(facts: Gathered) -> dict[str, Any]:
     def weight(rule: Mapping[str, Any]) -> float:
         value = rule.get("lift", 0.0)
         return float(value) if isinstance(value, int | float) else 0.0
@@ -310,7 +310,9 @@ def _rules(facts: Facts) -> dict[str, Any]:
     return {"count": len(facts.rules), "top": sorted(facts.rules, key=weight, reverse=True)[:TOP]}
 
 
-def _days(facts: Facts, offers: Mapping[str, Made], period: Period) -> list[dict[str, int]]:
+def _days(
+    facts: Gathered, offers: Mapping[str, MadeOffer], period: ReportPeriod
+) -> list[dict[str, int]]:
     """What happened on each day."""
     found: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for made in offers.values():

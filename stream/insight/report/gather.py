@@ -43,7 +43,7 @@ class Way(NamedTuple):
     stopped: tuple[str, ...] = ()
 
 
-class Made(NamedTuple):
+class MadeOffer(NamedTuple):
     """An offer, with the items and their probabilities; times in ms."""
 
     offer_id: str
@@ -67,7 +67,7 @@ class Order(NamedTuple):
     items: Mapping[str, int]
 
 
-class Moment(NamedTuple):
+class SampledDecision(NamedTuple):
     """A decision of the sampled share: when in ms, in which arm of the holdout, and why not.
 
     ``arm`` is empty where no offer was allowed, ``reason`` where one was made; ``share`` is of
@@ -81,7 +81,7 @@ class Moment(NamedTuple):
     share: float
 
 
-class Facts(NamedTuple):
+class Gathered(NamedTuple):
     """All that a report needs.
 
     Attributes
@@ -110,7 +110,7 @@ class Facts(NamedTuple):
         Of each group that is compared (``core.fairness_groups``), the value of each customer.
     """
 
-    offers: Mapping[str, Made]
+    offers: Mapping[str, MadeOffer]
     seen: Mapping[Response, Mapping[str, int]]
     orders: Sequence[Order]
     visits: tuple[Sequence[str], Sequence[int]]
@@ -119,7 +119,7 @@ class Facts(NamedTuple):
     segments: Mapping[int | None, int]
     rules: Sequence[Mapping[str, Any]]
     end: int
-    moments: Sequence[Moment] = ()
+    moments: Sequence[SampledDecision] = ()
     groups: Mapping[str, Mapping[str, str]] = {}
 
 
@@ -128,13 +128,13 @@ class _Gatherer:
         self._settings, self._tick = settings, tick
         self._events = events
         self._done = 0
-        self.offers: dict[str, Made] = {}
+        self.offers: dict[str, MadeOffer] = {}
         self.seen: dict[Response, dict[str, int]] = {response: {} for response in Response}
         self.orders: dict[tuple[str, str], Order] = {}
         self.who: list[str] = []
         self.when = array("q")
         self.rules: dict[bytes, Mapping[str, Any]] = {}
-        self.moments: dict[str, Moment] = {}
+        self.moments: dict[str, SampledDecision] = {}
         self._names: dict[str, str] = {}
 
     def read(self, topic: str, partitions: int, take: Callable[[Record], None], word: str) -> None:
@@ -152,7 +152,7 @@ class _Gatherer:
             return
         segment = told.get("segment") or {}
         items = told["items"]
-        self.offers[told["offer_id"]] = Made(
+        self.offers[told["offer_id"]] = MadeOffer(
             told["offer_id"],
             told["customer_id"],
             told["campaign_id"],
@@ -199,7 +199,7 @@ class _Gatherer:
         name = self._names.setdefault(told["customer_id"], told["customer_id"])
         arm, reason = told["arms"].get(HOLDOUT, ""), told.get("reason", "")
         time = _milliseconds(told["decided_at"])
-        self.moments[told["decision_id"]] = Moment(name, time, arm, reason, told["share"])
+        self.moments[told["decision_id"]] = SampledDecision(name, time, arm, reason, told["share"])
 
     def decisions(self) -> None:
         """Read those that there are: a log of an earlier release has no topic for them."""
@@ -218,7 +218,7 @@ class _Gatherer:
             self.rules[key] = _object(record.value)
 
 
-def gather(settings: Settings, tick: Tick) -> Facts:
+def gather(settings: Settings, tick: Tick) -> Gathered:
     """Read all topics that a report needs.
 
     Parameters
@@ -259,7 +259,7 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     orders = sorted(found.orders.values(), key=lambda order: order.time)
     times = [*found.when[-1:], *(order.time for order in orders[-1:])]
     end = max([*times, max(found.when, default=0)], default=0)
-    return Facts(
+    return Gathered(
         found.offers,
         found.seen,
         orders,
@@ -274,9 +274,9 @@ def gather(settings: Settings, tick: Tick) -> Facts:
     )
 
 
-def by_customer(offers: Mapping[str, Made]) -> Mapping[str, list[Made]]:
+def by_customer(offers: Mapping[str, MadeOffer]) -> Mapping[str, list[MadeOffer]]:
     """Offers of each customer, in the order in which they were made."""
-    found: defaultdict[str, list[Made]] = defaultdict(list)
+    found: defaultdict[str, list[MadeOffer]] = defaultdict(list)
     for made in sorted(offers.values(), key=lambda made: (made.issued, made.offer_id)):
         found[made.customer].append(made)
     return found

@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 
 from stream.domain.event import Response
-from stream.insight.report.gather import Facts, Made, Way
-from stream.models.experiments.offpolicy import Value, snips
+from stream.insight.report.gather import Gathered, MadeOffer, Way
+from stream.models.experiments.offpolicy import PolicyValue, snips
 
 
-def variants(facts: Facts, offers: Mapping[str, Made], window: float) -> list[dict[str, Any]]:
+def variants(
+    facts: Gathered, offers: Mapping[str, MadeOffer], window: float
+) -> list[dict[str, Any]]:
     """Return the variants of each campaign that has some.
 
     Parameters
@@ -37,7 +39,7 @@ def variants(facts: Facts, offers: Mapping[str, Made], window: float) -> list[di
     window
         Of attribution, in ms.
     """
-    by_campaign: defaultdict[str, list[tuple[Made, Way]]] = defaultdict(list)
+    by_campaign: defaultdict[str, list[tuple[MadeOffer, Way]]] = defaultdict(list)
     for made in sorted(offers.values(), key=lambda made: (made.issued, made.offer_id)):
         if made.way is not None:
             by_campaign[made.campaign].append((made, made.way))
@@ -51,8 +53,8 @@ def variants(facts: Facts, offers: Mapping[str, Made], window: float) -> list[di
 
 
 def _campaign(
-    facts: Facts,
-    told: Sequence[tuple[Made, Way]],
+    facts: Gathered,
+    told: Sequence[tuple[MadeOffer, Way]],
     orders: Mapping[str, Sequence[tuple[int, int]]],
     window: float,
 ) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def _first(orders: Sequence[tuple[int, int]], since: int, window: float) -> int 
     return orders[at][1]
 
 
-def _told(value: Value) -> dict[str, float] | None:
+def _told(value: PolicyValue) -> dict[str, float] | None:
     """An estimate a trial, with its interval; None where nothing is known."""
     low, high = value.interval
     if not math.isfinite(value.value):

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 _TINY = 1e-15  # log loss of a certainty that was wrong is finite
 
 
-class Quality(NamedTuple):
+class ProbabilityScores(NamedTuple):
     """How good probabilities were.
 
     Attributes
@@ -51,7 +51,7 @@ class Quality(NamedTuple):
     f1: float | None
 
 
-def quality(labels: Floats, scores: Floats, threshold: float = 0.5) -> Quality:
+def quality(labels: Floats, scores: Floats, threshold: float = 0.5) -> ProbabilityScores:
     """Return all metrics of probabilities, one for each label of 0 or 1.
 
     Examples
@@ -61,11 +61,11 @@ def quality(labels: Floats, scores: Floats, threshold: float = 0.5) -> Quality:
     """
     events, positives = len(labels), int(labels.sum())
     if not events:
-        return Quality(0, 0, None, None, None, None, None, None)
+        return ProbabilityScores(0, 0, None, None, None, None, None, None)
     called = scores >= threshold
     hits = int(labels[called].sum())
     recall = hits / positives if positives else None
-    return Quality(
+    return ProbabilityScores(
         events,
         positives,
         auc(labels, scores),
@@ -153,7 +153,7 @@ class Rolling:
         self._labels[at] = np.asarray(labels, dtype=np.float64)
         self.events += len(new)
 
-    def quality(self, threshold: float = 0.5) -> Quality:
+    def quality(self, threshold: float = 0.5) -> ProbabilityScores:
         """Return the metrics over the window."""
         kept = min(self.events, self.window)
         return quality(self._labels[:kept], self._scores[:kept], threshold)

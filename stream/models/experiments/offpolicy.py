@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 NORMAL: Final = 1.959963984540054  # standard errors in half an interval of 95 %
 
 
-class Value(NamedTuple):
+class PolicyValue(NamedTuple):
     """The value of a policy: reward a choice.
 
     Attributes
@@ -46,17 +46,17 @@ class Value(NamedTuple):
     effective: float
 
 
-def _value(contributions: Floats, weights: Floats) -> Value:
+def _value(contributions: Floats, weights: Floats) -> PolicyValue:
     count = len(contributions)
     total = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / total if total > 0.0 else 0.0
     if count < 2 or not effective:
-        return Value(float("nan"), float("nan"), (float("nan"), float("nan")), effective)
+        return PolicyValue(float("nan"), float("nan"), (float("nan"), float("nan")), effective)
     mean, error = float(contributions.mean()), float(contributions.std(ddof=1) / np.sqrt(count))
-    return Value(mean, error, (mean - NORMAL * error, mean + NORMAL * error), effective)
+    return PolicyValue(mean, error, (mean - NORMAL * error, mean + NORMAL * error), effective)
 
 
-def ips(rewards: Floats, chosen: Floats, logged: Floats) -> Value:
+def ips(rewards: Floats, chosen: Floats, logged: Floats) -> PolicyValue:
     """Return the inverse propensity score estimate.
 
     Parameters
@@ -77,7 +77,7 @@ def ips(rewards: Floats, chosen: Floats, logged: Floats) -> Value:
     return _value(weights * rewards, weights)
 
 
-def snips(rewards: Floats, chosen: Floats, logged: Floats) -> Value:
+def snips(rewards: Floats, chosen: Floats, logged: Floats) -> PolicyValue:
     """Return the self-normalised estimate [2]_, with the standard error of a ratio."""
     weights = chosen / logged
     total = float(weights.mean()) if len(weights) else 0.0
@@ -86,12 +86,14 @@ def snips(rewards: Floats, chosen: Floats, logged: Floats) -> Value:
     value = float((weights * rewards).mean()) / total
     found = _value(weights * (rewards - value) / total, weights)
     error = found.standard_error
-    return Value(value, error, (value - NORMAL * error, value + NORMAL * error), found.effective)
+    return PolicyValue(
+        value, error, (value - NORMAL * error, value + NORMAL * error), found.effective
+    )
 
 
 def doubly_robust(
     rewards: Floats, arms: npt.NDArray[np.intp], policy: Floats, logged: Floats, model: Floats
-) -> Value:
+) -> PolicyValue:
     """Return the doubly robust estimate [1]_.
 
     Parameters

@@ -39,7 +39,7 @@ from stream.models.base.state import (
 _LONG = 60  # periods: of a longer season no lag of its own is learned
 
 
-class Candidate(Protocol):
+class Forecaster(Protocol):
     """A forecaster whose state can be taken and put back."""
 
     def learn_one(self, y: float, x: dict[Any, Any] | None = None) -> None:
@@ -267,7 +267,7 @@ class Regression(time_series.SNARIMAX):
         self.regressor = RecursiveLeastSquares.from_state(part_of(state, "regressor"))
 
 
-def candidates(seasons: Sequence[int]) -> dict[str, Candidate]:
+def candidates(seasons: Sequence[int]) -> dict[str, Forecaster]:
     """Return fresh candidates, by name; the seasonal naive of the first season is the first.
 
     Parameters
@@ -275,7 +275,7 @@ def candidates(seasons: Sequence[int]) -> dict[str, Candidate]:
     seasons
         Periods of each season that a series may have, the usual one first; (1,) for none.
     """
-    chosen: dict[str, Candidate] = {}
+    chosen: dict[str, Forecaster] = {}
     for season in seasons:
         chosen[f"naive_{season}"] = SeasonalNaive(season)
     chosen.setdefault("naive_1", SeasonalNaive(1))
@@ -290,8 +290,8 @@ def candidates(seasons: Sequence[int]) -> dict[str, Candidate]:
     return chosen
 
 
-def _seasonal(season: int) -> dict[str, Candidate]:
-    chosen: dict[str, Candidate] = {f"median_{season}": SeasonalMedian(season, 7)}
+def _seasonal(season: int) -> dict[str, Forecaster]:
+    chosen: dict[str, Forecaster] = {f"median_{season}": SeasonalMedian(season, 7)}
     for alpha, beta, gamma in ((0.1, 0.005, 0.1), (0.3, 0.01, 0.2), (0.5, 0.05, 0.4)):
         for kind, factor in (("add", False), ("mul", True)):
             name = f"holt_winters_{season}_{kind}_{alpha}"
@@ -302,7 +302,7 @@ def _seasonal(season: int) -> dict[str, Candidate]:
     return chosen
 
 
-def is_factor(candidate: Candidate) -> bool:
+def is_factor(candidate: Forecaster) -> bool:
     """Return whether a candidate is for values over zero only."""
     return isinstance(candidate, Smoothing) and candidate.multiplicative
 

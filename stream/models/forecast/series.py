@@ -37,7 +37,7 @@ from stream.models.base.state import (
     number,
     part_of,
 )
-from stream.models.forecast.candidates import Candidate, candidates, is_factor
+from stream.models.forecast.candidates import Forecaster, candidates, is_factor
 from stream.models.forecast.intervals import ConformalIntervals
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ class SeriesForecaster(time_series.base.Forecaster):
         self.leads = leads
         self.level = level
         self.seen = 0
-        self._candidates: dict[str, Candidate] = candidates(self.seasons)
+        self._candidates: dict[str, Forecaster] = candidates(self.seasons)
         self.names = [*self._candidates, BLEND]
         self._kept = 1.0 - 1.0 / max(40, 3 * self.seasons[0])
         self._positive = True

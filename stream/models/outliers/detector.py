@@ -34,7 +34,7 @@ from stream.models.base.state import (
 )
 from stream.models.outliers.halfspace import HalfSpaceTrees
 from stream.models.outliers.isolation import IsolationTrees
-from stream.models.outliers.robust import Scale, deviations, oddness, scale_of, squeezed
+from stream.models.outliers.robust import RobustScale, deviations, oddness, scale_of, squeezed
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ class OutlierDetector(base.AnomalyDetector):
         self._counts = np.zeros(_RARE)
         self._points = np.zeros((0, 0))
         self._kept = 0
-        self._scale = Scale(np.zeros(0), np.ones(0))
+        self._scale = RobustScale(np.zeros(0), np.ones(0))
         self._forest = IsolationTrees(trees)
         self._halves: HalfSpaceTrees | None = None
         self._usual = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])  # mean and spread of the scores
@@ -272,7 +272,7 @@ class OutlierDetector(base.AnomalyDetector):
         detector._points = np.full((detector.sample, len(names)), np.nan)
         detector._points[:kept] = np.where(points == _HOLE, np.nan, points)
         size = length(state, "median")
-        detector._scale = Scale(
+        detector._scale = RobustScale(
             array(state, "median", np.float64, (size,)), array(state, "spread", np.float64, (size,))
         )
         detector._usual = array(state, "usual", np.float64, (2, 3))

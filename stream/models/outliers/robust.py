@@ -20,14 +20,14 @@ _WIDE: Final = 2.5  # spreads: so much is usual
 _MOST: Final = 1e9
 
 
-class Scale(NamedTuple):
+class RobustScale(NamedTuple):
     """Median and spread of each coordinate, of shape (dimensions,)."""
 
     median: Floats
     spread: Floats
 
 
-def scale_of(sample: Floats) -> Scale:
+def scale_of(sample: Floats) -> RobustScale:
     """Return the robust scale of points, of shape (points, dimensions).
 
     Where more than half of a coordinate's values are equal, its spread is the mean deviation; where
@@ -43,10 +43,10 @@ def scale_of(sample: Floats) -> Scale:
     spread = _NORMAL * np.median(away, axis=0)
     mean = away.mean(axis=0)
     spread = np.where(spread > 1e-9 * np.maximum(mean, 1e-300), spread, mean)
-    return Scale(median, np.where(spread > 0, spread, 1.0))
+    return RobustScale(median, np.where(spread > 0, spread, 1.0))
 
 
-def deviations(points: Floats, scale: Scale) -> Floats:
+def deviations(points: Floats, scale: RobustScale) -> Floats:
     """Return by how many spreads coordinates are off the median, with their sign."""
     return np.clip((points - scale.median) / scale.spread, -_MOST, _MOST)
 

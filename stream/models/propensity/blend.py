@@ -45,7 +45,7 @@ _NONE: Numbers = np.zeros(0, dtype=np.int64)
 _Batch = tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]  # log-odds, truth, segments
 
 
-class Blend:
+class LogitBlend:
     """Blends and calibrates log-odds.
 
     Parameters

@@ -31,7 +31,7 @@ _CLIP = 6.0  # standard deviations: beyond it an outlier would only tear the wei
 Example = Mapping[Any, Any]
 
 
-class Challenger(NamedTuple):
+class RiverChallenger(NamedTuple):
     """A river classifier and its share: all of the first ``free`` examples, then ``share``.
 
     ``levels`` bounds what it is shown of columns of texts; None shows it all.
@@ -124,14 +124,16 @@ MOST_LEVELS: Final = 64
 OTHERS: Final = "\0others"
 
 
-def challengers(seed: int = 0) -> list[Challenger]:
+def challengers(seed: int = 0) -> list[RiverChallenger]:
     """Return fresh challengers, the cheap ones first."""
     return [
-        Challenger("logistic", _linear(linear_model.LogisticRegression(optim.AdaGrad(0.1))), *_ALL),
-        Challenger("passive_aggressive", _linear(_passive_aggressive()), *_ALL),
-        Challenger("linear_svm", _linear(_hinge()), *_ALL),
-        Challenger("hoeffding_tree", _tree(), *_ALL, Levels(MOST_LEVELS)),
-        Challenger("adaptive_forest", _forest(seed), 20_000, 0.02, Levels(MOST_LEVELS)),
+        RiverChallenger(
+            "logistic", _linear(linear_model.LogisticRegression(optim.AdaGrad(0.1))), *_ALL
+        ),
+        RiverChallenger("passive_aggressive", _linear(_passive_aggressive()), *_ALL),
+        RiverChallenger("linear_svm", _linear(_hinge()), *_ALL),
+        RiverChallenger("hoeffding_tree", _tree(), *_ALL, Levels(MOST_LEVELS)),
+        RiverChallenger("adaptive_forest", _forest(seed), 20_000, 0.02, Levels(MOST_LEVELS)),
     ]
 
 

@@ -41,7 +41,7 @@ from stream.models.base.state import (
     part_of,
 )
 from stream.models.base.truth import Truth
-from stream.models.propensity.blend import Blend, called
+from stream.models.propensity.blend import LogitBlend, called
 from stream.models.propensity.buckets import (
     PAIR,
     TRIPLE,
@@ -56,7 +56,7 @@ from stream.models.propensity.buckets import (
 from stream.models.propensity.cells import Cells
 from stream.models.propensity.dense import DenseLogistic
 from stream.models.propensity.drift import DriftWatch
-from stream.models.propensity.encoding import Encoder, Row
+from stream.models.propensity.encoding import EncodedRow, Encoder
 from stream.models.propensity.ftrl import Groups, HashedFTRL, grouped, look
 from stream.models.propensity.maturity import Maturity
 from stream.models.propensity.positions import Combined, Positions
@@ -99,7 +99,7 @@ class Encoded(NamedTuple):
     values: Sequence[Sequence[float]] = ()
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Encoded:
+    def of(cls, rows: Sequence[EncodedRow]) -> Encoded:
         """Return rows of an `Encoder` together."""
         return cls(
             [row.fine for row in rows],
@@ -202,7 +202,7 @@ class Propensity(base.Classifier):
         self._table = HashedFTRL(bits=bits)
         self._dense = DenseLogistic(inputs)
         learners = 2 * len(self._rates) + bool(inputs)
-        self._blend = Blend(learners, segments, _LEAD if inputs else 0.0)
+        self._blend = LogitBlend(learners, segments, _LEAD if inputs else 0.0)
         self._positions = Positions()
         self._plans: dict[tuple[int, int], tuple[Groups, Combined]] = {}
         self._watch = DriftWatch()
@@ -403,7 +403,7 @@ class Propensity(base.Classifier):
 _PARTS: dict[str, type[Stateful]] = {
     "table": HashedFTRL,
     "dense": DenseLogistic,
-    "blend": Blend,
+    "blend": LogitBlend,
     "positions": Positions,
     "watch": DriftWatch,
     "maturity": Maturity,

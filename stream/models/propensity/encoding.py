@@ -37,7 +37,7 @@ from stream.models.base.state import (
     part_of,
     texts,
 )
-from stream.models.propensity.scaling import Places, Scale, normal_scores
+from stream.models.propensity.scaling import InputPlaces, RunningScale, normal_scores
 
 Value: TypeAlias = "float | str"
 Floats = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ _GROWN = 0.3  # share by which a bin may grow before bins are learned anew
 _REPEATED = 0.1  # share of values that come back, from which on a value says who it is
 
 
-class Row(NamedTuple):
+class EncodedRow(NamedTuple):
     """One example: its hashes, and dense inputs with their values; see `Encoded`."""
 
     fine: list[int]
@@ -63,14 +63,14 @@ class Row(NamedTuple):
     values: list[float]
 
 
-class Column:
+class Bins:
     """The bins of one numeric column."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.keys = (feature_hash(f"{name}^", "scaled"), feature_hash(f"{name}^", "ranked"))
         self._seed = crc32(name.encode())
-        self.scale = Scale()
+        self.scale = RunningScale()
         self.count = 0
         self.repeats = False
         self.sample: list[float] = []
@@ -95,7 +95,7 @@ class Column:
         if self.count >= 16 and (self.count & (self.count - 1) == 0 or self.count % 1024 == 0):
             self._renew()
 
-    def add_to(self, row: Row, value: float) -> None:
+    def add_to(self, row: EncodedRow, value: float) -> None:
         """Add the features of a finite value to a row."""
         values = self.values
         if values is not None and len(values) <= _CODES:
@@ -169,8 +169,8 @@ class Encoder:
     """
 
     def __init__(self, inputs: int = 128) -> None:
-        self._columns: dict[str, Column] = {}
-        self._places = Places(inputs)
+        self._columns: dict[str, Bins] = {}
+        self._places = InputPlaces(inputs)
 
     @property
     def inputs(self) -> int:
@@ -190,18 +190,18 @@ class Encoder:
             if column.is_code:
                 self._places.count(column.hashed(value))
 
-    def _learned(self, name: str, value: float) -> Column | None:
+    def _learned(self, name: str, value: float) -> Bins | None:
         column = self._columns.get(name)
         if column is None:
             if len(self._columns) >= _COLUMNS:
                 return None
-            column = self._columns[name] = Column(name)
+            column = self._columns[name] = Bins(name)
         column.learn(value)
         return column
 
-    def encode(self, x: Mapping[Any, Any]) -> Row:
+    def encode(self, x: Mapping[Any, Any]) -> EncodedRow:
         """Return an example as a row, whatever the order of its features."""
-        row = Row([], [], [], [], [])
+        row = EncodedRow([], [], [], [], [])
         for name, given in sorted((str(key), given) for key, given in x.items()):
             value = _value(given)
             column = self._columns.get(name) if isinstance(value, float) else None
@@ -218,7 +218,7 @@ class Encoder:
                 self._place(row, column.hashed(value), 1.0)
         return row
 
-    def _place(self, row: Row, key: int, value: float) -> None:
+    def _place(self, row: EncodedRow, key: int, value: float) -> None:
         place = self._places.find(key)
         if place:
             row.inputs.append(place)
@@ -253,7 +253,7 @@ class Encoder:
             If the state is not one of this class.
         """
         encoder = cls()
-        encoder._places = Places.from_state(part_of(state, "places"))
+        encoder._places = InputPlaces.from_state(part_of(state, "places"))
         names = texts(state, "names")
         if len(names) > _COLUMNS or len(set(names)) != len(names):
             raise StateError(f"names: more than {_COLUMNS}, or one twice")
@@ -263,10 +263,10 @@ class Encoder:
         coded = array(state, "coded", np.uint8, (len(names),)).tolist()
         lists = {name: _split(state, name, len(names)) for name in _LISTS}
         for i, name in enumerate(names):
-            column = encoder._columns[name] = Column(name)
+            column = encoder._columns[name] = Bins(name)
             column.count, column.repeats = counts[i], bool(repeats[i])
             mean, var, seen = scales[i]
-            column.scale = Scale(mean, var, int(seen))
+            column.scale = RunningScale(mean, var, int(seen))
             column.sample = lists["sample"][i]
             values = {value: feature_hash(name, value) for value in lists["values"][i]}
             column.values = values if coded[i] else None
@@ -277,7 +277,7 @@ class Encoder:
         return encoder
 
 
-_LISTS: dict[str, Callable[[Column], list[float]]] = {
+_LISTS: dict[str, Callable[[Bins], list[float]]] = {
     "sample": lambda column: column.sample,
     "values": lambda column: sorted(column.values or ()),
     **{

@@ -28,7 +28,7 @@ _MEMORY = 8192  # rows of the running mean
 _HUGE = 1e100  # beyond it a square is no number any more
 
 
-class Scale:
+class RunningScale:
     """The running mean and variance of a number."""
 
     def __init__(self, mean: float = 0.0, var: float = 0.0, count: int = 0) -> None:
@@ -72,7 +72,7 @@ def normal_scores(bins: int) -> tuple[float, ...]:
     return tuple(NormalDist().inv_cdf((i + 0.5) / bins) for i in range(bins))
 
 
-class Places:
+class InputPlaces:
     """Gives inputs their places: 1, 2, 3 …, as many as there may be.
 
     Parameters

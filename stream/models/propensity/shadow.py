@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import numpy as np
 
 from stream.models.base.hashing import draw, draws
-from stream.models.base.metrics import Quality, Rolling
+from stream.models.base.metrics import ProbabilityScores, Rolling
 
 if TYPE_CHECKING:
-    from stream.models.propensity.challengers import Challenger
+    from stream.models.propensity.challengers import RiverChallenger
 
 CHAMPION = "champion"
 FULL: Final = 50_000
@@ -34,7 +34,7 @@ class Standing(NamedTuple):
     """How good a model was on the sample's latest examples, before it learned them."""
 
     name: str
-    quality: Quality
+    quality: ProbabilityScores
 
 
 class Own(Protocol):
@@ -83,7 +83,7 @@ class Shadow:
         self.seed = seed
         self._drawn = 0, 0  # of these numbers it is known which are in the sample
         self._seen: list[int] = []
-        self._challengers: Sequence[Challenger] = _fresh(seed) if share > 0.0 else ()
+        self._challengers: Sequence[RiverChallenger] = _fresh(seed) if share > 0.0 else ()
         self._own = list(own) if share > 0.0 else []
         self.set_aside: list[str] = []
         self._rolling = {name: Rolling(window) for name in (CHAMPION, *self._names())}
@@ -146,7 +146,7 @@ class Shadow:
         )
 
 
-def _fresh(seed: int) -> Sequence[Challenger]:
+def _fresh(seed: int) -> Sequence[RiverChallenger]:
     from stream.models.propensity.challengers import challengers  # river takes its time, and 80 MB
 
     return challengers(seed)

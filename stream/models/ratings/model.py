@@ -26,7 +26,7 @@ from river import reco
 from stream.models.base.hashing import draws
 from stream.models.base.least_squares import RecursiveLeastSquares
 from stream.models.base.state import State, StateValue, array, integer, nested, number, part_of
-from stream.models.ratings.places import Places
+from stream.models.ratings.places import NamePlaces
 from stream.models.ratings.steps import descend, expected, neighbourly
 
 Floats = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ class RatingModel(reco.base.Ranker):
         self.seen = 0
         self._mean = 0.0
         self._low, self._high = 0.0, 0.0
-        self._user_places, self._item_places = Places(users), Places(items)
+        self._user_places, self._item_places = NamePlaces(users), NamePlaces(items)
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         for name, (rows, width, kind) in self._shapes(0, 0, 0).items():
             self._arrays[name] = np.zeros((rows, *width), kind)
@@ -299,8 +299,8 @@ class RatingModel(reco.base.Ranker):
         model.seen = integer(state, "seen", 0, 2**62)
         model._mean = number(state, "mean")
         model._low, model._high = number(state, "low"), number(state, "high")
-        model._user_places = Places.from_state(part_of(state, "places.user"))
-        model._item_places = Places.from_state(part_of(state, "places.item"))
+        model._user_places = NamePlaces.from_state(part_of(state, "places.user"))
+        model._item_places = NamePlaces.from_state(part_of(state, "places.item"))
         model._blend = RecursiveLeastSquares.from_state(part_of(state, "blend"))
         users, items = len(model._user_places), len(model._item_places)
         rows = users, items, min(model.seen, model.memory)

@@ -11,7 +11,7 @@ import numpy as np
 from stream.models.base.state import State, StateError, StateValue, array, integer, texts
 
 
-class Places:
+class NamePlaces:
     """Which place each name has.
 
     Parameters

@@ -21,7 +21,7 @@ from stream.models.base.state import State, nested, part_of
 from stream.models.base.vocabulary import Numbers, Vocabulary
 from stream.models.recommend.decay import Decay
 from stream.models.recommend.pairs import Floats, PairTable, find
-from stream.models.recommend.steps import Step, Steps
+from stream.models.recommend.steps import Steps, TimedStep
 
 TINY: Final = 1e-300  # divides where there is no support
 
@@ -198,7 +198,7 @@ class CoOccurrence:
     def learn_many(self, steps: Iterable[SessionStep]) -> None:
         """Learn session steps, in order; a session's first item comes with no previous ones."""
         names = Names()
-        self.learn_steps(Steps.of([Step(0, *step) for step in steps], names), names)
+        self.learn_steps(Steps.of([TimedStep(0, *step) for step in steps], names), names)
 
     def learn_steps(self, steps: Steps, names: Names) -> None:
         """As `learn_many`, of columns."""

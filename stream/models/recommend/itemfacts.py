@@ -38,7 +38,7 @@ class Facts(NamedTuple):
     price: int | None = None
 
 
-class Told(NamedTuple):
+class EventFacts(NamedTuple):
     """What events say of items.
 
     Attributes
@@ -64,7 +64,7 @@ def take(
     Parameters
     ----------
     told
-        Of `Told`.
+        Of `EventFacts`.
     known
         int32 ``[codes]``: numbers of the items that are no strangers.
     numbering
@@ -123,9 +123,9 @@ class ItemFacts:
         names = Names()
         items, categories, brands = (names.codes([name]) for name in (item, category, brand))
         prices = np.array([UNTOLD if price is None else price])
-        self.learn_many(Told(items, categories, brands, prices), names)
+        self.learn_many(EventFacts(items, categories, brands, prices), names)
 
-    def learn_many(self, told: Told, names: Names) -> None:
+    def learn_many(self, told: EventFacts, names: Names) -> None:
         """Take over what events say of items, in order."""
         if self._names is not names:
             self._names, self._codes = names, np.zeros((len(self.prices), 2), np.int32)

@@ -15,7 +15,7 @@ from river.reco.base import Ranker
 
 from stream.models.base.hashing import feature_hash
 from stream.models.recommend.recommender import Recommender
-from stream.models.recommend.steps import Step
+from stream.models.recommend.steps import TimedStep
 
 REACH = 32
 
@@ -63,7 +63,7 @@ class SessionRanker(Ranker):  # type: ignore[misc, unused-ignore]
         if not y > 0:
             return
         previous = self._latest.pop(user, [])
-        self.recommender.learn(Step(_number(user), previous, str(item), 0))
+        self.recommender.learn(TimedStep(_number(user), previous, str(item), 0))
         self._latest[user] = [*previous[-REACH + 1 :], str(item)]
         if len(self._latest) > self.users:
             self._latest.popitem(last=False)

@@ -27,7 +27,7 @@ from stream.models.recommend.factors import Factors
 from stream.models.recommend.features import FEATURES, LOOK_BACK, SOURCES
 from stream.models.recommend.sessions import SessionIndex
 from stream.models.recommend.sources import NOBODY, Pool, Sources, prior
-from stream.models.recommend.steps import Step, Steps
+from stream.models.recommend.steps import Steps, TimedStep
 from stream.models.recommend.trending import Trending
 
 LADDER: Final = ("personal", "segment", "trending", "new")
@@ -114,11 +114,11 @@ class Recommender:
         self._sources = Sources(self.pairs, self.index, self.factors)
         self._names = Names()
 
-    def learn(self, step: Step) -> None:
+    def learn(self, step: TimedStep) -> None:
         """Learn one step; :meth:`learn_many` is several times faster per step."""
         self.learn_many([step])
 
-    def learn_many(self, steps: Sequence[Step]) -> None:
+    def learn_many(self, steps: Sequence[TimedStep]) -> None:
         """Learn steps in order; the blend predicts them from what was known before them all."""
         if self._names.many:
             self._names = Names()

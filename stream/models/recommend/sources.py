@@ -99,7 +99,7 @@ def best_room(k: int) -> Best:
     return Best(np.zeros(k, np.int64), np.zeros(k, np.int32), np.zeros(k), np.zeros(k, np.int64))
 
 
-class Known(NamedTuple):
+class SourceTables(NamedTuple):
     """What is known, as kernels see it: the vocabulary, pairs, sessions and factors."""
 
     numbering: Numbering
@@ -108,7 +108,7 @@ class Known(NamedTuple):
     vectors: Vectors
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """A question.
 
     Attributes
@@ -152,7 +152,7 @@ class Sources:
     def __init__(self, pairs: CoOccurrence, index: SessionIndex, factors: Factors) -> None:
         self.pairs, self.index = pairs, index
         vocabulary, width = pairs.vocabulary, pairs.pairs.width
-        known = Known(vocabulary.numbering, pairs.pairs.cells, index.rings, factors.vectors)
+        known = SourceTables(vocabulary.numbering, pairs.pairs.cells, index.rings, factors.vectors)
         entries = max(MIDDLE, index.weights.steps) * width + LOOK_BACK
         most = min(vocabulary.capacity, len(index.met.numbers) + 2 * entries)
         self._candidates = room(vocabulary.capacity, most, entries, factors.size)
@@ -229,8 +229,8 @@ def gathered(asked: Any, known: Any, scratch: Any) -> int:
     """Gather candidates; the arguments are `plain`, ``scratch`` is of `Met` and `Candidates`."""
     numbering, cells, rings, vectors = known
     return gather(
-        Asked(*asked),
-        Known(Numbering(*numbering), Cells(*cells), Rings(*rings), Vectors(*vectors)),
+        Query(*asked),
+        SourceTables(Numbering(*numbering), Cells(*cells), Rings(*rings), Vectors(*vectors)),
         Met(*scratch[0]),
         Candidates(*scratch[1]),
     )
@@ -280,7 +280,7 @@ def teach(
 
 
 @kernel
-def gather(asked: Asked, known: Known, met: Met, candidates: Candidates) -> int:
+def gather(asked: Query, known: SourceTables, met: Met, candidates: Candidates) -> int:
     """Candidates with their features; how many of them are the session's own.
 
     Parameters

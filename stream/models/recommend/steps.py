@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]
 NONE = -1  # in place of a segment
 
 
-class Step(NamedTuple):
+class TimedStep(NamedTuple):
     """One step of a session: ``item`` at ``time`` (ms) after ``previous`` (newest last).
 
     ``session`` is a number of the session's own, of at most 63 bits.
@@ -58,7 +58,7 @@ class Steps(NamedTuple):
     previous: Codes
 
     @classmethod
-    def of(cls, steps: Sequence[Step], names: Names) -> Self:
+    def of(cls, steps: Sequence[TimedStep], names: Names) -> Self:
         """Some steps as columns."""
         return cls(
             np.array([step.session for step in steps], np.int64),
@@ -69,14 +69,14 @@ class Steps(NamedTuple):
             names.codes(name for step in steps for name in step.previous),
         )
 
-    def told(self, names: Names) -> list[Step]:
+    def told(self, names: Names) -> list[TimedStep]:
         """Each step by itself, in the names of its codes."""
         items = list(map(names.texts.__getitem__, self.items.tolist()))
         previous = list(map(names.texts.__getitem__, self.previous.tolist()))
         starts = self.starts.tolist()
         columns = self.sessions.tolist(), self.times.tolist(), self.segments.tolist()
         return [
-            Step(
+            TimedStep(
                 session,
                 previous[starts[at] : starts[at + 1]],
                 items[at],

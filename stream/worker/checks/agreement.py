@@ -25,7 +25,7 @@ from typing import NamedTuple
 from stream.broker.records import Record, Unreadable
 from stream.decide.ledger import Identity
 from stream.domain.stamps import EPOCH, next_place
-from stream.worker.faust.origin import Origin
+from stream.worker.faust.origin import StoreOrigin
 
 RENEW = "restore it, or say what it holds now with `offerstream topics renew {topic}`"
 ANEW = "restore it from a copy, or begin anew with another app_id"
@@ -39,7 +39,7 @@ class Print(NamedTuple):
     checksum: int
 
 
-class Found(NamedTuple):
+class FoundPartition(NamedTuple):
     """A partition as the broker has it: from ``start`` to before ``end``.
 
     ``print`` is of the first record at or behind the place that was asked for; None without one.
@@ -73,7 +73,9 @@ def print_of(record: Record) -> Print | None:
     return Print(record.offset, record.timestamp, checksum)
 
 
-def topic_and_ledger(where: str, stamp: int, kept: Identity, found: Found) -> Refuse | None:
+def topic_and_ledger(
+    where: str, stamp: int, kept: Identity, found: FoundPartition
+) -> Refuse | None:
     """Whether a partition is still what its ledger accounted for; ``where`` names it.
 
     >>> known = Identity("A", 5, 77)
@@ -108,7 +110,7 @@ def topic_and_ledger(where: str, stamp: int, kept: Identity, found: Found) -> Re
 
 
 def ledger_and_commit(
-    where: str, stamp: int | None, safe: int, commit: int | None, found: Found
+    where: str, stamp: int | None, safe: int, commit: int | None, found: FoundPartition
 ) -> GoOn | Refuse:
     """Where to go on in a partition; ``stamp`` is None where there is no ledger.
 
@@ -136,7 +138,7 @@ def ledger_and_commit(
     return GoOn(max(wanted, found.start), lost, f"{behind}: it is read again from {wanted} on")
 
 
-def _without_ledger(where: str, commit: int | None, found: Found) -> GoOn | Refuse:
+def _without_ledger(where: str, commit: int | None, found: FoundPartition) -> GoOn | Refuse:
     if not commit:
         return GoOn(found.start)
     behind = f"the customers' changelog knows nothing of {where}, and {commit} is committed"
@@ -148,7 +150,7 @@ def _without_ledger(where: str, commit: int | None, found: Found) -> GoOn | Refu
     return GoOn(0, 0, f"{behind}: all of it is read again")
 
 
-def log_and_commit(where: str, commit: int | None, found: Found) -> GoOn:
+def log_and_commit(where: str, commit: int | None, found: FoundPartition) -> GoOn:
     """Where to go on in a log that has no ledger, as that of the examples has none."""
     if commit is None:
         return GoOn(found.start)
@@ -159,7 +161,7 @@ def log_and_commit(where: str, commit: int | None, found: Found) -> GoOn:
 
 
 def changelog_and_store(
-    where: str, stored: int | None, same: bool, found: Found, place: str
+    where: str, stored: int | None, same: bool, found: FoundPartition, place: str
 ) -> Refuse | None:
     """Whether a store may be filled up from a changelog.
 
@@ -185,7 +187,7 @@ def changelog_and_store(
     return None
 
 
-def changelog_and_origin(kept: Origin, found: Origin, place: str) -> Refuse | None:
+def changelog_and_origin(kept: StoreOrigin, found: StoreOrigin, place: str) -> Refuse | None:
     """Whether a store was filled from the changelog that there is; ``place`` names the store.
 
     >>> kept, found = Origin("a-changelog", "A", 0), Origin("b-changelog", "B", 0)
@@ -207,7 +209,7 @@ def changelog_and_origin(kept: Origin, found: Origin, place: str) -> Refuse | No
     return None
 
 
-def memory_and_origin(kept: Origin | None, found: Origin, lasting: int) -> str:
+def memory_and_origin(kept: StoreOrigin | None, found: StoreOrigin, lasting: int) -> str:
     """Why a store may lack what the changelog has forgotten; empty if it does not.
 
     ``lasting`` is how long the changelog keeps deletions, in ms.

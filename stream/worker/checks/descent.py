@@ -12,7 +12,7 @@ from typing import Final
 from faust.types import TP
 
 from stream.broker.protocol import Broker
-from stream.codec.customers import StateError, decode_ledger
+from stream.codec.customers import StoredRecordError, decode_ledger
 from stream.worker.partition import ledger_key
 
 SOUGHT: Final = 200  # records that are looked at for the next ledger: some 5 ms each
@@ -54,7 +54,7 @@ async def descent(broker: Broker, tp: TP, mark: int, stored: bytes | None) -> De
 def _compared(ours: bytes, theirs: bytes) -> Descent:
     try:
         before, after = decode_ledger(ours).stamps, decode_ledger(theirs).stamps
-    except StateError:
+    except StoredRecordError:
         return Descent.UNKNOWN
     ahead = any(one > other for one, other in zip(before, after, strict=True))
     return Descent.OTHER if ahead else Descent.SAME

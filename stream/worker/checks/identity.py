@@ -14,7 +14,7 @@ from stream.worker.faust.records import Batch
 ENDLESS: Final = (2**63,) * len(Source)
 
 
-class Known(NamedTuple):
+class ComparedState(NamedTuple):
     """What was found when the partitions were compared with the broker.
 
     ``topic_ids`` by topic; ``durable`` holds, by partition, per source the last stamp of which a
@@ -26,7 +26,7 @@ class Known(NamedTuple):
     ends: dict[int, tuple[int, ...]]
 
     @classmethod
-    def nothing(cls) -> Known:
+    def nothing(cls) -> ComparedState:
         """Where nothing was compared yet."""
         return cls({}, {}, {})
 

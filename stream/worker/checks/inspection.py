@@ -25,7 +25,7 @@ from stream.config import ConfigError, Settings
 from stream.decide.ledger import UNSTAMPED, Ledger
 from stream.domain.stamps import next_place, stamp
 from stream.worker.checks.agreement import (
-    Found,
+    FoundPartition,
     GoOn,
     Refuse,
     changelog_and_origin,
@@ -37,10 +37,10 @@ from stream.worker.checks.agreement import (
     topic_and_ledger,
 )
 from stream.worker.checks.descent import Descent, descent
-from stream.worker.checks.identity import ENDLESS, Known, moved
+from stream.worker.checks.identity import ENDLESS, ComparedState, moved
 from stream.worker.checks.topic_faults import widths_differ, widths_refused
 from stream.worker.checks.topics import topic_specs
-from stream.worker.faust.origin import Origin, wall_time
+from stream.worker.faust.origin import StoreOrigin, wall_time
 from stream.worker.faust.table import BatchTable
 from stream.worker.partition import ledger_key, read_ledger
 
@@ -78,13 +78,13 @@ class Kept(NamedTuple):
         of_safe, at = next_place(self.ledger.identities[self.source].safe)
         return at if of_safe == epoch else 0
 
-    def agrees(self, found: Found) -> Refuse | None:
+    def agrees(self, found: FoundPartition) -> Refuse | None:
         """Whether the topic is still what was accounted for."""
         if self.ledger is None:
             return None
         return topic_and_ledger(self.where, self.stamp, self.ledger.identities[self.source], found)
 
-    def goes_on(self, commit: int | None, found: Found) -> GoOn | Refuse:
+    def goes_on(self, commit: int | None, found: FoundPartition) -> GoOn | Refuse:
         """Where reading goes on."""
         if self.ledger is None:
             return ledger_and_commit(self.where, None, -1, commit, found)
@@ -135,7 +135,7 @@ class Inspection:
         self._first_stamps = first_stamps
         self._lost = lost
         self._skipped = skipped
-        self.known = Known.nothing()
+        self.known = ComparedState.nothing()
 
     async def places(self, commits: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Where to go on in each partition of the topics that are read in batches.
@@ -161,7 +161,7 @@ class Inspection:
         await self._pass_over(kept, found)
         return at
 
-    async def _pass_over(self, kept: Mapping[TP, Kept], found: Mapping[TP, Found]) -> None:
+    async def _pass_over(self, kept: Mapping[TP, Kept], found: Mapping[TP, FoundPartition]) -> None:
         """Account for what a topic no longer had when it was first read, or was lost unread.
 
         Else it would count as lost at each start until a record comes.
@@ -183,7 +183,7 @@ class Inspection:
         self,
         commits: Mapping[TP, int | None],
         kept: Mapping[TP, Kept],
-        found: Mapping[TP, Found],
+        found: Mapping[TP, FoundPartition],
     ) -> None:
         """Keep what the partitions' decisions need of it."""
         for tp, one in kept.items():
@@ -222,7 +222,7 @@ class Inspection:
             kept = self._table.origin(tp.partition)
             if at is not None and kept is not None:
                 _heed(changelog_and_origin(kept, fresh, place))
-            where, found = f"{tp.topic}-{tp.partition}", Found(fresh.topic_id, start, end)
+            where, found = f"{tp.topic}-{tp.partition}", FoundPartition(fresh.topic_id, start, end)
             same = self._is_stored(tp, at, records.get(tp))
             _heed(changelog_and_store(where, at, same, found, place))
             if at is not None:
@@ -235,7 +235,7 @@ class Inspection:
                 self._table.empty(tp, reason)
             self._table.begin(tp.partition, fresh)
 
-    async def _descent(self, tp: TP, kept: Origin, place: str) -> str:
+    async def _descent(self, tp: TP, kept: StoreOrigin, place: str) -> str:
         """Why a store can't be known again where no ids are told; empty if it is.
 
         Raises
@@ -260,14 +260,14 @@ class Inspection:
             return "it accounts for events that the topics do not hold"
         return ""
 
-    async def _origin(self) -> Origin:
+    async def _origin(self) -> StoreOrigin:
         """What a store comes from that is filled from now on."""
         now = wall_time()
         (spec,) = [s for s in self._specs if s.name == self._settings.customers_changelog]
         told = await self._broker.deletions_kept(spec.name)
         self._table.lasting = int(spec.config[DELETIONS]) if told is None else told
         facts = await self._broker.topics([spec.name])
-        return Origin(spec.name, facts[spec.name].topic_id, now)
+        return StoreOrigin(spec.name, facts[spec.name].topic_id, now)
 
     def _is_stored(self, tp: TP, at: int | None, record: Record | None) -> bool:
         """Whether the store holds what the last record of it in the changelog says."""
@@ -392,7 +392,7 @@ class Inspection:
         tps: Iterable[TP],
         kept: Mapping[TP, Kept],
         ids: Mapping[str, str] | None = None,
-    ) -> dict[TP, Found]:
+    ) -> dict[TP, FoundPartition]:
         if ids is None:
             facts = await self._broker.topics(self._topics)
             ids = {name: fact.topic_id for name, fact in facts.items()}
@@ -402,7 +402,7 @@ class Inspection:
         within = {tp: at for tp, at in places.items() if bounds[tp].start <= at < bounds[tp].end}
         records = await self._broker.records(within) if within else {}
         return {
-            tp: Found(
+            tp: FoundPartition(
                 ids.get(tp.topic, ""),
                 *bounds[tp],
                 print_of(records[tp]) if tp in records else None,

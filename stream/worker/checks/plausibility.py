@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import get_logger
 
-from stream.broker.protocol import Bounds, Broker
-from stream.codec.customers import StateError, decode_ledger
+from stream.broker.protocol import Broker, OffsetRange
+from stream.codec.customers import StoredRecordError, decode_ledger
 from stream.codec.snapshots.snapshot import SnapshotError
 from stream.config import Settings
 from stream.domain.event import Source
@@ -96,11 +96,11 @@ class Plausibility:
                 epochs[f"{source}/{tp.partition}"], _ = next_place(stamp)
         return epochs
 
-    async def _stamps(self, changelog: TP, bounds: Bounds) -> tuple[int, ...]:
+    async def _stamps(self, changelog: TP, bounds: OffsetRange) -> tuple[int, ...]:
         """The stamps of the newest ledger; empty without one."""
         for at in range(bounds.end - 1, max(bounds.start, bounds.end - TAIL) - 1, -1):
             record = (await self._broker.records({changelog: at})).get(changelog)
             if record and record.value and record.key == ledger_key(changelog.partition):
-                with suppress(StateError):  # the one before it stands
+                with suppress(StoredRecordError):  # the one before it stands
                     return decode_ledger(record.value).stamps
         return ()

@@ -20,11 +20,11 @@ from stream.broker.opening import open_broker
 from stream.broker.protocol import Broker
 from stream.broker.records import Record
 from stream.broker.whole import read_topic
-from stream.codec.customers import StateError, decode_ledger, encode_ledger
+from stream.codec.customers import StoredRecordError, decode_ledger, encode_ledger
 from stream.config import ConfigError, Settings
 from stream.decide.ledger import Ledger
 from stream.domain.stamps import next_place, stamp
-from stream.worker.checks.agreement import Found, print_of, topic_and_ledger
+from stream.worker.checks.agreement import FoundPartition, print_of, topic_and_ledger
 from stream.worker.checks.identity import moved
 from stream.worker.partition import ledger_key
 
@@ -72,7 +72,7 @@ def _ledgers(settings: Settings) -> dict[int, Ledger]:
 
     def take(record: Record) -> None:
         if record.key == ledger_key(record.partition) and record.value:
-            with suppress(StateError):  # the one before it stands
+            with suppress(StoredRecordError):  # the one before it stands
                 found[record.partition] = decode_ledger(record.value)
 
     read_topic(settings, settings.customers_changelog, settings.partitions, take)
@@ -81,7 +81,7 @@ def _ledgers(settings: Settings) -> dict[int, Ledger]:
 
 async def _found(
     broker: Broker, topic: str, source: int, ledgers: Mapping[int, Ledger]
-) -> dict[int, Found]:
+) -> dict[int, FoundPartition]:
     facts = (await broker.topics([topic]))[topic]
     there = {TP(topic, number): number for number in ledgers if number < facts.partitions}
     bounds = await broker.bounds(there)
@@ -89,7 +89,9 @@ async def _found(
     within = {tp: at for tp, at in places.items() if bounds[tp].start <= at < bounds[tp].end}
     records = await broker.records(within) if within else {}
     return {
-        number: Found(facts.topic_id, *bounds[tp], print_of(records[tp]) if tp in records else None)
+        number: FoundPartition(
+            facts.topic_id, *bounds[tp], print_of(records[tp]) if tp in records else None
+        )
         for tp, number in there.items()
     }
 
@@ -98,7 +100,7 @@ def _changed(
     topic: str,
     source: int,
     ledgers: Mapping[int, Ledger],
-    found: Mapping[int, Found],
+    found: Mapping[int, FoundPartition],
     whence: Whence,
 ) -> dict[int, Ledger]:
     """The ledgers of the partitions that do not agree, as they are to be."""
@@ -114,7 +116,7 @@ def _changed(
     }
 
 
-def _renewed(ledger: Ledger, source: int, found: Found, whence: Whence) -> Ledger:
+def _renewed(ledger: Ledger, source: int, found: FoundPartition, whence: Whence) -> Ledger:
     at = ledger.stamps[source]
     epoch, wanted = next_place(at)
     if whence == "same" and found.end < wanted:

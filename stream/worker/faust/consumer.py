@@ -37,7 +37,7 @@ from mode.utils.futures import notify
 from stream.broker.records import Record
 from stream.broker.turns import in_turns
 from stream.config import ConfigError
-from stream.worker.faust.lane import Group, LaneQueue
+from stream.worker.faust.lane import LaneQueue, TopicGroup
 from stream.worker.faust.records import Arrived, Batch, Content, Lane
 from stream.worker.faust.store import StoreFault
 
@@ -50,7 +50,7 @@ class BatchingApp(Protocol):
     """What the consumer asks of its app."""
 
     #: The group of each topic that is read in batches.
-    groups: Mapping[str, Group]
+    groups: Mapping[str, TopicGroup]
 
     def let_go(self) -> None:
         """Give up the batches of groups that are not awaited."""
@@ -233,7 +233,7 @@ class BatchingConsumer(Consumer):
             self.log.warning(text, name.partition, ", ".join(left), lane.group.wait)
         return arrived
 
-    def _lane(self, group: Group, tp: TP) -> LaneQueue:
+    def _lane(self, group: TopicGroup, tp: TP) -> LaneQueue:
         name = Lane(group.name, tp.partition)
         if name not in self._lanes:
             self._lanes[name] = LaneQueue(group)

@@ -32,14 +32,14 @@ Acknowledged: TypeAlias = asyncio.Future[RecordMetadata]
 Sent: TypeAlias = tuple[list[Acknowledged], int]
 
 
-class Refused(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+class WriteRefused(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """A write that is not taken, in words for an operator."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # stock: behind the class's name
 
 
-class NotOwned(Refused):
+class NotOwned(WriteRefused):
     """A write to a partition whose topic only owners write, by somebody who does not own it."""
 
     def __init__(self, tp: TP) -> None:
@@ -49,7 +49,7 @@ class NotOwned(Refused):
         )
 
 
-class NotWritten(Refused):
+class NotWritten(WriteRefused):
     """A write that no broker took for all of ``kafka.request_timeout``."""
 
     def __init__(self, tp: TP, why: KafkaError) -> None:

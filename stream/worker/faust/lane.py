@@ -19,7 +19,7 @@ def _nothing(records: Sequence[Record]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class TopicGroup:
     """Topics whose partitions are read together.
 
     ``ahead`` is how many batches that are not acknowledged a lane may hold, ``limit`` the most
@@ -48,7 +48,7 @@ class Group:
 class LaneQueue:
     """The state of one lane between its fetches and its commits."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: TopicGroup) -> None:
         self.group = group
         self.merge = Merge(group.topics, group.wait)
         #: Topics that have records which cannot be read yet: all others wait for them.

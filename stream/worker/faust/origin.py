@@ -18,7 +18,7 @@ from msgspec import MsgspecError, msgpack
 HOUR: Final = 3_600_000  # ms
 
 
-class Origin(NamedTuple):
+class StoreOrigin(NamedTuple):
     """What a store was filled from.
 
     Parameters
@@ -37,12 +37,12 @@ class Origin(NamedTuple):
     through: int
     mark: int = -1
 
-    def reaching(self, time: int, mark: int) -> Origin:
+    def reaching(self, time: int, mark: int) -> StoreOrigin:
         """The same, filled up to a time; never back, and never into the future."""
         through = max(self.through, min(time, wall_time()))
         return self._replace(through=through, mark=max(self.mark, mark))
 
-    def is_of(self, other: Origin) -> bool:
+    def is_of(self, other: StoreOrigin) -> bool:
         """Whether both are one life of one topic, as far as ids are told."""
         told = self.topic_id and other.topic_id
         return self.topic == other.topic and (not told or self.topic_id == other.topic_id)
@@ -80,12 +80,12 @@ def wall_time() -> int:
     return time.time_ns() // 1_000_000
 
 
-def encode_origin(origin: Origin) -> bytes:
+def encode_origin(origin: StoreOrigin) -> bytes:
     """As a store keeps it."""
     return msgpack.encode(origin)
 
 
-def decode_origin(stored: bytes) -> Origin:
+def decode_origin(stored: bytes) -> StoreOrigin:
     """What a store kept.
 
     Raises
@@ -94,6 +94,6 @@ def decode_origin(stored: bytes) -> Origin:
         If it is nothing of ours.
     """
     try:
-        return msgpack.decode(stored, type=Origin)
+        return msgpack.decode(stored, type=StoreOrigin)
     except MsgspecError as error:
         raise ValueError(f"its origin cannot be read: {error}") from error

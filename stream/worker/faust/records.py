@@ -77,7 +77,7 @@ class Batch:
         return len(self.arrived)
 
 
-class Delivery(Protocol):
+class InFlight(Protocol):
     """A batch in an agent's hands, to be acknowledged when its effects are durable."""
 
     @property

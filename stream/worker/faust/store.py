@@ -8,7 +8,7 @@ Rules:
 - There is no write-ahead log. What a crash takes off the store's end the changelog brings back, and
   damage to RocksDB's list of files leaves an older whole state or an error, never a gap.
 - What was deleted leaves the files when `DiskStore.purge` rewrites them.
-- With its offset goes its `Origin`, in the same write: whose changelog it is, and how old.
+- With its offset goes its `StoreOrigin`, in the same write: whose changelog it is, and how old.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from rocksdict import (
 )
 
 from stream.broker.directory import make_private
-from stream.decide.ledger import Unreadable
-from stream.worker.faust.origin import Origin, decode_origin, encode_origin
+from stream.decide.ledger import UnreadableState
+from stream.worker.faust.origin import StoreOrigin, decode_origin, encode_origin
 
 logger = get_logger(__name__)
 
@@ -55,7 +55,7 @@ _TRIES: Final = 30
 _PAUSE: Final = 1.0  # seconds
 
 
-class StoreFault(Unreadable, OSError):
+class StoreFault(UnreadableState, OSError):
     """A partition's store could not be opened, read or written, or holds what makes no sense.
 
     ``damaged`` says that to empty it may help: not where the disk is full or out of reach;
@@ -158,7 +158,7 @@ class DiskStore(rocksdb.Store):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._without_log = _without_log()
-        self._origins: dict[int, Origin] = {}  # of stores that are open
+        self._origins: dict[int, StoreOrigin] = {}  # of stores that are open
         self._rewriting: asyncio.Future[None] | None = None  # lest a store be closed meanwhile
 
     def read(self, partition: int, key: bytes) -> bytes | None:
@@ -175,7 +175,7 @@ class DiskStore(rocksdb.Store):
             raise self._fault(partition, error) from error
         return value
 
-    def origin(self, partition: int) -> Origin | None:
+    def origin(self, partition: int) -> StoreOrigin | None:
         """What the store was filled from; None of one that is empty, or an older release's.
 
         Raises
@@ -199,7 +199,7 @@ class DiskStore(rocksdb.Store):
         """Whether the store of a partition is open."""
         return partition in self._dbs
 
-    def begin(self, partition: int, origin: Origin) -> None:
+    def begin(self, partition: int, origin: StoreOrigin) -> None:
         """Say what an empty store will be filled from, or of a full one what is known now.
 
         Raises

@@ -19,7 +19,7 @@ from yarl import URL
 
 import faust
 from stream.broker.records import Outgoing, Record
-from stream.worker.faust.origin import HOUR, Origin, wall_time
+from stream.worker.faust.origin import HOUR, StoreOrigin, wall_time
 from stream.worker.faust.records import BatchProducer
 from stream.worker.faust.store import DiskStore, Rebuilds, StoreFault, Write
 
@@ -138,7 +138,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         else:
             store.write(partition, writes, offset, time, mark)
 
-    def origin(self, partition: int) -> Origin | None:
+    def origin(self, partition: int) -> StoreOrigin | None:
         """What the store was filled from; None of one that does not know, as in memory.
 
         Raises
@@ -148,7 +148,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         """
         return self.data.origin(partition) if isinstance(self.data, DiskStore) else None
 
-    def begin(self, partition: int, origin: Origin) -> None:
+    def begin(self, partition: int, origin: StoreOrigin) -> None:
         """Say what a store is filled from.
 
         Raises

@@ -21,7 +21,7 @@ from stream.broker.progress import Progress
 from stream.broker.records import Record, value_of
 from stream.codec.examples import Lesson, encode_lesson
 from stream.config import Settings
-from stream.worker.faust.records import Batch, Delivery
+from stream.worker.faust.records import Batch, InFlight
 from stream.worker.learning.process import Apart, Here, TrainerEnded, Training
 from stream.worker.learning.rulebook import RuleBook
 from stream.worker.learning.trainer import Publication
@@ -59,7 +59,7 @@ class Learning:
         self._starting = False
         self._ending: asyncio.Future[None] | None = None
         self._position = 0  # the offset up to which the trainer was handed the log of examples
-        self._taken: list[Delivery] = []
+        self._taken: list[InFlight] = []
         self._lock = asyncio.Lock()
         self._forgotten = 0
         self.progress = Progress()
@@ -69,7 +69,7 @@ class Learning:
         """Seconds for which the trainer has owed an answer."""
         return self._training.waited if self._training is not None else 0.0
 
-    async def take(self, event: Delivery) -> None:
+    async def take(self, event: InFlight) -> None:
         """Learn one batch; it is acknowledged by the publication that holds it."""
         async with self._lock:
             if event.value.void:

@@ -12,7 +12,7 @@ from mode import get_logger
 from stream.codec.examples import MOST_PARTITIONS, LessonError, decode_lesson, read_examples
 from stream.codec.snapshots.models import Published, Publisher
 from stream.config import LearningSettings
-from stream.learn.columns import Columns
+from stream.learn.columns import ExampleColumns
 from stream.learn.learner import Learner
 from stream.learn.places import Stamps
 from stream.learn.rulebook import Said, standing
@@ -171,7 +171,7 @@ class _Read(NamedTuple):
 
     stamps: dict[str, tuple[Stamps, Stamps]]
     payloads: list[bytes]
-    columns: Columns
+    columns: ExampleColumns
     settled: int
 
 

@@ -13,7 +13,7 @@ from stream.learn.learner import LOG, Learner
 from stream.worker.learning.trainer import learn_record
 
 
-class Verdict(NamedTuple):
+class ModelFingerprints(NamedTuple):
     """For each kind of model, the fingerprints of what is published and of what was relearned."""
 
     learned: int
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
         return self.published == self.relearned
 
 
-def verify_models(settings: Settings) -> Verdict:
+def verify_models(settings: Settings) -> ModelFingerprints:
     """Learn the log of examples up to where the newest publication has, and compare.
 
     Raises
@@ -54,7 +54,7 @@ def verify_models(settings: Settings) -> Verdict:
             "models can be verified within its retention only"
         )
     kinds = published.states
-    return Verdict(
+    return ModelFingerprints(
         published.learned,
         {kind: fingerprint(state) for kind, state in kinds.items()},
         {kind: fingerprint(state) for kind, state in learner.states().items()},

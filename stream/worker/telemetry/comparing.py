@@ -16,7 +16,7 @@ from stream.worker.telemetry.instruments import BoundedLabel
 MOST: Final = 16
 
 
-class Counted(NamedTuple):
+class GroupCount(NamedTuple):
     """What came of moments of a group's value: how many there were, and of them with an offer."""
 
     group: str
@@ -48,9 +48,9 @@ class Comparing:
         self._labels: dict[str, BoundedLabel] = {}
         self._met: dict[tuple[str, str], set[str]] = {}
         self._shown: set[tuple[str, str]] = set()
-        self._kept: dict[tuple[str, str], Counted] = {}
+        self._kept: dict[tuple[str, str], GroupCount] = {}
 
-    def note(self, members: Iterable[Member]) -> Iterator[Counted]:
+    def note(self, members: Iterable[Member]) -> Iterator[GroupCount]:
         """Note moments; return what is to be added to what was shown."""
         for member in members:
             label = self._labels.setdefault(member.group, BoundedLabel(MOST))
@@ -61,7 +61,7 @@ class Comparing:
                 if len(met) >= self._least:
                     self._shown.add(place)
                     del self._met[place]
-            known = self._kept.get(place, Counted(*place, 0, 0, 0))
+            known = self._kept.get(place, GroupCount(*place, 0, 0, 0))
             self._kept[place] = known._replace(
                 moments=known.moments + 1,
                 offers=known.offers + member.offered,

@@ -30,7 +30,7 @@ STARTING: Final = "starting"
 BEAT: Final = 0.5  # seconds between two beats of the event loop: late ones are seen soon enough
 
 
-class Verdict(NamedTuple):
+class ProbeAnswer(NamedTuple):
     """An answer to a probe, and why."""
 
     ok: bool
@@ -111,7 +111,7 @@ class Health:
         with self._lock:
             self._moved = self._clock()
 
-    def readiness(self) -> Verdict:
+    def readiness(self) -> ProbeAnswer:
         """Whether the worker takes events, and learns from them where it is the learner."""
         reason = self._unready
         if reason is None and self._silent > self._settings.broker_timeout:
@@ -121,21 +121,21 @@ class Health:
         waited, why = self._schemas
         if reason is None and waited > self._settings.broker_timeout:
             reason = f"partitions have waited for {waited:.0f} s: {why}"
-        return Verdict(reason is None, reason or "ready")
+        return ProbeAnswer(reason is None, reason or "ready")
 
-    def liveness(self) -> Verdict:
+    def liveness(self) -> ProbeAnswer:
         """Whether a restart would help: no, while the loop answers and what waits moves on."""
         now = self._clock()
         silent = now - self._beat if self._beat is not None else 0.0
         if silent > self._settings.loop_timeout:
-            return Verdict(False, f"the event loop has not answered for {silent:.0f} s")
+            return ProbeAnswer(False, f"the event loop has not answered for {silent:.0f} s")
         with self._lock:
             still, waiting = now - self._moved, self._backlog
         if self._schemas[0]:
-            return Verdict(True, "alive")  # a restart brings no registry back
+            return ProbeAnswer(True, "alive")  # a restart brings no registry back
         if waiting and still > self._settings.stall_timeout:
-            return Verdict(False, f"{waiting} records wait and nothing moved for {still:.0f} s")
-        return Verdict(True, "alive")
+            return ProbeAnswer(False, f"{waiting} records wait and nothing moved for {still:.0f} s")
+        return ProbeAnswer(True, "alive")
 
 
 async def heartbeat(
@@ -219,7 +219,7 @@ class HealthServer:
         self.close()
 
 
-def _answer(verdict: Verdict) -> Answer:
+def _answer(verdict: ProbeAnswer) -> Answer:
     return Answer(200 if verdict.ok else 503, TEXT, f"{verdict.reason}\n".encode())
 
 

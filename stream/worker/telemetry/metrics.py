@@ -35,8 +35,8 @@ import stream
 from stream.decide.policy import Denial
 from stream.decide.rows.admission import Outcome
 from stream.domain.event import RejectionCode
-from stream.models.base.metrics import Quality as ModelQuality
-from stream.worker.telemetry.comparing import Counted
+from stream.models.base.metrics import ProbabilityScores as ModelQuality
+from stream.worker.telemetry.comparing import GroupCount
 from stream.worker.telemetry.instruments import AgeGauge, BatchHistogram, BoundedLabel
 
 Label = TypeVar("Label", bound=str)
@@ -156,7 +156,7 @@ class Metrics:
         for (point, name), number in failures.items():
             self._extension_failures.labels(point, name).inc(number)
 
-    def groups_met(self, counted: Iterable[Counted]) -> None:
+    def groups_met(self, counted: Iterable[GroupCount]) -> None:
         """Count what came of moments, by groups of customers."""
         for group, value, *numbers in counted:
             for counter, number in zip(self._by_group, numbers, strict=True):

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from faust.types import TP
 
-from stream.broker.local.log import Record
+from stream.broker.local.log import LogRecord
 from tests.waiting import PATIENCE, within
 
 A, B, C = TP("clicks", 0), TP("clicks", 1), TP("orders", 0)
@@ -30,7 +30,7 @@ async def reading(app, *partitions):
 
 
 def publish(consumer, tp, count, size=10):
-    consumer.transport.log.append(*tp, [Record(b"k", b"v" * size, 0)] * count)
+    consumer.transport.log.append(*tp, [LogRecord(b"k", b"v" * size, 0)] * count)
 
 
 async def poll(consumer, timeout=PATIENCE):

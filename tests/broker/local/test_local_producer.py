@@ -7,7 +7,7 @@ import threading
 import pytest
 from faust.types import TP
 
-from stream.broker.local.log import Record
+from stream.broker.local.log import LogRecord
 from stream.codec.partition import partition_for
 from tests.waiting import PATIENCE
 
@@ -60,7 +60,7 @@ async def test_what_is_sent_in_one_turn_is_one_append_per_partition(producer):
 
 async def test_nothing_is_acknowledged_before_the_disk_has_it(producer, gate):
     future = await send(producer, b"1")
-    batch = producer.send_batch("t", 0, [Record(b"k", b"2", 0)])
+    batch = producer.send_batch("t", 0, [LogRecord(b"k", b"2", 0)])
     flush = asyncio.ensure_future(producer.flush())
     for _ in range(50):
         await turn()
@@ -79,7 +79,7 @@ async def test_one_sync_serves_all_who_wait(producer, gate, monkeypatch):
     first = await send(producer, b"first")
     for _ in range(10):
         await turn()
-    others = [producer.send_batch("t", n % 4, [Record(b"k", b"", 0)]) for n in range(40)]
+    others = [producer.send_batch("t", n % 4, [LogRecord(b"k", b"", 0)]) for n in range(40)]
     gate.set()
     await asyncio.gather(first, *others)
     assert len(syncs) == 2
@@ -91,14 +91,14 @@ async def test_with_interval_an_acknowledgement_waits_for_no_disk(make_app, monk
     producer = make_app("&fsync=interval").producer
     await producer.start()
     monkeypatch.setattr(os, "fdatasync", lambda fd: synced.set())
-    assert (await producer.send_batch("t", 0, [Record(b"k", b"1", 0)])).offset == 0
+    assert (await producer.send_batch("t", 0, [LogRecord(b"k", b"1", 0)])).offset == 0
     assert await asyncio.to_thread(synced.wait, PATIENCE)  # and yet the disk is asked
     await producer.stop()
 
 
 async def test_a_batch_comes_after_what_was_sent_before_it(producer):
     await send(producer, b"1")
-    await producer.send_batch("t", 0, [Record(b"k", b"2", 0), Record(b"k", b"3", 0)])
+    await producer.send_batch("t", 0, [LogRecord(b"k", b"2", 0), LogRecord(b"k", b"3", 0)])
     metadata = await producer.send_and_wait("t", b"k", b"4", 0, None, None)
     assert values(producer) == [b"1", b"2", b"3", b"4"]
     assert metadata.offset == 3
@@ -150,9 +150,9 @@ async def test_a_batch_that_the_disk_refuses_is_the_senders_to_repeat(producer, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(OSError, match=r"cannot append to .*: No space left on device"):
-            await producer.send_batch("t", 0, [Record(b"k", b"1", 0)])
+            await producer.send_batch("t", 0, [LogRecord(b"k", b"1", 0)])
     assert not producer.crashed
-    assert (await producer.send_batch("t", 0, [Record(b"k", b"1", 0)])).offset == 0
+    assert (await producer.send_batch("t", 0, [LogRecord(b"k", b"1", 0)])).offset == 0
     assert values(producer) == [b"1"]
 
 

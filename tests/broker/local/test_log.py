@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from stream.broker.local.log import CorruptLogError, Log, Record, TopicPartition
+from stream.broker.local.log import CorruptLogError, Log, LogRecord, TopicPartition
 from stream.config import ConfigError
 
 
 def record(i, size=20):
-    return Record(b"key-%d" % i, (b"value-%d" % i).ljust(size, b"."), 1_700_000_000_000 + i)
+    return LogRecord(b"key-%d" % i, (b"value-%d" % i).ljust(size, b"."), 1_700_000_000_000 + i)
 
 
 def values(log, topic="t", partition=0, offset=0, **limits):
@@ -182,7 +182,7 @@ def test_a_topic_has_at_least_one_partition(log):
 def test_a_compacted_topic_wants_keys(log):
     log.create_topic("c", 1, compacted=True)
     with pytest.raises(ValueError, match="topic c is compacted"):
-        log.append("c", 0, [Record(None, b"v", 0)])
+        log.append("c", 0, [LogRecord(None, b"v", 0)])
 
 
 def test_a_closed_log_says_so(directory):

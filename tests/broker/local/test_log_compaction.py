@@ -6,7 +6,7 @@ import time
 import pytest
 
 from stream.broker.local import compaction
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def open_log(directory, tombstone_ms=86_400_000, compaction_ms=86_400_000, **opt
 
 
 def put(log, key, value):
-    log.append("c", 0, [Record(key.encode(), value and value.encode(), 0, (("h", b"x"),))])
+    log.append("c", 0, [LogRecord(key.encode(), value and value.encode(), 0, (("h", b"x"),))])
 
 
 def compact(log):
@@ -223,7 +223,7 @@ def test_reading_a_compacted_file_checks_it_too(tmp_path):
 def test_offsets_of_groups_are_compacted_and_stay(tmp_path):
     with Log(tmp_path, fsync="never", compact_bytes=1_000) as log:
         log.create_topic("t", 1)
-        log.append("t", 0, [Record(None, b"", time.time_ns() // 1_000_000)] * 100)
+        log.append("t", 0, [LogRecord(None, b"", time.time_ns() // 1_000_000)] * 100)
         for offset in range(100):
             log.commit("g", {("t", 0): offset})
         ((topic, partition),) = log.due()
@@ -271,11 +271,11 @@ def test_deletions_are_dropped_in_time_though_nothing_is_appended(tmp_path):
 def test_what_a_topic_keeps_no_longer_goes_unless_it_is_still_to_be_read(tmp_path):
     with Log(tmp_path, fsync="never") as log:
         log.create_topic("t", 1, retention_ms=-1)
-        log.append("t", 0, [Record(b"k", b"v", 0)])
+        log.append("t", 0, [LogRecord(b"k", b"v", 0)])
         log.commit("g", {("t", 0): 0})
         log.expire()
         assert (log.earliest("t", 0), log.highwater("t", 0)) == (0, 1)
-        log.append("t", 0, [Record(b"k", b"w", 0)])
+        log.append("t", 0, [LogRecord(b"k", b"w", 0)])
         log.commit("g", {("t", 0): 1})
         log.expire()
         assert (log.earliest("t", 0), log.highwater("t", 0)) == (1, 2)

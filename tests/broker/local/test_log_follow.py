@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from stream.broker.local.appended import Appended, follow
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 from tests.waiting import PATIENCE, within
 
 
@@ -19,7 +19,7 @@ def log(tmp_path):
 
 
 def put(log, partition, *values, topic="t"):
-    log.append(topic, partition, [Record(None, value, 0) for value in values])
+    log.append(topic, partition, [LogRecord(None, value, 0) for value in values])
 
 
 async def take(records, count):

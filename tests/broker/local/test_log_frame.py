@@ -5,7 +5,7 @@ import pytest
 from stream.broker.local.frame import (
     CutFrameError,
     DamagedFrameError,
-    Record,
+    LogRecord,
     check_frame,
     decode_frame,
     encode_frame,
@@ -15,10 +15,10 @@ from stream.broker.local.frame import (
 )
 
 RECORDS = [
-    Record(b"key", b"value", 1_700_000_000_000),
-    Record(None, b"", -1),
-    Record(b"", None, 0, (("a", b"1"), ("a", None), ("é", b""))),
-    Record(b"k" * 300, b"v" * 300, 2**62),
+    LogRecord(b"key", b"value", 1_700_000_000_000),
+    LogRecord(None, b"", -1),
+    LogRecord(b"", None, 0, (("a", b"1"), ("a", None), ("é", b""))),
+    LogRecord(b"k" * 300, b"v" * 300, 2**62),
 ]
 
 
@@ -27,7 +27,7 @@ def test_records_come_back_as_they_went_in():
     header = read_header(frame, 0)
     check_frame(frame, 0, header)
     stored = decode_frame(frame, 0, header, "clicks", 3)
-    assert [Record(r.key, r.value, r.timestamp, r.headers) for r in stored] == RECORDS
+    assert [LogRecord(r.key, r.value, r.timestamp, r.headers) for r in stored] == RECORDS
     assert [r.offset for r in stored] == [41, 42, 43, 44]
     assert {(r.topic, r.partition, r.timestamp_type, r.checksum) for r in stored} == {
         ("clicks", 3, 0, None)
@@ -68,7 +68,7 @@ def test_every_changed_byte_is_noticed():
 
 
 def test_a_dated_tombstone_still_reads_as_none_with_its_headers():
-    tombstone = Record(b"gone", None, 7, (("why", b"erasure"),))
+    tombstone = LogRecord(b"gone", None, 7, (("why", b"erasure"),))
     frame = encode_frame(0, [tombstone])
     (raw,) = raw_records(frame, 0, read_header(frame, 0))
     assert raw.is_tombstone
@@ -79,5 +79,5 @@ def test_a_dated_tombstone_still_reads_as_none_with_its_headers():
     header = read_header(packed, 0)
     check_frame(packed, 0, header)
     (stored,) = decode_frame(packed, 0, header, "t", 0)
-    assert Record(stored.key, stored.value, stored.timestamp, stored.headers) == tombstone
+    assert LogRecord(stored.key, stored.value, stored.timestamp, stored.headers) == tombstone
     assert list(raw_records(packed, 0, header)) == [dated]

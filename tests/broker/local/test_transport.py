@@ -9,7 +9,7 @@ import faust
 import pytest
 from faust.types import TP
 
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 from stream.codec.partition import partition_for
 from stream.config import ConfigError
 from tests.waiting import eventually, within
@@ -126,7 +126,7 @@ async def test_offsets_are_committed_while_the_app_runs(make_app, running, tally
 async def test_a_new_group_begins_where_it_is_told(make_app, running, tally, tmp_path):
     with Log(tmp_path / "log") as log:
         log.create_topic("clicks", 4)
-        log.append("clicks", 0, [Record(b"c", b"old", 0)])
+        log.append("clicks", 0, [LogRecord(b"c", b"old", 0)])
     app = make_app(consumer_auto_offset_reset="latest")
     clicks, *_ = shop(app, tally)
     async with running(app):
@@ -208,13 +208,13 @@ async def test_the_compactor_works_while_the_app_runs(make_app, running, tally):
 async def test_a_log_that_was_handed_over_stays_open(make_app, running, tally, tmp_path):
     with Log(tmp_path / "log", fsync="never") as log:
         log.create_topic("clicks", 4)
-        log.append("clicks", 1, [Record(b"c", b"before", 0)])
+        log.append("clicks", 1, [LogRecord(b"c", b"before", 0)])
         app = make_app()
         app.transport.log = log
         shop(app, tally)
         async with running(app):
             assert app.transport.log is log
-            log.append("clicks", 2, [Record(b"c", b"while", 0)])
+            log.append("clicks", 2, [LogRecord(b"c", b"while", 0)])
             seen = await tally.reach(2)
             assert {event.value for event in seen} == {b"before", b"while"}
         assert log.committed("shop", "clicks", 1) == 1  # it can still be read
@@ -290,7 +290,7 @@ async def test_a_store_ahead_of_a_cut_log_names_the_store_and_the_way_out(
         )
         with pytest.raises(ConfigError, match=message):
             await app.consumer.highwaters(*app.assignor.assigned_actives())
-        app.transport.log.append(*changelog, [Record(b"k", b"v", 0)] * 6)
+        app.transport.log.append(*changelog, [LogRecord(b"k", b"v", 0)] * 6)
         await app.consumer.highwaters(changelog)
 
 

@@ -19,12 +19,12 @@ from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
 from mode.utils.times import Seconds, want_seconds
 
-from stream.broker.local.frame import Headers, Record
+from stream.broker.local.frame import Headers, LogRecord
 from stream.codec.partition import partition_for
 from stream.worker.faust.local.compactor import Compactor
 from stream.worker.faust.local.shared import SharedLog
 
-Sent: TypeAlias = "list[tuple[Record, asyncio.Future[RecordMetadata]]]"
+Sent: TypeAlias = "list[tuple[LogRecord, asyncio.Future[RecordMetadata]]]"
 Results: TypeAlias = "list[tuple[asyncio.Future[RecordMetadata], RecordMetadata]]"
 
 
@@ -79,7 +79,7 @@ class Producer(base.Producer):
             self.loop.call_soon(self._write)
         future: asyncio.Future[RecordMetadata] = self.loop.create_future()
         sent = self._pending.setdefault(TP(topic, partition), [])
-        sent.append((Record(key, value, milliseconds, tuple(listed)), future))
+        sent.append((LogRecord(key, value, milliseconds, tuple(listed)), future))
         return future
 
     async def send_and_wait(
