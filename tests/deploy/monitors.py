@@ -42,11 +42,11 @@ class Monitors:
         result: list[Any] = answer["data"]["result"]
         return result
 
-    def alerts(self) -> dict[str, tuple[str, str]]:
-        """Of each instance, an alert that was sent of it, and who is told."""
+    def alerts(self) -> set[tuple[str, str, str]]:
+        """The alerts that were sent: of which instance, if of one; their name; who is told."""
         found = _read(f"{self._alertmanager}/api/v2/alerts")
         return {
-            alert["labels"]["instance"]: (alert["labels"]["alertname"], receiver["name"])
+            (alert["labels"].get("instance", ""), alert["labels"]["alertname"], receiver["name"])
             for alert in found
             for receiver in alert["receivers"]
         }

@@ -183,13 +183,11 @@ async def watched(machine: Machine, folder: Path, leaving: ExitStack) -> None:
                 await eventually(f"an answer to {expression}", found)
         for expression in [*of_rules(), *(one for panel in panels() for one in asked(panel))]:
             await asyncio.to_thread(seen.ask, expression)
-        gone = machine.address(TARGETS[0])
-        assert gone not in await asyncio.to_thread(seen.alerts)
+        alerts = partial(asyncio.to_thread, seen.alerts)
+        page = (machine.address(TARGETS[0]), "OfferstreamWorkerDown", "pages")
+        assert page not in await alerts()
         await asyncio.to_thread(leaving.close)
-        told = await eventually(
-            "a page", partial(asyncio.to_thread, seen.alerts), lambda alerts: gone in alerts
-        )
-        assert told[gone] == ("OfferstreamWorkerDown", "pages")
+        await eventually("a page", alerts, lambda sent: page in sent)
 
 
 def answered(seen: Monitors, expression: str) -> list[Any]:

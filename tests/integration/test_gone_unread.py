@@ -68,7 +68,11 @@ async def test_a_transactions_marker_at_the_end_does_not_wait(
         producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=topic_prefix)
         async with producer, producer.transaction():
             await producer.send_and_wait(tp.topic, value, key=key, partition=tp.partition)
-        assert (await shop.ends(tp.topic))[tp] == 2
+
+        async def end() -> int:  # a commit is told before its marker can be read
+            return (await shop.ends(tp.topic))[tp]
+
+        await eventually("the marker", end, lambda at: at == 2)
         consumer = engine.app.consumer
 
         async def reached() -> int:
