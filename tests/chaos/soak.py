@@ -80,14 +80,14 @@ def slope(samples: Sequence[Sample]) -> Slope:
 
 
 def grown(samples: Sequence[Sample]) -> dict[str, int]:
-    """By how much the least descriptors, threads and tasks differ, end against beginning.
+    """By how much the least descriptors, threads and tasks differ, half against half.
 
-    The least: what piles up never goes, and what is under way comes with the load.
+    The least of each half: what piles up never goes, and what is under way comes with the load.
     """
-    third = max(len(samples) // 3, 1)
+    half = max(len(samples) // 2, 1)
     return {
-        name: min(getattr(s, name) for s in samples[-third:])
-        - min(getattr(s, name) for s in samples[:third])
+        name: min(getattr(s, name) for s in samples[-half:])
+        - min(getattr(s, name) for s in samples[:half])
         for name in ("descriptors", "threads", "tasks")
     }
 
