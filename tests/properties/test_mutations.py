@@ -179,7 +179,7 @@ def topics_not_known_again(patch: pytest.MonkeyPatch) -> None:
 
 def a_disks_fault_is_a_bug(patch: pytest.MonkeyPatch) -> None:
     """An event whose customer cannot be read becomes a dead letter."""
-    patch.setattr(batch, "Unreadable", type("Other", (Exception,), {}))
+    patch.setattr(batch, "UnreadableState", type("Other", (Exception,), {}))
 
 
 TOPICS = simulation.TOPICS
