@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[3]
 
 APPENDER = """
 import sys
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 log = Log(sys.argv[1], segment_bytes=30_000, compact_bytes=20_000)
 log.create_topic("t", 1, compacted=True)
 end = log.highwater("t", 0)
 batch = int(log.read("t", 0, end - 1)[0].value) + 1 if end else 0
 while True:
-    log.append("t", 0, [Record(b"%d" % (batch * 10 + i), b"%d" % batch, 0) for i in range(10)])
+    log.append("t", 0, [LogRecord(b"%d" % (batch * 10 + i), b"%d" % batch, 0) for i in range(10)])
     print(batch, flush=True)
     batch += 1
     if batch % 60 == 0:
@@ -28,17 +28,17 @@ while True:
 
 FILLER = """
 import resource, sys
-from stream.broker.local.log import Log, Record
+from stream.broker.local.log import Log, LogRecord
 log = Log(sys.argv[1])
 log.create_topic("t", 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 while True:
     try:
-        log.append("t", 0, [Record(None, b"x" * 700, 0)] * 10)
+        log.append("t", 0, [LogRecord(None, b"x" * 700, 0)] * 10)
     except OSError as error:
         print(error)
         break
-log.append("t", 0, [Record(None, b"small", 0)])
+log.append("t", 0, [LogRecord(None, b"small", 0)])
 print(log.highwater("t", 0))
 """
 

@@ -16,7 +16,7 @@ APP = f"""
 import asyncio, sys
 import faust
 from faust.transport.drivers import TRANSPORTS
-from stream.broker.local.log import Record
+from stream.broker.local.log import LogRecord
 
 TRANSPORTS.aliases["local"] = "stream.worker.faust.local.transport:Transport"
 app = faust.App(
@@ -43,7 +43,7 @@ async def publish():
     while published < {EVENTS}:
         partition = published // 10 % 4
         numbers = range(published, published + 10)
-        batch = [Record(b"c%d-%d" % (partition, n % 7), b"%d" % n, 0) for n in numbers]
+        batch = [LogRecord(b"c%d-%d" % (partition, n % 7), b"%d" % n, 0) for n in numbers]
         await app.producer.send_batch("clicks", partition, batch)
         published += 10
         print("published", published, flush=True)
