@@ -109,7 +109,7 @@ def build_dead_letter(
     Examples
     --------
     >>> from stream.domain.event import Rejection, RejectionCode
-    >>> record = Record("clicks", 3, 17, 1569888001000, b"c1", b"{", (("trace", b"1"),))
+    >>> record = FailedRecord("clicks", 3, 17, 1569888001000, b"c1", b"{", (("trace", b"1"),))
     >>> letter = build_dead_letter(
     ...     record, Rejection(RejectionCode.DECODE, "not JSON"), stage="decode", version="1.0"
     ... )

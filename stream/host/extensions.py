@@ -39,7 +39,7 @@ class ExtensionPoint(StrEnum):
     def group(self) -> str:
         """The group of entry points.
 
-        >>> Point.RULES.group
+        >>> ExtensionPoint.RULES.group
         'offerstream.rules'
         """
         return f"offerstream.{self.value}"

@@ -129,7 +129,7 @@ class Repeats:
     [True, True, True, True, True, False, False]
     >>> now[0] = 10.0
     >>> repeats.due(), repeats.passes(("ERROR", "x", "away"))
-    ([Counted(number=2, level='ERROR', logger='x', text='away')], True)
+    ([RepeatCount(number=2, level='ERROR', logger='x', text='away')], True)
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

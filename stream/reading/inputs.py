@@ -75,7 +75,7 @@ def one_source(path: Path) -> InputSource:
 def told(found: Sequence[InputSource]) -> str:
     """Name what is read, in few words.
 
-    >>> told([]), told([Source(Path(__file__))]) == __file__
+    >>> told([]), told([InputSource(Path(__file__))]) == __file__
     ('nothing', True)
     """
     if not found:

@@ -53,7 +53,7 @@ def chunks(
 ) -> Iterator[list[PublishedRecord | RefusedRow]]:
     """Cut a replay into pieces of so many records, or of ten times as many rows that give none.
 
-    >>> refused = [Refused(n, "ragged", b"") for n in range(25)]
+    >>> refused = [RefusedRow(n, "ragged", b"") for n in range(25)]
     >>> [len(chunk) for chunk in chunks(refused, 1)]
     [10, 10, 5]
     """

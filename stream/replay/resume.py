@@ -35,7 +35,7 @@ class Resume(NamedTuple):
     def has(self, record: PublishedRecord, partition: int) -> bool:
         """Whether the record has been written to its partition.
 
-        >>> record = Published("clicks", b"customer", b"{}", 0, row=7)
+        >>> record = PublishedRecord("clicks", b"customer", b"{}", 0, row=7)
         >>> Resume({("clicks", 2): 7}).has(record, 2), Resume({("clicks", 2): 6}).has(record, 2)
         (True, False)
         """
@@ -54,7 +54,7 @@ def resume_from(replay_id: str, last: Iterable[tuple[str, int, Headers]]) -> Res
 
     Examples
     --------
-    >>> headers = headers_of("5a1f", Published("clicks", b"customer", b"{}", 0, row=7))
+    >>> headers = headers_of("5a1f", PublishedRecord("clicks", b"customer", b"{}", 0, row=7))
     >>> resume_from("5a1f", [("clicks", 0, headers), ("clicks", 1, ())]).rows
     {('clicks', 0): 7}
     >>> resume_from("77aa", [("clicks", 0, headers)]).rows

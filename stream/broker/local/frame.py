@@ -138,7 +138,9 @@ def encode_frame(
 ) -> bytes:
     """Pack records of consecutive offsets, the first at ``base``, into one frame.
 
-    >>> frame = encode_frame(7, [Record(b"k", b"v", 0), Record(b"k", None, 5, (("a", b"b"),))])
+    >>> frame = encode_frame(
+    ...     7, [LogRecord(b"k", b"v", 0), LogRecord(b"k", None, 5, (("a", b"b"),))]
+    ... )
     >>> for record in decode_frame(frame, 0, read_header(frame, 0), "clicks", 2):
     ...     print(record.offset, record.key, record.value, record.timestamp, record.headers)
     7 b'k' b'v' 0 ()

@@ -55,7 +55,7 @@ def frame_of(value: bytes, headers: Headers) -> FramedValue | None:
     Examples
     --------
     >>> frame_of(bytes([0, 0, 0, 0, 7, 2, 99]), ())
-    Frame(schema=7, payload=b'\\x02c', path=None)
+    FramedValue(schema=7, payload=b'\\x02c', path=None)
     >>> frame_of(b'\\0\\0\\0\\0\\7{"customer_id":"c"}', ()), frame_of(b'{"customer_id":"c"}', ())
     (None, None)
     """

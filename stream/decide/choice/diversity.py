@@ -54,7 +54,7 @@ def varied(
     Examples
     --------
     >>> tea, pot = CatalogItem("t", category="tea"), CatalogItem("p", category="pots")
-    >>> varied([0, 1, 2, 3], [tea, tea, tea, pot], 3, Limits(category=2))
+    >>> varied([0, 1, 2, 3], [tea, tea, tea, pot], 3, SlateLimits(category=2))
     Varied(held=[0, 1, 3], spare=[], too_alike=[2])
     """
     if limits == ANY_NUMBER:

@@ -59,7 +59,7 @@ class LogitBlend:
 
     Examples
     --------
-    >>> blend = Blend(2, 0)
+    >>> blend = LogitBlend(2, 0)
     >>> blend.called(np.array([[1.0, 3.0]]), None).round(2).tolist()
     [0.88]
     """

@@ -49,7 +49,7 @@ class RunningScale:
 
         Examples
         --------
-        >>> scale = Scale()
+        >>> scale = RunningScale()
         >>> for value in (1.0, 3.0):
         ...     scale.learn(value)
         >>> scale.scaled(4.0), scale.scaled(1e300)
@@ -82,7 +82,7 @@ class InputPlaces:
 
     Examples
     --------
-    >>> places = Places(most=1)
+    >>> places = InputPlaces(most=1)
     >>> places.reserve(77)
     >>> places.reserve(99)
     >>> places.find(77), places.find(99)

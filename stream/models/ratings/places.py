@@ -26,7 +26,7 @@ class NamePlaces:
 
     Examples
     --------
-    >>> places = Places(most=2)
+    >>> places = NamePlaces(most=2)
     >>> [places.take(name) for name in ("a", "b", "a", "c")]
     [(0, True), (1, True), (0, False), (1, True)]
     >>> places.find("b"), places.evicted

@@ -86,8 +86,8 @@ class Recommender:
     --------
     >>> recommender = Recommender(items=100, sessions=100)
     >>> for n in range(30):
-    ...     recommender.learn(Step(n, [], "tea", n))
-    ...     recommender.learn(Step(n, ["tea"], "milk", n))
+    ...     recommender.learn(TimedStep(n, [], "tea", n))
+    ...     recommender.learn(TimedStep(n, ["tea"], "milk", n))
     >>> [ranked] = recommender.recommend(["tea"], k=1, exclude={"tea"})
     >>> ranked.item, ranked.rung
     ('milk', 'personal')

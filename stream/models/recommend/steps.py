@@ -45,9 +45,9 @@ class Steps(NamedTuple):
     Examples
     --------
     >>> names = Names()
-    >>> steps = Steps.of([Step(7, [], "tea", 0), Step(7, ["tea"], "milk", 5)], names)
+    >>> steps = Steps.of([TimedStep(7, [], "tea", 0), TimedStep(7, ["tea"], "milk", 5)], names)
     >>> len(steps.items), Steps.joined([steps.part(1, 2), steps]).told(names)[0]
-    (2, Step(session=7, previous=['tea'], item='milk', time=5, segment=None))
+    (2, TimedStep(session=7, previous=['tea'], item='milk', time=5, segment=None))
     """
 
     sessions: Numbers

@@ -79,10 +79,10 @@ def topic_and_ledger(
     """Whether a partition is still what its ledger accounted for; ``where`` names it.
 
     >>> known = Identity("A", 5, 77)
-    >>> topic_and_ledger("clicks-0", 9, known, Found("A", 0, 10, Print(9, 5, 77)))
-    >>> topic_and_ledger("clicks-0", 9, known, Found("A", 30, 40)) is None  # retention
+    >>> topic_and_ledger("clicks-0", 9, known, FoundPartition("A", 0, 10, Print(9, 5, 77)))
+    >>> topic_and_ledger("clicks-0", 9, known, FoundPartition("A", 30, 40)) is None  # retention
     True
-    >>> topic_and_ledger("clicks-0", 9, known, Found("B", 0, 0)).line[:38]
+    >>> topic_and_ledger("clicks-0", 9, known, FoundPartition("B", 0, 0)).line[:38]
     'topic clicks was deleted and made anew'
     """
     _, wanted = next_place(stamp)
@@ -114,11 +114,11 @@ def ledger_and_commit(
 ) -> GoOn | Refuse:
     """Where to go on in a partition; ``stamp`` is None where there is no ledger.
 
-    >>> ledger_and_commit("clicks-0", 9, 7, 8, Found("", 0, 20))
+    >>> ledger_and_commit("clicks-0", 9, 7, 8, FoundPartition("", 0, 20))
     GoOn(at=8, lost=0, note='')
-    >>> ledger_and_commit("clicks-0", 9, 7, None, Found("", 15, 20))
+    >>> ledger_and_commit("clicks-0", 9, 7, None, FoundPartition("", 15, 20))
     GoOn(at=15, lost=5, note='')
-    >>> ledger_and_commit("clicks-0", 9, 7, 15, Found("", 0, 20)).at
+    >>> ledger_and_commit("clicks-0", 9, 7, 15, FoundPartition("", 0, 20)).at
     10
     """
     if stamp is None:
@@ -190,7 +190,7 @@ def changelog_and_store(
 def changelog_and_origin(kept: StoreOrigin, found: StoreOrigin, place: str) -> Refuse | None:
     """Whether a store was filled from the changelog that there is; ``place`` names the store.
 
-    >>> kept, found = Origin("a-changelog", "A", 0), Origin("b-changelog", "B", 0)
+    >>> kept, found = StoreOrigin("a-changelog", "A", 0), StoreOrigin("b-changelog", "B", 0)
     >>> changelog_and_origin(kept, kept, " at /state")
     >>> changelog_and_origin(kept, found, " at /state").line[:58]
     'the store at /state holds a-changelog, and is to be filled'

@@ -57,11 +57,11 @@ class StoreOrigin(NamedTuple):
         lasting
             How long the changelog keeps deletions, in ms.
 
-        >>> Origin("customers", "A", wall_time() - HOUR).outdated(24 * HOUR)
+        >>> StoreOrigin("customers", "A", wall_time() - HOUR).outdated(24 * HOUR)
         ''
-        >>> Origin("customers", "A", wall_time() - 20 * HOUR).outdated(24 * HOUR)
+        >>> StoreOrigin("customers", "A", wall_time() - 20 * HOUR).outdated(24 * HOUR)
         'it was last filled up 20.0 h ago, and its changelog keeps deletions for 24.0 h'
-        >>> Origin("customers", "A", wall_time() + 7 * HOUR).outdated(24 * HOUR)
+        >>> StoreOrigin("customers", "A", wall_time() + 7 * HOUR).outdated(24 * HOUR)
         'it was last filled up 7.0 h from now, by a clock that was wrong'
         """
         age, margin = wall_time() - self.through, lasting // 4

@@ -40,7 +40,7 @@ class Comparing:
     >>> [list(groups.note([Member(who, "age", "30", True, False)])) for who in ("anna", "anna")]
     [[], []]
     >>> list(groups.note([Member("otto", "age", "30", False, False)]))
-    [Counted(group='age', value='30', moments=3, offers=2, incentives=0)]
+    [GroupCount(group='age', value='30', moments=3, offers=2, incentives=0)]
     """
 
     def __init__(self, least: int) -> None:
