@@ -30,7 +30,7 @@ from stream.codec.schema import load_schemas
 from stream.config import ConfigError, Settings
 from stream.insight.campaigns import read_campaigns
 from stream.models.base.kernel import COMPILED
-from stream.worker.checks.topic_faults import settings_odd, settings_refused, widths_differ
+from stream.worker.checks.topic_faults import absent, settings_odd, settings_refused, widths_differ
 from stream.worker.checks.topics import Plan, plan
 
 GIB: Final = 1 << 30
@@ -191,9 +191,7 @@ def _judged(found: Plan, settings: Settings, made_by_worker: bool) -> Iterator[F
         yield Finding("topics", State.OK, f"{len(missing)} are not there yet; a worker makes them")
         return
     if missing:
-        more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-        way = "create what is missing with `offerstream topics apply`"
-        yield Finding("topics", State.FAULT, f"topic {missing[0]}{more} missing", way)
+        yield _told("topics", State.FAULT, absent(missing))
     refused = [
         widths_differ(found.specs, found.widths),
         settings_refused(differing, found.specs, found.states),

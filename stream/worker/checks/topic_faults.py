@@ -20,13 +20,16 @@ UNLIMITED: Final = "-1"
 def widths_refused(specs: Sequence[TopicSpec], widths: Mapping[str, int]) -> str:
     """Why topics with so many partitions can't be worked on, or be missing; empty if they can."""
     missing = [spec.name for spec in specs if not widths.get(spec.name)]
-    if missing:
-        more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-        return (
-            f"topic {missing[0]}{more} missing; create what is missing with "
-            "`offerstream topics apply`"
-        )
-    return widths_differ(specs, widths)
+    return absent(missing) if missing else widths_differ(specs, widths)
+
+
+def absent(missing: Sequence[str], where: str = "") -> str:
+    """The line about topics that are not there; ``where`` stands behind it."""
+    more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+    return (
+        f"topic {missing[0]}{more} missing{where}; "
+        "create what is missing with `offerstream topics apply`"
+    )
 
 
 def widths_differ(specs: Sequence[TopicSpec], widths: Mapping[str, int]) -> str:

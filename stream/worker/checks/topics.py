@@ -22,6 +22,7 @@ from stream.broker.opening import open_cluster
 from stream.broker.topics import DAY, Change, Cluster, Kind, TopicSpec, TopicState
 from stream.config import ConfigError, Settings
 from stream.worker.checks.topic_faults import (
+    absent,
     settings_odd,
     settings_refused,
     suffices,
@@ -166,11 +167,7 @@ async def _verify(settings: Settings) -> None:
         raise ConfigError(refused)
     missing = [change.topic for change in found.changes if change.kind is Kind.MISSING]
     if missing:
-        more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-        raise ConfigError(
-            f"topic {missing[0]}{more} missing on {settings.broker}; "
-            "create what is missing with `offerstream topics apply`"
-        )
+        raise ConfigError(absent(missing, f" on {settings.broker}"))
     differing = [change for change in found.changes if change.kind is Kind.CONFIG]
     if refused := settings_refused(differing, found.specs, found.states):
         raise ConfigError(refused)
