@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from stream.worker.telemetry.metrics import Metrics
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILES: Final = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
@@ -24,6 +27,21 @@ def panels() -> Iterator[dict[str, Any]]:
 def asked(panel: dict[str, Any]) -> list[str]:
     """A panel's expressions as Prometheus gets them."""
     return [t["expr"].replace("$__rate_interval", INTERVAL) for t in panel["targets"]]
+
+
+def known_metrics() -> set[str]:
+    """All names under which a worker's metrics may be asked for."""
+    known = set[str]()
+    for family in Metrics().registry.collect():
+        known |= {family.name, f"{family.name}_total"}
+        known |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
+    return known
+
+
+def named_metrics(expression: str) -> set[str]:
+    """The metrics that an expression asks for; what our own rules record has a colon."""
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\"[^\"]*\"", "", expression)
+    return set(re.findall(r"\b(?:offerstream_\w+|kafka_\w+|process_\w+|up|ALERTS)\b(?!:)", bare))
 
 
 def of_rules() -> list[str]:
