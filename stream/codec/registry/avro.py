@@ -74,6 +74,13 @@ class Cursor:
         self.at = end
         return taken
 
+    def deeper(self) -> None:
+        """Go into a value that holds others; who comes out takes a level off."""
+        self.room.take(2)
+        self.level += 1
+        if self.level > LEVELS:
+            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
+
 
 Read: TypeAlias = Callable[[Cursor], Any]
 
@@ -227,10 +234,7 @@ class _Compiler:
 
 def _record(fields: list[tuple[str, Read]]) -> Read:
     def read(cursor: Cursor) -> Any:
-        cursor.room.take(2)
-        cursor.level += 1
-        if cursor.level > LEVELS:
-            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
+        cursor.deeper()
         found = {}
         for name, read_field in fields:
             value = read_field(cursor)
@@ -257,10 +261,7 @@ def _blocks(cursor: Cursor) -> int:
 
 def _array(read_item: Read) -> Read:
     def read(cursor: Cursor) -> Any:
-        cursor.room.take(2)
-        cursor.level += 1
-        if cursor.level > LEVELS:
-            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
+        cursor.deeper()
         items: list[Any] = []
         while count := _blocks(cursor):
             for _ in range(count):
@@ -273,10 +274,7 @@ def _array(read_item: Read) -> Read:
 
 def _map(read_value: Read) -> Read:
     def read(cursor: Cursor) -> Any:
-        cursor.room.take(2)
-        cursor.level += 1
-        if cursor.level > LEVELS:
-            raise BadPayload(f"its values stand in one another over {LEVELS} deep")
+        cursor.deeper()
         found = {}
         while count := _blocks(cursor):
             for _ in range(count):
