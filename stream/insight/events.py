@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from stream.broker.records import Record
 from stream.broker.schemas.inline import Inline
@@ -16,12 +16,12 @@ from stream.host.extensions import envelopes_in_force
 
 
 class Events:
-    """Decodes records; a context manager, which asks the Schema Registry that settings name."""
+    """Decodes records, with what opens payloads of a registry's schemas."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, inline: Inline) -> None:
         envelopes = envelopes_in_force(settings)
         self._decoder = EventDecoder(load_schemas(), settings.core, envelopes)
-        self._inline = Inline(settings.kafka)
+        self._inline = inline
 
     def of(self, source: Source, record: Record) -> Event | None:
         """The event in a record of a topic, None if there is none.
@@ -38,14 +38,9 @@ class Events:
         found = self._decoder.decode(source, record.key, told.value, told.headers, record.timestamp)
         return found.event if isinstance(found, Decoded) else None
 
-    def __enter__(self) -> Self:
-        self._inline.__enter__()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._inline.__exit__(kind, error, trace)
+@contextmanager
+def decoded_events(settings: Settings) -> Iterator[Events]:
+    """Decode as a worker does; the Schema Registry that settings name is asked meanwhile."""
+    with Inline(settings.kafka) as inline:
+        yield Events(settings, inline)

@@ -32,7 +32,7 @@ from stream.config import Settings
 from stream.decide.example import Labelled
 from stream.domain.event import Click, Purchase, Source, Trade
 from stream.domain.stamps import offset_of
-from stream.insight.events import Events
+from stream.insight.events import Events, decoded_events
 from stream.learn.columns import Labels
 from stream.learn.learner import Learner
 
@@ -173,7 +173,7 @@ def exposures_of(settings: Settings, tick: Tick) -> Exposures:
     tick
         Is told how many records of the log of examples were read.
     """
-    with Events(settings) as reading:
+    with decoded_events(settings) as reading:
         events = _Events(settings, reading)
         events.read()
     again, done = _Again(settings, events), 0

@@ -26,7 +26,7 @@ from stream.decide.fairness import values_of
 from stream.decide.policy import may_offer
 from stream.domain.event import Click, Feedback, Purchase, Response, Source, Trade
 from stream.insight.changelog import read_customers
-from stream.insight.events import Events
+from stream.insight.events import Events, decoded_events
 
 Tick = Callable[[int, str], None]
 
@@ -234,7 +234,7 @@ def gather(settings: Settings, tick: Tick) -> Gathered:
         If a topic is missing, or the broker does not answer.
     """
     topics, shards = settings.topics, settings.partitions
-    with Events(settings) as events:
+    with decoded_events(settings) as events:
         found = _Gatherer(settings, tick, events)
         found.read(topics.offers, shards, found.offer, "offers")
         found.read(topics.feedback, shards, found.feedback, "feedback")
